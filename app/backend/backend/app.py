@@ -1,0 +1,113 @@
+"""The application: its resources, its health, its routes."""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from fastapi_offline import FastAPIOffline
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from backend import __version__, deployments, devices, status
+from backend.config import CacheConfig, Config
+from backend.database import Database, DatabaseUnavailable
+
+log = logging.getLogger("uvicorn.error")
+
+MAX_BODY = 64 * 1024
+
+
+def create_app(config: Config) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with app.state.database.lifespan(), app.state.redis:
+            yield
+
+    # Offline: the documentation's scripts come from the image, not from a content delivery network.
+    app = FastAPIOffline(
+        title="Dockfra backend",
+        version=__version__,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+        docs_url="/api/docs",
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        static_url="/api/docs/static",
+        swagger_ui_oauth2_redirect_url="/api/docs/oauth2-redirect",
+    )
+    app.state.config = config
+    app.state.database = Database(config.database)
+    app.state.redis = connect_redis(config.cache)
+    app.add_exception_handler(RequestValidationError, refuse_request)
+    app.add_exception_handler(DatabaseUnavailable, report_database)
+    app.get("/health", tags=["status"], responses={503: {}})(health)
+    app.get("/api/info", tags=["status"])(info)
+    for module in (status, deployments, devices):
+        app.include_router(module.router)
+    return app
+
+
+def connect_redis(config: CacheConfig) -> Redis:
+    """A client that connects when used; one retry covers a connection its server has closed meanwhile."""
+    return Redis(
+        host=config.host,
+        port=config.port,
+        username=config.user,
+        password=config.password.get_secret_value(),
+        socket_timeout=1,
+        socket_connect_timeout=1,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+async def health(request: Request, response: Response) -> dict[str, Any]:
+    """Whether the backend can do its work; names what it lacks."""
+
+    async def database() -> str:
+        try:
+            async with asyncio.timeout(3):
+                await request.app.state.database.check()
+        except (DatabaseUnavailable, TimeoutError):
+            return "down"
+        return "ok"
+
+    async def cache() -> str:
+        try:
+            await request.app.state.redis.ping()
+        except RedisError:
+            return "down"
+        return "ok"
+
+    checks = dict(zip(("database", "cache"), await asyncio.gather(database(), cache()), strict=True))
+    down = [name for name, state in checks.items() if state == "down"]
+    response.status_code = 503 if down else 200
+    return {"status": "unavailable" if down else "ok", "down": down, "checks": checks, "version": __version__}
+
+
+async def info() -> dict[str, str]:
+    return {
+        "name": "dockfra-backend",
+        "version": __version__,
+        "docs": "/api/docs",
+        "openapi": "/api/openapi.json",
+    }
+
+
+async def report_database(_: Request, error: Exception) -> Response:
+    log.warning("database unavailable: %s", error.__cause__ or error)
+    return JSONResponse({"detail": "the database is unavailable, try again"}, 503, {"Retry-After": "5"})
+
+
+async def refuse_request(_: Request, error: Exception) -> Response:
+    """FastAPI's answer without the client's own input, which may not even be encodable."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{"loc": entry["loc"], "msg": entry["msg"], "type": entry["type"]} for entry in error.errors()]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")

@@ -1,0 +1,52 @@
+"""The one file the backend reads: where its neighbours are, its secrets, its few settings."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+DEFAULT_PATH = "/etc/dockfra/backend.json"
+Port = Field(ge=1, le=65535)
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DatabaseConfig(Section):
+    host: str
+    port: int = Port
+    name: str
+    user: str
+    password: SecretStr
+
+
+class CacheConfig(Section):
+    host: str
+    port: int = Port
+    user: str
+    password: SecretStr
+
+
+class Target(Section):
+    """A port of another service that the backend can reach, and how to ask it whether it is up."""
+
+    service: str
+    host: str
+    port: int = Port
+    kind: Literal["http", "tcp"]
+
+
+class Config(Section):
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    database: DatabaseConfig
+    cache: CacheConfig
+    api_token: SecretStr = Field(min_length=16)
+    status_cache_seconds: int = Field(default=5, ge=0, le=3600)
+    targets: tuple[Target, ...] = ()
+
+
+def load_config() -> Config:
+    path = Path(os.environ.get("BACKEND_CONFIG", DEFAULT_PATH))
+    return Config.model_validate_json(path.read_bytes())

@@ -1,0 +1,120 @@
+"""The state of the services around the backend, asked at most once in a few seconds."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+from typing import Literal
+
+from fastapi import APIRouter, Request
+from pydantic import BaseModel
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from backend.config import Target
+
+router = APIRouter(prefix="/api/status", tags=["status"])
+
+CACHE_KEY = "backend:status"
+PROBE_SECONDS = 2.0
+
+
+class ServiceState(BaseModel):
+    service: str
+    port: int
+    kind: Literal["http", "tcp"]
+    state: Literal["up", "down"]
+    latency_ms: float
+    detail: str
+
+
+class Snapshot(BaseModel):
+    checked_at: datetime
+    services: list[ServiceState]
+
+
+class Status(Snapshot):
+    status: Literal["ok", "degraded"]
+    cache: Literal["hit", "miss", "unavailable"]
+
+
+@router.get("")
+async def get_status(request: Request) -> Status:
+    """Every service the backend can reach, and whether it answers."""
+    config, redis = request.app.state.config, request.app.state.redis
+    cache: Literal["hit", "miss", "unavailable"] = "miss"
+    snapshot = None
+    try:
+        snapshot = await _cached(redis)
+        cache = "hit" if snapshot else "miss"
+    except RedisError:
+        cache = "unavailable"
+    if snapshot is None:
+        services = await asyncio.gather(*(probe(target) for target in config.targets))
+        snapshot = Snapshot(checked_at=datetime.now(UTC), services=services)
+        if cache == "miss" and config.status_cache_seconds:
+            try:
+                await redis.set(CACHE_KEY, snapshot.model_dump_json(), ex=config.status_cache_seconds)
+            except RedisError:
+                cache = "unavailable"
+    up = all(service.state == "up" for service in snapshot.services)
+    return Status(
+        status="ok" if up and cache != "unavailable" else "degraded",
+        cache=cache,
+        checked_at=snapshot.checked_at,
+        services=snapshot.services,
+    )
+
+
+async def _cached(redis: Redis) -> Snapshot | None:
+    stored = await redis.get(CACHE_KEY)
+    if stored is None:
+        return None
+    try:
+        return Snapshot.model_validate_json(stored)
+    except ValueError:  # written by another version of the backend
+        return None
+
+
+async def probe(target: Target) -> ServiceState:
+    """Ask one service; never raises, and takes no longer than PROBE_SECONDS."""
+    ask = _http_answer if target.kind == "http" else _tcp_answer
+    begin = time.perf_counter()
+    state: Literal["up", "down"] = "down"
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            state, detail = await ask(target)
+    except TimeoutError:
+        detail = f"no answer in {PROBE_SECONDS:g} s"
+    except OSError as error:
+        detail = error.strerror or str(error)
+    return ServiceState(
+        service=target.service,
+        port=target.port,
+        kind=target.kind,
+        state=state,
+        latency_ms=round((time.perf_counter() - begin) * 1000, 1),
+        detail=detail,
+    )
+
+
+async def _tcp_answer(target: Target) -> tuple[Literal["up", "down"], str]:
+    _, writer = await asyncio.open_connection(target.host, target.port)
+    writer.close()
+    return "up", "accepts connections"
+
+
+async def _http_answer(target: Target) -> tuple[Literal["up", "down"], str]:
+    """A status below 500 proves a working server, whatever it thinks of the path."""
+    reader, writer = await asyncio.open_connection(target.host, target.port, limit=1024)
+    try:
+        writer.write(f"GET /health HTTP/1.1\r\nHost: {target.host}\r\nConnection: close\r\n\r\n".encode())
+        await writer.drain()
+        protocol, _, rest = (await reader.readline()).decode("latin-1").partition(" ")
+        code = rest[:3]
+    except ValueError:  # a first line longer than the limit
+        protocol = code = ""
+    finally:
+        writer.close()
+    if not (protocol.startswith("HTTP/") and code.isdecimal()):
+        return "down", "does not speak HTTP"
+    return ("up" if int(code) < 500 else "down"), f"HTTP {code}"

@@ -1,0 +1,3 @@
+from dockfra_status.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,98 @@
+"""The application: its database, its health, its routes."""
+
+import asyncio
+import json
+import logging
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from mobile_backend import __version__, devices, sync
+from mobile_backend.config import Config
+from mobile_backend.database import Database, DatabaseUnavailable
+
+log = logging.getLogger("uvicorn.error")
+
+MAX_BODY = 512 * 1024
+PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}")
+
+
+class ForwardedPrefix:
+    """Takes the path that a proxy in front has stripped as the application's root path."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            prefix = Headers(scope=scope).get("x-forwarded-prefix", "")
+            if PREFIX.fullmatch(prefix):
+                scope = {**scope, "root_path": prefix}
+        await self.app(scope, receive, send)
+
+
+def create_app(config: Config) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        migrations = asyncio.create_task(app.state.database.keep_migrated())
+        yield
+        migrations.cancel()
+
+    app = FastAPI(
+        title="Dockfra mobile backend",
+        version=__version__,
+        lifespan=lifespan,
+        max_body_size=MAX_BODY,
+        docs_url=None,  # the usual page loads its scripts from elsewhere; /openapi.json needs none
+        redoc_url=None,
+    )
+    app.state.config = config
+    app.state.database = Database(config.database)
+    app.add_middleware(ForwardedPrefix)
+    app.add_exception_handler(RequestValidationError, refuse_request)
+    app.add_exception_handler(DatabaseUnavailable, report_database)
+    app.get("/health", tags=["service"], responses={503: {}})(health)
+    app.get("/config", tags=["service"])(client_config)
+    app.include_router(devices.router)
+    app.include_router(sync.router)
+    return app
+
+
+async def health(request: Request, response: Response) -> dict[str, Any]:
+    """Whether the service can do its work; names what it lacks."""
+    try:
+        async with asyncio.timeout(3), request.app.state.database.connection() as connection:
+            await connection.execute("SELECT 1")
+    except (DatabaseUnavailable, TimeoutError):
+        response.status_code = 503
+        return {"status": "unavailable", "down": ["database"], "version": __version__}
+    return {"status": "ok", "down": [], "version": __version__}
+
+
+async def client_config(request: Request) -> dict[str, str | int]:
+    """What a mobile client needs to know before it starts."""
+    config: Config = request.app.state.config
+    return {
+        "api_base": config.api_base or str(request.base_url).rstrip("/"),
+        "min_version": config.min_version,
+        "poll_seconds": config.poll_seconds,
+    }
+
+
+async def report_database(_: Request, error: Exception) -> Response:
+    log.warning("database unavailable: %s", error.__cause__ or error)
+    return JSONResponse({"detail": "the database is unavailable, try again"}, 503, {"Retry-After": "5"})
+
+
+async def refuse_request(_: Request, error: Exception) -> Response:
+    """FastAPI's answer without the client's own input, which may not even be encodable."""
+    assert isinstance(error, RequestValidationError)
+    detail = [{"loc": entry["loc"], "msg": entry["msg"], "type": entry["type"]} for entry in error.errors()]
+    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")

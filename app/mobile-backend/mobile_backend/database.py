@@ -1,0 +1,84 @@
+"""PostgreSQL: migrations as soon as it answers, then a connection for each request.
+
+Phones call rarely, so no pool is kept: nothing idles, and nothing is stale when the server comes back.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+from psycopg.rows import DictRow, dict_row
+from yoyo import get_backend, read_migrations  # type: ignore[import-untyped]
+
+from mobile_backend.config import DatabaseConfig
+
+MIGRATIONS = str(Path(__file__).with_name("migrations"))
+CONNECTIONS = 8
+ANSWER_SECONDS = 5.0
+RETRY_SECONDS = 2.0
+
+log = logging.getLogger("uvicorn.error")
+Connection = psycopg.AsyncConnection[DictRow]
+
+
+class DatabaseUnavailable(Exception):
+    """The database cannot serve right now; the client may try again."""
+
+
+class Database:
+    def __init__(self, config: DatabaseConfig) -> None:
+        self._config = config
+        self._conninfo = make_conninfo(
+            host=config.host,
+            port=config.port,
+            dbname=config.name,
+            user=config.user,
+            password=config.password.get_secret_value(),
+            connect_timeout=3,
+            options="-c statement_timeout=4s -c lock_timeout=4s",
+        )
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._migrated = asyncio.Event()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[Connection]:
+        """One transaction on a migrated database; raises DatabaseUnavailable when there is none."""
+        if not self._migrated.is_set():
+            raise DatabaseUnavailable
+        try:
+            async with (
+                asyncio.timeout(ANSWER_SECONDS),
+                self._slots,
+                await Connection.connect(self._conninfo, row_factory=dict_row) as connection,
+            ):
+                yield connection
+        except psycopg.errors.UndefinedTable as error:
+            self._migrated.clear()  # an empty volume took the old one's place
+            raise DatabaseUnavailable from error
+        except (TimeoutError, psycopg.OperationalError) as error:
+            raise DatabaseUnavailable from error
+
+    async def keep_migrated(self) -> None:
+        """Runs beside the application, so that it starts before its database and survives a new one."""
+        while True:
+            if not self._migrated.is_set():
+                try:
+                    await asyncio.to_thread(self._migrate)
+                    self._migrated.set()
+                except Exception as error:  # noqa: BLE001 - whatever it is: stay up, say 503, try on
+                    log.warning("database not ready: %s", error)
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _migrate(self) -> None:
+        config, password = self._config, quote(self._config.password.get_secret_value(), safe="")
+        uri = f"postgresql+psycopg://{config.user}:{password}@{config.host}:{config.port}/{config.name}?schema=mobile"
+        # yoyo's own lock is a row that outlives a killed process; an advisory lock ends with its session.
+        with psycopg.connect(self._conninfo, autocommit=True) as guard, get_backend(uri) as backend:
+            guard.execute("SELECT pg_advisory_lock(hashtext('migrations of mobile'))")
+            backend.break_lock()
+            backend.apply_migrations(backend.to_apply(read_migrations(MIGRATIONS)))

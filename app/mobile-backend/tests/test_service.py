@@ -1,0 +1,72 @@
+"""Health, configuration, and life with a database that comes and goes."""
+
+import pytest
+
+
+def state(client):
+    answer = client.get("/health")
+    return answer.status_code, answer.json()["down"]
+
+
+def test_healthy(client):
+    assert state(client) == (200, [])
+
+
+def test_the_database_goes_and_comes_back(client, database, registration, eventually):
+    database.stop()
+    assert state(client) == (503, ["database"])
+    answer = client.post("/device/register", json=registration)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"]
+    assert client.get("/config").status_code == 200
+    database.start()
+    eventually(lambda: state(client) == (200, []))
+    assert client.post("/device/register", json=registration).status_code == 201
+
+
+def test_starts_before_its_database(config, database, serve, eventually):
+    database.empty()
+    database.stop()
+    client = serve(config)
+    assert state(client) == (503, ["database"])
+    database.start()
+    eventually(lambda: state(client) == (200, []))
+
+
+def test_an_empty_database_takes_the_old_ones_place(client, database, registration, eventually):
+    database.empty()
+    assert client.post("/device/register", json=registration).status_code == 503
+    eventually(lambda: client.post("/device/register", json=registration).status_code == 201)
+
+
+def test_a_leftover_migration_lock_does_not_block(config, client, database, serve, eventually):
+    database.run("INSERT INTO mobile.yoyo_lock VALUES (1, now(), 1)")
+    successor = serve(config)
+    eventually(lambda: state(successor) == (200, []), seconds=5)
+
+
+def test_configuration_of_a_client(client):
+    assert client.get("/config").json() == {
+        "api_base": "http://testserver",
+        "min_version": "1.0.0",
+        "poll_seconds": 60,
+    }
+
+
+def test_configuration_behind_a_proxy(client):
+    headers = {"X-Forwarded-Prefix": "/mobile", "Host": "phones.example.org"}
+    assert client.get("/config", headers=headers).json()["api_base"] == "http://phones.example.org/mobile"
+    assert client.get("/openapi.json", headers=headers).json()["servers"] == [{"url": "/mobile"}]
+
+
+@pytest.mark.parametrize(
+    "prefix", ["mobile", "//evil.example.org", "/a b", "/a?b", "/mobile/", "/x" * 9, '/"']
+)
+def test_ignores_what_is_no_prefix(client, prefix):
+    answer = client.get("/config", headers={"X-Forwarded-Prefix": prefix})
+    assert answer.json()["api_base"] == "http://testserver"
+
+
+def test_a_configured_address(config, serve):
+    client = serve(config.model_copy(update={"api_base": "https://m.example.org"}))
+    assert client.get("/config").json()["api_base"] == "https://m.example.org"

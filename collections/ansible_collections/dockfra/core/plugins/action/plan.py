@@ -1,0 +1,88 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Compare the platform with its inventory; see the documentation of the module of the same name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from ansible.errors import AnsibleActionFail
+from ansible.parsing.yaml.dumper import AnsibleDumper
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.errors import DockfraError
+from ..plugin_utils import planner
+from ..plugin_utils.desired import Platform
+
+_ARGUMENTS = {
+    "docker_host": {"type": "str", "required": True},
+    "services": {"type": "list", "elements": "str", "required": True},
+    "force": {"type": "bool", "default": False},
+}
+
+
+class ActionModule(ActionBase):
+    """Works out the desired state on the controller and reads the actual one by one module call."""
+
+    _requires_connection = True
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
+        try:
+            plan, state = self._plan(arguments, task_vars)
+        except DockfraError as error:
+            raise AnsibleActionFail(str(error)) from None
+        # The plan itself changes nothing; in check mode it speaks for all that would.
+        result.update(plan.as_result(), changed=plan.work and self._task.check_mode, engine_version=state.get("engine_version", ""))
+        result["dockfra_pending"] = {service.name: service.reasons for service in plan.services}
+        result["dockfra_total"] = plan.total
+        if self._task.diff:
+            result["diff"] = _diff(plan)
+        return result
+
+    def _plan(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> tuple[planner.HostPlan, dict[str, Any]]:
+        hosts = task_vars["groups"]["all"]
+        platform = Platform(self._templar, self._loader, task_vars["hostvars"], hosts)
+        platform.check()
+        here = [service for service in platform.topology.containers() if service.docker_host == arguments["docker_host"]]
+        chosen = [service for service in here if service.name in arguments["services"]]
+        desired = {service.name: platform.desired(service.name) for service in chosen}
+        state = self._execute_module(
+            module_name="dockfra.core.docker_state_info",
+            module_args=planner.query(platform, desired, arguments["docker_host"]),
+            task_vars=task_vars,
+        )
+        if state.get("failed"):
+            raise AnsibleActionFail(state.get("msg") or "The state of the Docker host cannot be read.", result=state)
+        limited = len(chosen) < len(here)
+        plan = planner.compare(platform, desired, arguments["docker_host"], state, limited, arguments["force"])
+        return plan, state
+
+
+def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
+    """One before/after pair for each thing the plan would change."""
+    pairs = []
+    for network in plan.networks:
+        pairs.append(("network " + network["name"], {}, {key: network[key] for key in ("internal", "ipv6", "subnets")}))
+    for volume in plan.volumes:
+        pairs.append(("volume " + volume, {}, {"state": "present"}))
+    for orphan in plan.orphans:
+        pairs.append(("container " + orphan, {"state": "present"}, {}))
+    for service in plan.services:
+        head = f"{service.name} ({service.action}: {', '.join(service.reasons)})"
+        for image in service.build:
+            pairs.append((f"{service.name} image", {}, {"build": f"{image['repository']}:{image['tag']}"}))
+        pairs.append((head, service.before, service.after))
+    return [
+        {"before_header": head, "after_header": head, "before": _yaml(before), "after": _yaml(after)}
+        for head, before, after in pairs
+    ]
+
+
+def _yaml(value: dict[str, Any]) -> str:
+    return yaml.dump(value, Dumper=AnsibleDumper, default_flow_style=False, allow_unicode=True) if value else ""

@@ -1,0 +1,34 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Put a service's configuration in place; see the documentation of the module of the same name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ..module_utils.errors import DockfraError
+from ..plugin_utils.desired import Platform
+from ..plugin_utils.trees import send
+
+
+class ActionModule(ActionBase):
+    """Renders on the controller and sends the files in one module call."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        result = super().run(tmp, task_vars)
+        task_vars = task_vars or {}
+        self.validate_argument_spec(argument_spec={})
+        try:
+            name = task_vars["inventory_hostname"]
+            desired = Platform(self._templar, self._loader, task_vars["hostvars"], [name]).desired(name)
+        except DockfraError as error:
+            raise AnsibleActionFail(str(error)) from None
+        options = {"owner": desired.service.uid, "directory_mode": "0500"}
+        result.update(send(self, task_vars, desired.directory, desired.files, **options))
+        return result

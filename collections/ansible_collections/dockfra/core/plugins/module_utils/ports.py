@@ -1,0 +1,54 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find out whether TCP ports of this machine are free, and who uses those that are not (Linux)."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+_LISTEN = "0A"  # state column of /proc/net/tcp, see proc(5)
+
+
+def busy(places: Iterable[str]) -> dict[str, str]:
+    """Return the places (``address:port``) where nothing new can listen, each with who does.
+
+    The user is a process name with its pid, or ``another process`` when it belongs to somebody else.
+    """
+    return {place: _user(int(place.rpartition(":")[2])) for place in places if not _free(place)}
+
+
+def _free(place: str) -> bool:
+    address, _separator, port = place.rpartition(":")
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, int(port)))
+        except OSError as error:
+            # A low port that only root may bind is not taken: Docker binds it.
+            return error.errno != errno.EADDRINUSE
+    return True
+
+
+def _user(port: int) -> str:
+    inodes = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if any(os.readlink(descriptor) in inodes for descriptor in (process / "fd").iterdir()):
+                return f"{(process / 'comm').read_text().strip()} (pid {process.name})"
+    return "another process"
+
+
+def _listening_inodes(port: int) -> set[str]:
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        with contextlib.suppress(OSError):
+            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
+                fields = line.split()
+                if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
+                    inodes.add(fields[9])
+    return inodes

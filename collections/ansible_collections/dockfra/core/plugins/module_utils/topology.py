@@ -1,0 +1,305 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The platform as typed data: services, the networks they share, and who can reach whom.
+
+Everything that follows from the topology (gateway networks, published ports, edges, SSH peers) is worked out here and
+nowhere else. The input is the validated host variables of the inventory; see the argument specification of the role
+``dockfra.core.service`` for their meaning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port a service listens on.
+
+    Attributes:
+        name: what the port speaks, unique within its service.
+        number: the port inside the container.
+        publish: the port on the Docker host, or None when it is not published.
+        networks: the networks on which the service listens.
+    """
+
+    name: str
+    number: int
+    publish: int | None
+    networks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A named volume and where a service sees it."""
+
+    name: str
+    path: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True)
+class Network:
+    """A Docker network.
+
+    Attributes:
+        internal: no way out of the network, and no port can be published through it.
+        gateway: preferred as the way in and out of a container that sits on several outward networks.
+        subnet: a fixed IPv4 subnet, or None for Docker's choice.
+    """
+
+    name: str
+    internal: bool = False
+    gateway: bool = False
+    subnet: str | None = None
+
+
+@dataclass(frozen=True)
+class Service:
+    """One service of the inventory. ``variables`` holds all its validated host variables."""
+
+    name: str
+    docker_host: str
+    user: str
+    uid: int
+    networks: tuple[str, ...]
+    ports: tuple[Port, ...]
+    volumes: tuple[Volume, ...]
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    def port(self, name: str) -> Port:
+        """Return the port called ``name``; raises KeyError when there is none."""
+        for port in self.ports:
+            if port.name == name:
+                return port
+        raise KeyError(name)
+
+    @property
+    def listen_networks(self) -> tuple[str, ...]:
+        """The networks on which at least one port listens, in the order of the inventory."""
+        listening = {network for port in self.ports for network in port.networks}
+        return tuple(network for network in self.networks if network in listening)
+
+    @property
+    def listen_hosts(self) -> list[str]:
+        """Names that resolve, inside the container, to its own address on each network it listens on."""
+        return [f"{self.name}.{network}" for network in self.listen_networks]
+
+    @property
+    def external_address(self) -> str:
+        """Where the service runs when it is not a container of ours (a real device), else an empty string."""
+        return str(self.variables.get("dockfra_address") or "")
+
+    @classmethod
+    def from_variables(cls, name: str, variables: Mapping[str, Any]) -> Service:
+        """Build a service from validated host variables (see the role ``dockfra.core.service``)."""
+        networks = tuple(str(network) for network in variables.get("dockfra_networks") or ())
+        offset = int(variables.get("dockfra_port_offset") or 0)
+        ports = tuple(
+            Port(
+                name=str(entry["name"]),
+                number=int(entry["port"]),
+                publish=int(entry["publish"]) + offset if entry.get("publish") is not None else None,
+                networks=tuple(entry.get("networks") or networks),
+            )
+            for entry in variables.get("dockfra_ports") or ()
+        )
+        volumes = tuple(
+            Volume(str(entry["name"]), str(entry["path"]), bool(entry.get("read_only")))
+            for entry in variables.get("dockfra_volumes") or ()
+        )
+        return cls(
+            name=name,
+            docker_host=str(variables.get("dockfra_docker_host") or "localhost"),
+            user=str(variables.get("dockfra_user") or ""),
+            uid=int(variables.get("dockfra_uid") or 0),
+            networks=networks,
+            ports=ports,
+            volumes=volumes,
+            variables=variables,
+        )
+
+
+@dataclass(frozen=True)
+class Edge:
+    """``caller`` can open a connection to ``port`` of ``listener`` over ``network``."""
+
+    caller: str
+    listener: str
+    port: int
+    network: str
+
+
+class Topology:
+    """All services of one platform and the networks between them.
+
+    Args:
+        project: prefix of every name on the Docker host.
+        services: the services, any order.
+        network_options: per network name the options of `Network`, for networks that need any.
+    """
+
+    def __init__(
+        self, project: str, services: Iterable[Service], network_options: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        self.project = project
+        self.services: dict[str, Service] = {service.name: service for service in services}
+        self._network_options = dict(network_options or {})
+        names = dict.fromkeys(network for service in self.services.values() for network in service.networks)
+        self.networks: dict[str, Network] = {
+            name: Network(name=name, **dict(self._network_options.get(name) or {})) for name in names
+        }
+
+    # Names on the Docker host --------------------------------------------------------------------------------------
+
+    def container_name(self, service: str) -> str:
+        return f"{self.project}-{service}"
+
+    def network_name(self, network: str) -> str:
+        return f"{self.project}-{network}"
+
+    def volume_name(self, volume: str) -> str:
+        return f"{self.project}-{volume}"
+
+    def ipv6_subnet(self, network: str) -> str:
+        """A unique local IPv6 subnet (RFC 4193) for a gateway network, the same on every run.
+
+        Docker takes an endpoint with both address families as a container's gateway before any other, which is the
+        only ordering that engines before 28 offer. Nothing listens on these addresses.
+        """
+        digest = hashlib.sha256(self.network_name(network).encode()).digest()
+        return str(ipaddress.IPv6Network((b"\xfd" + digest[:7] + bytes(8), 64)))
+
+    # What follows from the inventory -------------------------------------------------------------------------------
+
+    def containers(self) -> Iterator[Service]:
+        """The services that run as containers here, real devices left out."""
+        return (service for service in self.services.values() if not service.external_address)
+
+    def gateway_network(self, service: Service) -> str | None:
+        """The network through which Docker publishes the service's ports, or None when all are internal.
+
+        Docker prefers dual-stack networks and then takes the first name in byte order (libnetwork, ``endpoint.Less``).
+        """
+        outward = [self.networks[name] for name in service.networks if not self.networks[name].internal]
+        if not outward:
+            return None
+        return min(outward, key=lambda network: (not network.gateway, self.network_name(network.name))).name
+
+    def edges(self) -> set[Edge]:
+        """Every connection that works: caller and listener share a network on which the listener listens."""
+        return {
+            Edge(caller.name, listener.name, port.number, network)
+            for listener in self.containers()
+            for port in listener.ports
+            for network in port.networks
+            for caller in self.containers()
+            if caller.name != listener.name and network in caller.networks
+        }
+
+    def ssh_peers(self, name: str) -> list[Service]:
+        """The SSH servers that service ``name`` can reach, in the order of the inventory."""
+        caller = self.services[name]
+        return [
+            peer
+            for peer in self.services.values()
+            if peer.name != name and any(set(port.networks) & set(caller.networks) for port in ssh_ports(peer))
+        ]
+
+    # Contradictions ------------------------------------------------------------------------------------------------
+
+    def problems(self) -> list[str]:
+        """Everything in the inventory that cannot work together; an empty list when all is well."""
+        found: list[str] = []
+        for name in self._network_options:
+            if name not in self.networks:
+                found.append(
+                    f"dockfra_network_options names the network '{name}', which no service uses; "
+                    f"the networks are {', '.join(sorted(self.networks))}."
+                )
+        keys = {str(service.variables.get("dockfra_ssh_client_key") or "") for service in self.services.values()}
+        for service in self.services.values():
+            found.extend(_port_problems(service))
+            found.extend(self._publish_problems(service))
+            found.extend(_route_problems(service))
+            found.extend(_login_problems(service, keys))
+        found.extend(self._clashes())
+        return found
+
+    def _publish_problems(self, service: Service) -> Iterator[str]:
+        gateway = self.gateway_network(service)
+        for port in service.ports:
+            if port.publish is None:
+                continue
+            if not 1 <= port.publish <= 65535:
+                yield (
+                    f"{service.name}: the published port of '{port.name}' is {port.publish} with dockfra_port_offset; "
+                    "choose an offset that keeps it between 1 and 65535."
+                )
+            if gateway is None:
+                yield (
+                    f"{service.name}: port '{port.name}' is published, but every network of the service is internal; "
+                    "remove `publish` or add an outward network."
+                )
+            elif gateway not in port.networks:
+                yield (
+                    f"{service.name}: port '{port.name}' is published through {gateway}, where it does not listen; "
+                    f"mark one of {', '.join(port.networks)} as `gateway` in dockfra_network_options."
+                )
+
+    def _clashes(self) -> Iterator[str]:
+        published: dict[tuple[str, int], str] = {}
+        for service in self.containers():
+            for port in service.ports:
+                if port.publish is None:
+                    continue
+                place = (service.docker_host, port.publish)
+                if place in published:
+                    yield (
+                        f"{service.name} and {published[place]} both publish port {port.publish} on "
+                        f"{service.docker_host}; change `publish` in dockfra_ports of one of them."
+                    )
+                published[place] = service.name
+
+
+def ssh_ports(service: Service) -> list[Port]:
+    """The ports of a service that speak SSH."""
+    return [port for port in service.ports if port.name == "ssh"]
+
+
+def _port_problems(service: Service) -> Iterator[str]:
+    names = [port.name for port in service.ports]
+    for name in {name for name in names if names.count(name) > 1}:
+        yield f"{service.name}: dockfra_ports has two entries named '{name}'; give each a name of its own."
+    for port in service.ports:
+        for network in port.networks:
+            if network not in service.networks:
+                yield (
+                    f"{service.name}: port '{port.name}' listens on {network}, which is not among its "
+                    f"dockfra_networks ({', '.join(service.networks)})."
+                )
+
+
+def _route_problems(service: Service) -> Iterator[str]:
+    names = {port.name for port in service.ports}
+    for route in service.variables.get("dockfra_routes") or ():
+        port = route.get("port") or "http"
+        if port not in names:
+            yield (
+                f"{service.name}: the route {route.get('path')} leads to the port '{port}', "
+                f"but dockfra_ports has {', '.join(sorted(names)) or 'none'}."
+            )
+
+
+def _login_problems(service: Service, keys: set[str]) -> Iterator[str]:
+    wanted = [*(service.variables.get("dockfra_ssh_logins") or ()), *(service.variables.get("dockfra_ssh_tunnels") or ())]
+    for key in wanted:
+        if key not in keys:
+            yield (
+                f"{service.name}: admits the key '{key}', but no service has it as dockfra_ssh_client_key; "
+                f"known keys are {', '.join(sorted(filter(None, keys)))}."
+            )

@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: docker_state_info
+short_description: Read everything a platform has on a Docker host at once
+description:
+  - Reads a platform's containers, networks, volumes and images, and the files mounted into its containers, in one process.
+  - Used by the P(dockfra.core.plan#module) action to compare a platform with its inventory.
+  - An engine that does not answer is a result, not a failure, because installing it may be the next step.
+version_added: 0.1.0
+author: Dockfra contributors (@dockfra)
+attributes:
+  check_mode:
+    description: Can run in check mode and returns the same result.
+    support: full
+options:
+  project:
+    description: Name of the platform; containers with the label C(dockfra.project) of this value are read.
+    type: str
+    required: true
+  names:
+    description: Names of containers, networks and volumes to read whether or not they carry the platform's label.
+    type: list
+    elements: str
+    default: []
+  images:
+    description: Image references (C(name:tag)) to look up.
+    type: list
+    elements: str
+    default: []
+  directories:
+    description: Directories whose files are fingerprinted, each with the uid that should own them.
+    type: dict
+    default: {}
+  ports:
+    description: Places on the host (C(address:port)) that are about to be published.
+    type: list
+    elements: str
+    default: []
+  timeout:
+    description: Seconds to wait for an answer of the engine.
+    type: int
+    default: 60
+requirements:
+  - Docker SDK for Python (docker) 7 or later
+"""
+
+EXAMPLES = r"""
+- name: Read the state of the platform
+  dockfra.core.docker_state_info:
+    project: dockfra
+    names: [dockfra-db, dockfra-backend-net, dockfra-db-data]
+    images: [dockfra/db:0123456789abcdef]
+  register: state
+"""
+
+RETURN = r"""
+engine_error:
+  description: Why the engine does not answer; empty when it does.
+  returned: always
+  type: str
+engine_version:
+  description: Version of the engine.
+  returned: when the engine answers
+  type: str
+containers:
+  description: Per container name its status, whether it is the platform's own, and its settings.
+  returned: when the engine answers
+  type: dict
+networks:
+  description: Per network name of the platform its settings and the number of attached containers.
+  returned: when the engine answers
+  type: dict
+volumes:
+  description: Names of the platform's volumes.
+  returned: when the engine answers
+  type: list
+  elements: str
+images:
+  description: Per wanted image reference that exists its id and defaults.
+  returned: when the engine answers
+  type: dict
+busy_ports:
+  description: Per asked place that is in use who uses it, the platform's own containers left out.
+  returned: always
+  type: dict
+files:
+  description: Per directory the fingerprint of each file below it.
+  returned: always
+  type: dict
+"""
+
+import typing as t
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.dockfra.core.plugins.module_utils import engine, file_tree, ports
+from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+
+OWN = engine.OWN
+
+
+def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the module's result for its parameters."""
+    result: dict[str, t.Any] = {
+        "changed": False,
+        "busy_ports": ports.busy(params["ports"]),
+        "files": {path: file_tree.scan(path, int(owner)) for path, owner in params["directories"].items()},
+    }
+    try:
+        client = engine.connect(params["timeout"])
+        state = engine.read_state(client, params["project"], params["names"], params["images"])
+    except DockfraError as error:
+        return {**result, "engine_error": str(error)}
+    published = state.pop("published")
+    busy = {place: published.get(place.rpartition(":")[2], user) for place, user in result["busy_ports"].items()}
+    return {**result, "engine_error": "", **state, "busy_ports": {place: user for place, user in busy.items() if user != OWN}}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "project": {"type": "str", "required": True},
+            "names": {"type": "list", "elements": "str", "default": []},
+            "images": {"type": "list", "elements": "str", "default": []},
+            "directories": {"type": "dict", "default": {}},
+            "ports": {"type": "list", "elements": "str", "default": []},
+            "timeout": {"type": "int", "default": 60},
+        },
+        supports_check_mode=True,
+    )
+    if engine.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
+    module.exit_json(**read(module.params))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: plan
+short_description: Compare a platform with its inventory
+description:
+  - Works out the desired state of every service from the inventory and the roles, reads the actual state of a Docker host
+    in one process, and returns what differs and why.
+  - Refuses unknown or wrong variables, contradictions in the topology, and published ports that something else uses,
+    before anything is touched.
+  - Changes nothing on the Docker host. Secrets that do not exist yet are made on the controller, except in check mode.
+version_added: 0.1.0
+author: Dockfra contributors (@dockfra)
+attributes:
+  check_mode:
+    description: Can run in check mode and returns the same plan.
+    support: full
+  diff_mode:
+    description: Shows for each service the settings that would change.
+    support: full
+options:
+  docker_host:
+    description: Inventory name of the Docker host to look at; services with this O(docker_host) as C(dockfra_docker_host) belong to it.
+    type: str
+    required: true
+  services:
+    description: Names of the services to look at; those of other Docker hosts are left out.
+    type: list
+    elements: str
+    required: true
+  force:
+    description: Plan a full verification of services that already look right.
+    type: bool
+    default: false
+seealso:
+  - module: dockfra.core.docker_state_info
+"""
+
+EXAMPLES = r"""
+- name: Compare the platform with the inventory
+  dockfra.core.plan:
+    docker_host: localhost
+    services: "{{ ansible_play_hosts_all }}"
+  delegate_to: localhost
+  run_once: true
+  register: plan
+"""
+
+RETURN = r"""
+engine_error:
+  description: Why the Docker Engine does not answer; empty when it does.
+  returned: success
+  type: str
+engine_version:
+  description: Version of the engine.
+  returned: success
+  type: str
+networks:
+  description: Networks to make.
+  returned: success
+  type: list
+  elements: dict
+volumes:
+  description: Volumes to make.
+  returned: success
+  type: list
+  elements: str
+orphans:
+  description: Containers of the platform that the inventory no longer has.
+  returned: success
+  type: list
+  elements: str
+services:
+  description: Services that need something, each with its name, action, reasons, images to build and container options.
+  returned: success
+  type: list
+  elements: dict
+total:
+  description: How many services were looked at.
+  returned: success
+  type: int
+dockfra_pending:
+  description: The reasons by service, for the progress display.
+  returned: success
+  type: dict
+dockfra_total:
+  description: The same as RV(total), for the progress display.
+  returned: success
+  type: int
+"""

@@ -1,0 +1,325 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The desired state of every service, worked out from the inventory and the roles on the controller.
+
+Nothing here talks to a Docker host. Variables are validated against the roles' argument specifications before anything
+is derived from them, so a wrong value is refused before anything is touched.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+from ansible.module_utils.common.text.formatters import human_to_bytes
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+from ..module_utils import containers
+from ..module_utils.errors import TopologyError
+from ..module_utils.file_tree import WantedFile
+from ..module_utils.topology import Service, Topology
+from .images import Image, image_sources
+from .role_files import TEMPLATE_SUFFIX, Role, RoleFinder
+
+SERVICE_ROLE = "dockfra.core.service"
+PLATFORM_ROLE = "dockfra.core.platform"
+CONFIG_MOUNT = "/etc/dockfra"
+
+# Variables that playbooks and plugins set themselves.
+_INTERNAL = {"dockfra_desired", "dockfra_plan", "dockfra_listen_hosts", "dockfra_service"}
+
+
+@dataclass
+class Desired:
+    """What one service should be.
+
+    Attributes:
+        service: its place in the topology.
+        images: images to build, the parents first; empty when the image comes ready-made.
+        container: options for ``community.docker.docker_container``.
+        directory: where its configuration files live on the Docker host.
+        files: the rendered configuration files by path.
+    """
+
+    service: Service
+    images: list[Image]
+    container: dict[str, Any]
+    directory: str
+    files: dict[str, WantedFile] = field(repr=False)
+
+
+class Platform:
+    """The desired state of the whole platform.
+
+    Args:
+        templar: the task's templar.
+        loader: the task's data loader.
+        hostvars: Ansible's ``hostvars``.
+        hosts: names of inventory hosts; those with ``dockfra_networks`` are services.
+
+    Raises:
+        TopologyError: variables are unknown, wrong or contradict each other.
+    """
+
+    def __init__(self, templar: Templar, loader: DataLoader, hostvars: Any, hosts: Iterable[str]) -> None:
+        self._templar = templar
+        self._loader = loader
+        self._hostvars = hostvars
+        raw = {host: hostvars.raw_get(host) for host in hosts}
+        services = {host: values for host, values in raw.items() if "dockfra_networks" in values}
+        if not services:
+            raise TopologyError(["The inventory has no services: no host has dockfra_networks. Use -i inventories/local."])
+        self._finder = RoleFinder(loader, _project_root(next(iter(services.values()))))
+        self._chains = {host: self._role_chain(host, values) for host, values in services.items()}
+        self._raw = {host: self._with_defaults(host, values) for host, values in services.items()}
+        self.variables = self._validated()
+        first = next(iter(self.variables.values()))
+        self.settings = {key: first[key] for key in self._finder.role(PLATFORM_ROLE).options if key in first}
+        self.topology = Topology(
+            project=first["dockfra_project"],
+            services=[Service.from_variables(host, values) for host, values in self.variables.items()],
+            network_options=first.get("dockfra_network_options"),
+        )
+
+    def check(self) -> None:
+        """Raise TopologyError when the services contradict each other; meaningful for all services together only."""
+        problems = self.topology.problems()
+        if problems:
+            raise TopologyError(problems)
+
+    def role_name(self, service: str) -> str:
+        """The role that applies a service."""
+        return self._chains[service][0].name
+
+    # Variables ------------------------------------------------------------------------------------------------------
+
+    def _role_chain(self, host: str, values: Mapping[str, Any]) -> list[Role]:
+        """The service's own role with its dependencies, then the roles every service has."""
+        name = str(values.get("dockfra_role") or host.replace("-", "_"))
+        if "dockfra_role" not in values and not self._finder.exists(name):
+            name = SERVICE_ROLE
+        chain = self._finder.chain(name)
+        common = [self._finder.role(role) for role in (SERVICE_ROLE, PLATFORM_ROLE)]
+        return chain + [role for role in common if role not in chain]
+
+    def _with_defaults(self, host: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for role in reversed(self._chains[host]):
+            merged.update(role.defaults)
+        merged.update(values)
+        merged["hostvars"] = self._hostvars
+        return merged
+
+    def _validated(self) -> dict[str, dict[str, Any]]:
+        problems: list[str] = []
+        variables = {}
+        for host, raw in self._raw.items():
+            options: dict[str, Any] = {}
+            for role in reversed(self._chains[host]):
+                options.update(role.options)
+            problems.extend(self._unknown(host, raw, options))
+            templar = self._templar.copy_with_new_env(available_variables=raw)
+            try:
+                provided = {key: templar.template(raw[key]) for key in options if key in raw}
+            except AnsibleError as error:
+                problems.append(f"{host}: a variable cannot be worked out: {error}")
+                continue
+            outcome = ArgumentSpecValidator(options).validate(provided, validate_role_argument_spec=True)
+            problems.extend(f"{host}: {message}" for message in outcome.error_messages)
+            variables[host] = outcome.validated_parameters
+        if problems:
+            raise TopologyError(problems)
+        return variables
+
+    def _unknown(self, host: str, raw: Mapping[str, Any], options: Mapping[str, Any]) -> Iterable[str]:
+        prefixes = tuple(["dockfra_", *(f"{role.short_name}_" for role in self._chains[host])])
+        others = {f"{role.short_name}_" for chain in self._chains.values() for role in chain} - set(prefixes)
+        for name in sorted(set(raw) - set(options) - _INTERNAL):
+            if name.startswith(prefixes) and not name.startswith(tuple(others)):
+                close = difflib.get_close_matches(name, options, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else "see the argument specification of its role."
+                yield f"{host}: the variable '{name}' is unknown; {hint}"
+
+    # Images ---------------------------------------------------------------------------------------------------------
+
+    def _images(self, service: Service) -> list[Image]:
+        values = self.variables[service.name]
+        if values.get("dockfra_image"):
+            return []
+        images: list[Image] = []
+        chain = [role for role in reversed(self._chains[service.name]) if role.image_context]
+        own_context = values.get("dockfra_image_context")
+        if not chain and not own_context:
+            raise TopologyError([f"{service.name}: has no image; set dockfra_image or dockfra_image_context, or give it a role."])
+        own_role = self._chains[service.name][0]
+        for number, role in enumerate(chain):
+            last = number == len(chain) - 1 and not own_context
+            images.append(
+                Image(
+                    repository=f"dockfra/{service.name if last else role.short_name}",
+                    parent=images[-1].reference if images else values["dockfra_base_image"],
+                    arguments=self._arguments(service) if last else (),
+                    sources=image_sources(role.image_context, self._extra_files(service, role)),
+                )
+            )
+        if own_context:
+            images.append(
+                Image(
+                    repository=f"dockfra/{service.name}",
+                    parent=images[-1].reference if images else values["dockfra_base_image"],
+                    arguments=self._arguments(service),
+                    sources=image_sources(
+                        Path(_project_root(self._raw[service.name]), own_context), self._extra_files(service, own_role)
+                    ),
+                )
+            )
+        return images
+
+    def _arguments(self, service: Service) -> tuple[tuple[str, str], ...]:
+        return (("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
+
+    def _extra_files(self, service: Service, role: Role) -> Mapping[str, str]:
+        return self.variables[service.name].get(f"{role.short_name}_image_files") or {}
+
+    # Configuration files --------------------------------------------------------------------------------------------
+
+    def render(self, name: str) -> dict[str, WantedFile]:
+        """Return the service's configuration files; a template that renders to white space only makes no file."""
+        service = self.topology.services[name]
+        available = {**self._raw[name], "dockfra_listen_hosts": service.listen_hosts}
+        files: dict[str, WantedFile] = {}
+        templates: dict[str, Path] = {}
+        for role in reversed(self._chains[name]):
+            templates.update(role.templates())
+        for path, source in templates.items():
+            text = self._render_file(source, available)
+            if text.strip():
+                files[path] = WantedFile(text.encode(), 0o400)
+        return files
+
+    def render_operator_files(self, variables: Mapping[str, Any]) -> dict[str, str]:
+        """Return the files that the role ``dockfra.core.platform`` has for the person at the controller, by name."""
+        first = next(iter(self._raw.values()))
+        root = self._finder.role(PLATFORM_ROLE).path / "templates" / "operator"
+        available = {**first, **variables}
+        return {path.stem: self._render_file(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
+
+    def _render_file(self, source: Path, available: dict[str, Any]) -> str:
+        templar = self._templar.copy_with_new_env(searchpath=[str(source.parent)], available_variables=available)
+        try:
+            rendered = templar.template(
+                trust_as_template(source.read_text(encoding="utf-8")),
+                escape_backslashes=False,
+                overrides={"trim_blocks": True, "lstrip_blocks": False},
+            )
+        except AnsibleError as error:
+            raise TopologyError([f"{available['inventory_hostname']}: {source} cannot be rendered: {error}"]) from error
+        return str(rendered if rendered is not None else "")
+
+    # Containers -----------------------------------------------------------------------------------------------------
+
+    def desired(self, name: str) -> Desired:
+        """Return the desired state of one service."""
+        service = self.topology.services[name]
+        values = self.variables[name]
+        images = self._images(service)
+        files = self.render(name)
+        directory = f"{values['dockfra_data_root']}/{self.topology.project}/services/{name}"
+        container = self._container(service, images[-1].reference if images else values["dockfra_image"], directory, bool(files))
+        fingerprints = {path: file.fingerprint() for path, file in files.items()}
+        container["labels"][containers.LABEL_CONFIG] = containers.digest(fingerprints)
+        container["labels"][containers.LABEL_REVISION] = containers.digest(container)
+        return Desired(service, images, container, directory, files)
+
+    def _container(self, service: Service, image: str, directory: str, has_files: bool) -> dict[str, Any]:
+        values = self.variables[service.name]
+        volumes = [
+            f"{self.topology.volume_name(volume.name)}:{volume.path}:{'ro' if volume.read_only else 'rw'}"
+            for volume in service.volumes
+        ]
+        if has_files:
+            volumes.append(f"{directory}:{CONFIG_MOUNT}:ro")
+        spec: dict[str, Any] = {
+            "name": self.topology.container_name(service.name),
+            "image": image,
+            "hostname": service.name,
+            "user": f"{service.uid}:{service.uid}",
+            "env": {key: str(value) for key, value in values["dockfra_env"].items()},
+            "networks": [
+                {"name": self.topology.network_name(network), "aliases": _aliases(service, network)}
+                for network in service.networks
+            ],
+            "published_ports": [
+                f"{values['dockfra_publish_address']}:{port.publish}:{port.number}/tcp"
+                for port in service.ports
+                if port.publish is not None
+            ],
+            "volumes": volumes,
+            "tmpfs": [f"{path}:{_tmpfs_options(options)}" for path, options in _tmpfs(values).items()],
+            "read_only": True,
+            "cap_drop": ["ALL"],
+            "security_opts": ["no-new-privileges"],
+            "memory": human_to_bytes(str(values["dockfra_memory"]).upper()),
+            "pids_limit": values["dockfra_pids"],
+            "init": True,
+            "restart_policy": "unless-stopped",
+            "stop_timeout": values["dockfra_stop_timeout"],
+            "log_driver": "json-file",
+            "log_options": {"max-size": "10m", "max-file": "3"},
+            "labels": {containers.LABEL_PROJECT: self.topology.project, containers.LABEL_SERVICE: service.name},
+        }
+        if values["dockfra_health"]:
+            spec["healthcheck"] = {
+                "test": ["CMD", *values["dockfra_health"]],
+                "interval": f"{values['dockfra_health_interval']}s",
+                "timeout": "5s",
+                "start_period": "60s",
+            }
+        if values.get("dockfra_command"):
+            spec["command"] = values["dockfra_command"]
+        return spec
+
+    def networks(self, docker_host: str) -> dict[str, dict[str, Any]]:
+        """Return the networks a Docker host needs, by full name, in the terms of `engine.read_state`."""
+        used = {
+            network
+            for service in self.topology.containers()
+            if service.docker_host == docker_host
+            for network in service.networks
+        }
+        wanted = {}
+        for network in (self.topology.networks[name] for name in sorted(used)):
+            subnets = [network.subnet] if network.subnet else []
+            if network.gateway:
+                subnets.append(self.topology.ipv6_subnet(network.name))
+            wanted[self.topology.network_name(network.name)] = {
+                "internal": network.internal,
+                "ipv6": network.gateway,
+                "subnets": subnets,
+            }
+        return wanted
+
+
+def _project_root(values: Mapping[str, Any]) -> str:
+    """The directory of the project: that of its ansible.cfg, else the current one."""
+    return os.path.dirname(str(values.get("ansible_config_file") or "")) or os.getcwd()
+
+
+def _aliases(service: Service, network: str) -> list[str]:
+    """Names of the service on a network: callers find it only where it listens, and itself everywhere it does."""
+    return [service.name, f"{service.name}.{network}"] if network in service.listen_networks else []
+
+
+def _tmpfs(values: Mapping[str, Any]) -> dict[str, str]:
+    return {"/tmp": "", "/run": "", **values["dockfra_tmpfs"]}
+
+
+def _tmpfs_options(options: str) -> str:
+    return options or "rw,noexec,nosuid,nodev,size=64m,mode=1777"

@@ -1,0 +1,126 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the roles of a service bring with them: variables, their specification, image context and templates.
+
+A service's roles form a chain: its own role first, then what ``meta/main.yml`` names as dependencies, depth first. The
+nearer role wins where two bring the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ansible import constants as C
+from ansible.parsing.dataloader import DataLoader
+from ansible.utils.collection_loader._collection_finder import _get_collection_role_path
+
+from ..module_utils.errors import TopologyError
+
+TEMPLATE_SUFFIX = ".j2"
+
+
+@dataclass(frozen=True)
+class Role:
+    """A role on disk.
+
+    Attributes:
+        name: as written in the inventory or a dependency, for example ``dockfra.core.sshd`` or ``traefik``.
+        path: its directory.
+        dependencies: the roles its ``meta/main.yml`` depends on.
+        defaults: raw content of ``defaults/main.yml``.
+        options: ``main`` entry of ``meta/argument_specs.yml``.
+    """
+
+    name: str
+    path: Path
+    dependencies: tuple[str, ...]
+    defaults: dict[str, Any]
+    options: dict[str, Any]
+
+    @property
+    def short_name(self) -> str:
+        return self.name.rpartition(".")[2]
+
+    @property
+    def image_context(self) -> Path | None:
+        """The role's docker build context, or None when it has none."""
+        context = self.path / "files" / "image"
+        return context if (context / "Dockerfile").is_file() else None
+
+    def templates(self) -> Iterator[tuple[str, Path]]:
+        """Yield (path below /etc/dockfra, template file) of each configuration file the role renders."""
+        root = self.path / "templates" / "etc"
+        for path in sorted(root.rglob(f"*{TEMPLATE_SUFFIX}")):
+            yield path.relative_to(root).as_posix().removesuffix(TEMPLATE_SUFFIX), path
+
+
+class RoleFinder:
+    """Loads roles as Ansible would find them, each once.
+
+    Args:
+        loader: the play's data loader; variables it reads are trusted as templates, as in any role.
+        project_root: directory below which ``roles/`` is looked for too.
+    """
+
+    def __init__(self, loader: DataLoader, project_root: str | Path) -> None:
+        self._loader = loader
+        self._search = [Path(project_root) / "roles", *(Path(path) for path in C.DEFAULT_ROLES_PATH or ())]
+
+    @functools.lru_cache(maxsize=None)  # noqa: B019  one finder lives as long as one task
+    def role(self, name: str) -> Role:
+        """Return the role; raises TopologyError when there is none of that name."""
+        path = self._path(name)
+        meta = self._yaml(path / "meta" / "main.yml")
+        specs = self._yaml(path / "meta" / "argument_specs.yml")
+        dependencies = tuple(
+            entry if isinstance(entry, str) else entry.get("role") or entry["name"] for entry in meta.get("dependencies") or ()
+        )
+        return Role(
+            name=name,
+            path=path,
+            dependencies=dependencies,
+            defaults=self._yaml(path / "defaults" / "main.yml"),
+            options=((specs.get("argument_specs") or {}).get("main") or {}).get("options") or {},
+        )
+
+    def exists(self, name: str) -> bool:
+        """Whether a role of that name can be found."""
+        try:
+            self.role(name)
+        except TopologyError:
+            return False
+        return True
+
+    def chain(self, name: str) -> list[Role]:
+        """Return the role and all it depends on, nearest first, each once."""
+        chain: dict[str, Role] = {}
+
+        def add(role_name: str) -> None:
+            if role_name not in chain:
+                chain[role_name] = self.role(role_name)
+                for dependency in chain[role_name].dependencies:
+                    add(dependency)
+
+        add(name)
+        return list(chain.values())
+
+    def _path(self, name: str) -> Path:
+        if name.count(".") == 2:
+            found = _get_collection_role_path(name)
+            if found:
+                return Path(found[1])
+        else:
+            for folder in self._search:
+                if (folder / name).is_dir():
+                    return folder / name
+        places = ", ".join(str(folder) for folder in self._search)
+        raise TopologyError([f"There is no role '{name}' (looked in {places} and the collections). Correct dockfra_role."])
+
+    def _yaml(self, path: Path) -> dict[str, Any]:
+        if not path.is_file():
+            return {}
+        return self._loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {}

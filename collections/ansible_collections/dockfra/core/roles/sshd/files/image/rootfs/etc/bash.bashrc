@@ -1,0 +1,22 @@
+# For every interactive shell. It lives in the image, not in the home directory: that is a volume
+# which outlives the image, and an update must reach people who logged in before it.
+[ -n "${PS1-}" ] || return
+
+shopt -s checkwinsize histappend
+HISTCONTROL=ignoreboth
+HISTSIZE=5000
+HISTFILESIZE=10000
+
+if [[ ${TERM-} == *color* || ${TERM-} == @(xterm|screen|tmux|linux|vt220)* ]]; then
+    PS1='\[\e[1;36m\]\u\[\e[0m\]@\h:\[\e[1m\]\w\[\e[0m\]\$ '
+    alias ls='ls --color=auto' grep='grep --color=auto'
+else
+    PS1='\u@\h:\w\$ '
+fi
+alias ll='ls -l'
+export EDITOR=nano PAGER=less LESS=-FRX
+
+if [ -r /usr/share/bash-completion/bash_completion ]; then
+    # shellcheck source=/dev/null
+    . /usr/share/bash-completion/bash_completion
+fi

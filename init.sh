@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# Brings a platform up on this machine with one command: ./init.sh local
+set -euo pipefail
+
+PROGRAM=init.sh
+ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
+# shellcheck source=scripts/lib.sh
+source "$ROOT/scripts/lib.sh"
+
+inventories() {
+  local dir names=()
+  for dir in "$ROOT"/inventories/*/; do
+    [[ -d $dir ]] && names+=("$(basename "$dir")")
+  done
+  printf '%s' "${names[*]}"
+}
+
+usage() {
+  cat <<USAGE
+usage: ./init.sh <inventory> [ansible-playbook options]
+
+Prepares .venv where it is missing or outdated, then runs
+  ansible-playbook site.yml -i inventories/<inventory> [options]
+so that the platform is as its inventory says. Running it again changes nothing.
+
+Inventories here: $(inventories)
+
+Options for ansible-playbook, for example:
+  --check --diff         show what would be changed, and change nothing
+  --limit db,redis       only these services
+  -e name=value          set a variable
+  -v                     show every task
+  -K                     ask for the sudo password
+
+Exit status: 0 done, 1 failed, 2 wrong usage, otherwise that of ansible-playbook.
+USAGE
+}
+
+asks_for_root_password() {
+  local arg
+  [[ -n ${ANSIBLE_BECOME_PASSWORD_FILE:-} ]] && return 0
+  for arg in "$@"; do
+    case $arg in
+      --ask-become-pass | --become-password-file* | --become-pass-file*) return 0 ;;
+      --*) ;;
+      -*K*) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+name=${1:-}
+case $name in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  '') fail 2 "which inventory? usage: ./init.sh <inventory> [ansible-playbook options]; inventories here: $(inventories)" ;;
+  -*) fail 2 "the inventory comes first: ./init.sh <inventory> $name; inventories here: $(inventories)" ;;
+esac
+shift
+if [[ $name == */* || $name == .* || ! -d $ROOT/inventories/$name ]]; then
+  fail 2 "unknown inventory '$name'; inventories here: $(inventories)"
+fi
+
+require_supported_os
+cd -- "$ROOT"
+
+# Where Docker does not answer to this person, the playbook has to become root to install or to use it.
+extra=()
+if ! is_root && ! docker_is_usable && ! asks_for_root_password "$@"; then
+  if ! command -v sudo >/dev/null; then
+    fail 1 "$(id -un) cannot use Docker and there is no sudo; run this as root, or add $(id -un) to the group docker"
+  elif ! sudo -n true 2>/dev/null; then
+    if [[ ! -t 0 ]]; then
+      fail 1 "sudo asks for a password and there is no terminal; run this as root or with --become-password-file"
+    fi
+    extra=(--ask-become-pass)
+  fi
+fi
+
+ensure_venv "$ROOT/.venv" "$ROOT/requirements.lock"
+
+use_utf8
+export ANSIBLE_CONFIG=$ROOT/ansible.cfg
+# Packages come uncompiled: let Python keep what it compiles, or each start compiles anew.
+unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+exec "$ROOT/.venv/bin/ansible-playbook" site.yml -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"

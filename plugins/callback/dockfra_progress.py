@@ -1,0 +1,427 @@
+# Copyright: Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Shows how far a run is: services done of total, what is waited for, elapsed time."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import re
+import sys
+import threading
+import time
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from ansible import constants as C  # noqa: N812 -- as everywhere in Ansible
+from ansible import context
+from ansible.plugins.callback.default import CallbackModule as Default
+
+DOCUMENTATION = r"""
+name: dockfra_progress
+type: stdout
+short_description: Progress of a platform run
+description:
+  - Ansible's default output without the tasks that changed nothing (B(-v) shows them), plus progress.
+  - On a terminal the last line tells how many services are done, the elapsed time and what is being
+    waited for. Elsewhere each finished service is a line of its own, and a heartbeat tells what is being
+    waited for.
+  - Any task's result may carry C(dockfra_pending) (a mapping of each service with work to do to the
+    reasons), C(dockfra_total) (the number of all services), C(dockfra_service) (one or a list of mappings
+    of C(name) and C(state); the state C(ready) means that the service is done), and C(dockfra_summary)
+    (text shown at the very end).
+extends_documentation_fragment:
+  - default_callback
+  - result_format_callback
+options:
+  heartbeat:
+    description: Seconds between two heartbeat lines where output is no terminal; 0 for none.
+    type: float
+    default: 15
+    env:
+      - name: DOCKFRA_HEARTBEAT
+    ini:
+      - section: callback_dockfra_progress
+        key: heartbeat
+"""
+
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_ERASE = "\r\x1b[J"
+_DEBUG_ACTIONS = frozenset(("debug", "ansible.builtin.debug", "ansible.legacy.debug"))
+
+
+def clean(text: str) -> str:
+    """One line without control characters: nothing a task returns may move the cursor."""
+    return " ".join(_CONTROL.sub("", text).split())
+
+
+def cells(char: str) -> int:
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1
+
+
+def clip(text: str, columns: int) -> str:
+    """The part of a line that fits, counted in screen cells."""
+    if sum(map(cells, text)) <= columns:
+        return text
+    used = 0
+    for index, char in enumerate(text):
+        used += cells(char)
+        if used > columns - 1:
+            return text[:index] + "…"
+    return text
+
+
+def duration(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
+
+
+def first_error(result: Mapping[str, Any]) -> str:
+    """The first line of what went wrong; of a loop, that of the first item that failed."""
+    for item in result.get("results") or ():
+        if isinstance(item, Mapping) and (item.get("failed") or item.get("unreachable")):
+            return first_error(item)
+    for key in ("msg", "stderr", "module_stderr", "stdout", "module_stdout"):
+        for line in str(result.get(key) or "").splitlines():
+            if text := clean(line):
+                return text
+    return f"exit status {result['rc']}" if "rc" in result else "no message"
+
+
+class Progress:
+    """What is known about the run. No output, no threads."""
+
+    def __init__(self) -> None:
+        self.started = time.monotonic()
+        self.total: int | None = None
+        self.pending: dict[str, str] = {}
+        self.running: dict[str, str] = {}
+        self.ready: set[str] = set()
+        self.failures: dict[str, tuple[str, str]] = {}
+        self.summary = ""
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self.started
+
+    def observe(self, result: Mapping[str, Any]) -> list[str]:
+        """Takes what a result says about services; returns those that have just become ready."""
+        pending = result.get("dockfra_pending")
+        if isinstance(pending, Mapping):
+            self.pending = {
+                str(name): ", ".join(map(str, why if isinstance(why, (list, tuple)) else [why]))
+                for name, why in pending.items()
+            }
+            self.ready.difference_update(self.pending)
+            self.total = int(result.get("dockfra_total") or max(self.total or 0, len(self.pending)))
+        if isinstance(summary := result.get("dockfra_summary"), str):
+            self.summary = summary
+        services = result.get("dockfra_service") or ()
+        fresh = []
+        for service in (services,) if isinstance(services, Mapping) else services:
+            name = str(service.get("name", "")) if isinstance(service, Mapping) else ""
+            if name and service.get("state") == "ready" and name not in self.ready:
+                self.ready.add(name)
+                if self.pending.pop(name, None) is not None:
+                    fresh.append(name)
+        return fresh
+
+    def count(self) -> str:
+        return "" if self.total is None else f"[{self.total - len(self.pending)}/{self.total}] "
+
+    def waiting(self) -> list[str]:
+        """Running tasks, the longest first; between tasks, the services with work left and why."""
+        # Copies first: the ticker's thread reads while the main thread writes.
+        running = [t if host == "localhost" else f"{host} ({t})" for host, t in list(self.running.items())]
+        return running or [f"{name} ({why})" if why else name for name, why in list(self.pending.items())]
+
+    def line(self, columns: int) -> str:
+        head = f"{self.count()}{duration(self.elapsed)}"
+        waiting = self.waiting()
+        if not waiting:
+            return clip(head, columns)
+        head += "  waiting for: "
+        for shown in range(len(waiting), 0, -1):
+            more = f" +{len(waiting) - shown} more" if shown < len(waiting) else ""
+            text = head + ", ".join(waiting[:shown]) + more
+            if len(text) <= columns:
+                return text
+        more = f" +{len(waiting) - 1} more" if len(waiting) > 1 else ""
+        return clip(clip(head + waiting[0], columns - len(more)) + more, columns)
+
+
+class Ticker:
+    """Shows the progress line while tasks run: redrawn on a terminal, else a line now and then."""
+
+    def __init__(self, display: Any, line: Callable[[int], str], heartbeat: float) -> None:
+        self._display = display
+        self._line = line
+        self._heartbeat = heartbeat
+        # Ansible takes this lock around each fork, so no child inherits output in an odd state.
+        self._lock = getattr(display, "_lock", None) or threading.RLock()
+        self._pid = os.getpid()
+        self._stop = threading.Event()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._shown = False
+        self._line_start = True
+        self._last_output = time.monotonic()
+        self._wrapped: list[TextIO] = []
+        self.live = sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+    def start(self) -> None:
+        if self._thread or (not self.live and self._heartbeat <= 0):
+            return
+        for stream in (sys.stdout, sys.stderr):
+            if not self.live or stream.isatty():
+                self._wrap(stream)
+        atexit.register(self.stop)
+        self._thread = threading.Thread(target=self._run, name="dockfra-progress", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the display for good and leaves no trace of the line."""
+        if self._stop.is_set() or os.getpid() != self._pid:
+            return
+        self._stop.set()
+        self._wake.set()
+        with self._lock:
+            self._erase()
+            for stream in self._wrapped:
+                with contextlib.suppress(AttributeError):
+                    del stream.write
+            self._wrapped.clear()
+        if self._thread and self._thread is not threading.current_thread():
+            self._thread.join(timeout=1)
+        atexit.unregister(self.stop)
+
+    def changed(self) -> None:
+        self._wake.set()
+
+    def _wrap(self, stream: TextIO) -> None:
+        original = stream.write
+
+        def write(text: str) -> int:
+            if os.getpid() != self._pid:
+                return original(text)
+            with self._lock:
+                self._erase()
+                count = original(text)
+                if text:
+                    self._line_start = text.endswith("\n")
+                    self._last_output = time.monotonic()
+            self._wake.set()
+            return count
+
+        stream.write = write  # type: ignore[method-assign]
+        self._wrapped.append(stream)
+
+    def _erase(self) -> None:
+        if self._shown:
+            self._shown = False
+            self._raw(_ERASE)
+
+    def _raw(self, text: str) -> None:
+        # Past the wrapper: the type's own method. A terminal that has gone away is no reason to fail.
+        with contextlib.suppress(OSError, ValueError):
+            type(sys.stdout).write(sys.stdout, text)
+            sys.stdout.flush()
+
+    def _run(self) -> None:
+        while not self._stop.wait(0.1):
+            self._wake.wait(0.9)
+            self._wake.clear()
+            try:
+                if self.live:
+                    self._draw()
+                elif self._line_start and time.monotonic() - self._last_output >= self._heartbeat:
+                    self._display.display(self._line(200))
+                self._flush()
+            except Exception:  # noqa: BLE001 -- a fault in the display is no reason to disturb the run
+                return
+
+    def _draw(self) -> None:
+        with self._lock:
+            if self._stop.is_set() or not self._line_start:
+                return
+            try:
+                columns = os.get_terminal_size(sys.stdout.fileno()).columns
+            except OSError:
+                columns = 80
+            # The cursor stays at the line's start, so whatever writes next, a shell too, overwrites the line.
+            self._raw(_ERASE + self._line(max(columns - 1, 10)) + "\r")
+            self._shown = True
+
+    def _flush(self) -> None:
+        # Into a pipe Python writes only full blocks; progress is for someone who reads along.
+        if not self.live:
+            with self._lock, contextlib.suppress(OSError, ValueError):
+                sys.stdout.flush()
+
+
+class CallbackModule(Default):
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "stdout"
+    CALLBACK_NAME = "dockfra_progress"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._progress = Progress()
+        self._ticker: Ticker | None = None
+        self._show_all = False
+        self._playbook = ""
+
+    def get_option(self, k: str, hostvars: Any = None) -> Any:
+        value = super().get_option(k, hostvars)
+        if k in ("display_ok_hosts", "display_skipped_hosts") and not self._show_all:
+            return value and self._display.verbosity > 0
+        return value
+
+    @property
+    def _quiet(self) -> bool:
+        return bool(self._display.verbosity == 0)
+
+    # -- the run --
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        super().v2_playbook_on_start(playbook)
+        self._playbook = str(playbook._file_name)
+        self._ticker = Ticker(self._display, self._progress.line, self.get_option("heartbeat"))
+        self._ticker.start()
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        self._progress.running.clear()
+        super().v2_playbook_on_play_start(play)
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        super().v2_runner_on_start(host, task)
+        self._progress.running[host.get_name()] = self._task_label(task)
+        self._changed()
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        if self._ticker:
+            self._ticker.stop()
+        super().v2_playbook_on_stats(stats)
+        self._tell_failures(stats)
+        if self._progress.summary:
+            self._display.display(self._progress.summary)
+
+    def v2_playbook_on_no_hosts_matched(self) -> None:
+        if not self._quiet:
+            super().v2_playbook_on_no_hosts_matched()
+
+    def v2_playbook_on_include(self, included_file: Any) -> None:
+        if not self._quiet:
+            super().v2_playbook_on_include(included_file)
+
+    # -- results --
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        with self._result(result):
+            if self._quiet and not result.result.get("changed", False):
+                if result.task.action not in _DEBUG_ACTIONS:
+                    self._handle_warnings_and_exception(result)
+                    return
+                self._show_all = True
+            try:
+                super().v2_runner_on_ok(result)
+            finally:
+                self._show_all = False
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        with self._result(result):
+            if not ignore_errors:
+                self._failed(result)
+            super().v2_runner_on_failed(result, ignore_errors)
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        with self._result(result):
+            if not result.task.ignore_unreachable:
+                self._failed(result)
+            super().v2_runner_on_unreachable(result)
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        with self._result(result):
+            if self._quiet:
+                self._handle_warnings_and_exception(result)
+            else:
+                super().v2_runner_on_skipped(result)
+
+    def v2_runner_item_on_ok(self, result: Any) -> None:
+        with self._result(result, ended=False):
+            super().v2_runner_item_on_ok(result)
+
+    def v2_runner_retry(self, result: Any) -> None:
+        values = result.result
+        if not self._quiet:
+            super().v2_runner_retry(result)
+        attempt = f"try {values.get('attempts', 0) + 1} of {values.get('retries', 0)}"
+        self._progress.running[result.host.get_name()] = f"{self._task_label(result.task)}, {attempt}"
+        self._changed()
+
+    def v2_runner_on_async_poll(self, result: Any) -> None:
+        if not self._quiet:
+            super().v2_runner_on_async_poll(result)
+
+    def v2_runner_on_async_ok(self, result: Any) -> None:
+        if not self._quiet:
+            super().v2_runner_on_async_ok(result)
+
+    # -- helpers --
+
+    @contextlib.contextmanager
+    def _result(self, result: Any, ended: bool = True) -> Iterator[None]:
+        """Around showing a result: the default output first, then what it means for the services."""
+        values = result.result
+        facts = {key: values[key] for key in values if key.startswith("dockfra_")}
+        if ended:
+            self._progress.running.pop(result.host.get_name(), None)
+        yield
+        for name in self._progress.observe(facts):
+            self._display.display(
+                f"{self._progress.count()}{clean(name)} ready after {self._progress.elapsed:.1f}s",
+                color=C.COLOR_OK,
+            )
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._ticker:
+            self._ticker.changed()
+
+    def _failed(self, result: Any) -> None:
+        self._progress.failures[result.host.get_name()] = (
+            clean(result.task_name),
+            first_error(result.result),
+        )
+
+    def _task_label(self, task: Any) -> str:
+        name = str(task.name or task.action)
+        if "{{" in name and self._last_task_name:
+            # A linear play has announced the task with its name already templated.
+            name = str(self._last_task_name).rpartition(" : ")[2]
+        return clean(name)
+
+    def _tell_failures(self, stats: Any) -> None:
+        broken = sorted(host for host in stats.processed if stats.failures.get(host) or stats.dark.get(host))
+        if not broken:
+            return
+        for host in broken:
+            task, error = self._progress.failures.get(host, ("unknown task", "see above"))
+            self._display.display(f"FAILED {host}: {task}: {error}", color=C.COLOR_ERROR)
+        self._display.display(
+            f"Next: put right what is named above, then run {self._command()} again; what is done already "
+            'stays done. More: README, "When a step fails".',
+            color=C.COLOR_HIGHLIGHT,
+        )
+
+    def _command(self) -> str:
+        sources: Sequence[str] = context.CLIARGS.get("inventory") or ()
+        inventory = os.path.normpath(str(sources[0])) if len(sources) == 1 else ""
+        parent, name = os.path.split(inventory)
+        if os.path.basename(self._playbook) == "site.yml" and os.path.basename(parent) == "inventories":
+            return f"./init.sh {name}"
+        return "the same command"
