@@ -66,9 +66,9 @@ fi
 require_supported_os
 cd -- "$ROOT"
 
-# Where Docker does not answer to this person, the playbook has to become root to install or to use it.
+# Where this machine is the Docker host and Docker does not answer to this person, the playbook has to become root.
 extra=()
-if ! is_root && ! docker_is_usable && ! asks_for_root_password "$@"; then
+if grep -rqsE '^\s*ansible_connection: *local' "inventories/$name" && ! is_root && ! docker_is_usable && ! asks_for_root_password "$@"; then
   if ! command -v sudo >/dev/null; then
     fail 1 "$(id -un) cannot use Docker and there is no sudo; run this as root, or add $(id -un) to the group docker"
   elif ! sudo -n true 2>/dev/null; then

@@ -39,25 +39,47 @@ USAGE
 checks() {
   local name=$1
   shift
+  set -m # a process group of its own, so that an interruption ends all of it
   {
     local start status=0
     start=$(now)
     "$@" >"$REPORTS/lint/$name.log" 2>&1 </dev/null || status=$?
     printf '%s %s\n' "$status" "$(seconds_since "$start")" >"$REPORTS/lint/$name.result"
   } &
+  set +m
+}
+
+end_checks() {
+  local group
+  for group in $(jobs -p); do
+    kill -TERM -- "-$group" 2>/dev/null
+  done
 }
 
 check_shell() {
-  local -a scripts
+  local file first scripts=()
   # Every tracked or new file that starts like a shell script.
-  mapfile -d '' scripts < <(git -c safe.directory="$ROOT" ls-files -z --cached --others --exclude-standard |
-    xargs -0 grep -lZE --binary-files=without-match -m1 '^#!.*\b(ba|da)?sh\b|^# shellcheck shell=' --)
+  while IFS= read -r -d '' file; do
+    first=''
+    if [[ -f $file ]]; then IFS= read -r first <"$file"; fi
+    [[ $first =~ ^('#!'.*[/\ ](ba|da)?sh($|\ )|'# shellcheck shell=') ]] && scripts+=("$file")
+  done < <(git -c safe.directory="$ROOT" ls-files -z --cached --others --exclude-standard)
+  printf '%s\n' "${scripts[@]}"
   shellcheck -x "${scripts[@]}"
 }
 
 check_types() {
-  mypy plugins tests &&
-    { [[ ! -d $COLLECTION/plugins ]] || mypy "$COLLECTION/plugins"; }
+  local app package status=0
+  mypy plugins tests || status=1
+  if [[ -d $COLLECTION/plugins ]]; then mypy "$COLLECTION/plugins" || status=1; fi
+  # An application is checked with its own packages.
+  for package in app/*/*/__init__.py; do
+    [[ -e $package ]] || continue
+    package=${package%/__init__.py} app=${package%/*}
+    (cd "$app" && mypy --config-file "$ROOT/pyproject.toml" --cache-dir "$ROOT/.cache/mypy-${app##*/}" \
+      --python-executable "$ROOT/.venv-${app##*/}/bin/python" "${package##*/}") || status=1
+  done
+  return "$status"
 }
 
 check_syntax() {
@@ -96,27 +118,32 @@ target_lint() {
   return "$failed"
 }
 
-# run_pytest <report's name> <python> <pytest arguments…>
+# run_pytest <report's name> <python> <pytest arguments…>: where all tests were skipped, none ran, and that is a failure.
 run_pytest() {
-  local name=$1 python=$2
+  local name=$1 python=$2 report=$REPORTS/$1.xml
   shift 2
-  "$python" -m pytest --junitxml="$REPORTS/$name.xml" -o junit_suite_name="$name" "$@"
+  rm -f "$report"
+  "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || return
+  "$python" - "$report" <<'PYTHON' || { warn "$name: no test ran" && return 1; }
+import sys
+import xml.etree.ElementTree as ET
+
+suites = list(ET.parse(sys.argv[1]).iter("testsuite"))
+sys.exit(not any(int(s.get("tests", 0)) > int(s.get("skipped", 0)) for s in suites))
+PYTHON
 }
 
 target_unit() {
-  local app name python failed=0
+  local app python failed=0
   say "-- project and collection, $(python --version)"
   run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 "$@" || failed=1
   for app in app/*/tests; do
     [[ -d $app ]] || continue
-    app=${app%/tests} name=${app##*/}
+    app=${app%/tests}
     say "-- $app"
-    if ! (ensure_venv "$ROOT/.venv-$name" "$ROOT/$app/requirements-test.txt"); then
-      failed=1
-      continue
-    fi
-    (cd "$app" && run_pytest "unit-$name" "$ROOT/.venv-$name/bin/python" --rootdir . -c /dev/null \
-      -p no:cacheprovider tests "$@") || failed=1
+    # Images are built from these directories: nothing is left behind in them.
+    (cd "$app" && PYTHONPYCACHEPREFIX=$ROOT/.cache/pycache run_pytest "unit-${app##*/}" \
+      "$ROOT/.venv-${app##*/}/bin/python" --rootdir . -c /dev/null -p no:cacheprovider tests "$@") || failed=1
   done
   if python --version | grep -q ' 3\.13\.'; then
     return "$failed"
@@ -161,17 +188,28 @@ require_packages() {
 }
 
 prepare() {
-  local target browser=() needs=(ssh=openssh-client git=git)
+  local target app needs=(ssh=openssh-client git=git) browser=0 apps=0
   for target; do
     case $target in
-      e2e | slow) type -P chromium-browser google-chrome >/dev/null || browser=(chromium=chromium) ;;
+      e2e | slow) browser=1 ;;
+      lint | unit) apps=1 ;;
     esac
   done
-  # The browser draws boxes instead of letters where no font is installed.
-  ((${#browser[@]})) && { type -P fc-list >/dev/null && fc-list | grep -q . || needs+=(-=fonts-dejavu-core); }
-  require_packages "${needs[@]}" ${browser[@]+"${browser[@]}"}
+  if ((browser)); then
+    type -P chromium-browser google-chrome >/dev/null || needs+=(chromium=chromium)
+    # Without any font a browser draws boxes instead of letters.
+    fc-list 2>/dev/null | grep -q . || needs+=(-=fonts-dejavu-core)
+  fi
+  require_packages "${needs[@]}"
   ensure_venv "$VENV" "$ROOT/requirements.lock"
   ensure_packages "$VENV" "$ROOT/requirements-dev.lock" dev
+  if ((apps)); then
+    for app in app/*/requirements-test.txt; do
+      [[ -e $app ]] || continue
+      app=${app%/*}
+      ensure_venv "$ROOT/.venv-${app##*/}" "$ROOT/$app/requirements-test.txt"
+    done
+  fi
 }
 
 # -- main --
@@ -205,7 +243,8 @@ export ANSIBLE_CONFIG=$ROOT/ansible.cfg DOCKFRA_REPORTS=$REPORTS
 export PATH=$VENV/bin:$PATH
 
 results=() failed=0 begin=$(now)
-trap 'say ""; fail 130 interrupted' INT
+trap 'end_checks; fail 130 interrupted' INT
+trap 'end_checks; fail 143 terminated' TERM HUP
 for target in "${targets[@]}"; do
   say "== $target"
   start=$(now) status=0

@@ -81,10 +81,7 @@ def duration(seconds: float) -> str:
 
 
 def first_error(result: Mapping[str, Any]) -> str:
-    """The first line of what went wrong; of a loop, that of the first item that failed."""
-    for item in result.get("results") or ():
-        if isinstance(item, Mapping) and (item.get("failed") or item.get("unreachable")):
-            return first_error(item)
+    """The first line of what went wrong."""
     for key in ("msg", "stderr", "module_stderr", "stdout", "module_stdout"):
         for line in str(result.get(key) or "").splitlines():
             if text := clean(line):
@@ -97,9 +94,12 @@ class Progress:
 
     def __init__(self) -> None:
         self.started = time.monotonic()
-        self.total: int | None = None
+        # One plan for each Docker host, replaced when the host is compared again.
+        self.plans: dict[str, tuple[int, frozenset[str]]] = {}
         self.pending: dict[str, str] = {}
         self.running: dict[str, str] = {}
+        self.tries: dict[str, int] = {}
+        self.item_errors: dict[str, str] = {}
         self.ready: set[str] = set()
         self.failures: dict[str, tuple[str, str]] = {}
         self.summary = ""
@@ -112,12 +112,15 @@ class Progress:
         """Takes what a result says about services; returns those that have just become ready."""
         pending = result.get("dockfra_pending")
         if isinstance(pending, Mapping):
-            self.pending = {
-                str(name): ", ".join(map(str, why if isinstance(why, (list, tuple)) else [why]))
-                for name, why in pending.items()
-            }
+            place = str(result.get("docker_host", ""))
+            for name in self.plans.get(place, (0, ()))[1]:
+                self.pending.pop(name, None)
+            for name, why in pending.items():
+                reasons = why if isinstance(why, (list, tuple)) else [why]
+                self.pending[str(name)] = ", ".join(map(str, reasons))
             self.ready.difference_update(self.pending)
-            self.total = int(result.get("dockfra_total") or max(self.total or 0, len(self.pending)))
+            total = int(result.get("dockfra_total") or len(pending))
+            self.plans[place] = (total, frozenset(map(str, pending)))
         if isinstance(summary := result.get("dockfra_summary"), str):
             self.summary = summary
         services = result.get("dockfra_service") or ()
@@ -131,12 +134,15 @@ class Progress:
         return fresh
 
     def count(self) -> str:
-        return "" if self.total is None else f"[{self.total - len(self.pending)}/{self.total}] "
+        if not self.plans:
+            return ""
+        total = sum(total for total, _ in self.plans.values())
+        return f"[{total - len(self.pending)}/{total}] "
 
     def waiting(self) -> list[str]:
         """Running tasks, the longest first; between tasks, the services with work left and why."""
         # Copies first: the ticker's thread reads while the main thread writes.
-        running = [t if host == "localhost" else f"{host} ({t})" for host, t in list(self.running.items())]
+        running = list(dict.fromkeys(list(self.running.values())))
         return running or [f"{name} ({why})" if why else name for name, why in list(self.pending.items())]
 
     def line(self, columns: int) -> str:
@@ -299,7 +305,10 @@ class CallbackModule(Default):
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         super().v2_runner_on_start(host, task)
-        self._progress.running[host.get_name()] = self._task_label(task)
+        name = host.get_name()
+        self._progress.running[name] = self._waiting_for(name, task)
+        self._progress.tries.pop(name, None)
+        self._progress.item_errors.pop(name, None)
         self._changed()
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
@@ -356,12 +365,16 @@ class CallbackModule(Default):
             super().v2_runner_item_on_ok(result)
 
     def v2_runner_retry(self, result: Any) -> None:
-        values = result.result
         if not self._quiet:
             super().v2_runner_retry(result)
-        attempt = f"try {values.get('attempts', 0) + 1} of {values.get('retries', 0)}"
-        self._progress.running[result.host.get_name()] = f"{self._task_label(result.task)}, {attempt}"
+        name = result.host.get_name()
+        self._progress.tries[name] = tries = self._progress.tries.get(name, 1) + 1
+        self._progress.running[name] = self._waiting_for(name, result.task, f", try {tries}")
         self._changed()
+
+    def v2_runner_item_on_failed(self, result: Any) -> None:
+        self._progress.item_errors.setdefault(result.host.get_name(), first_error(result.result))
+        super().v2_runner_item_on_failed(result)
 
     def v2_runner_on_async_poll(self, result: Any) -> None:
         if not self._quiet:
@@ -376,12 +389,13 @@ class CallbackModule(Default):
     @contextlib.contextmanager
     def _result(self, result: Any, ended: bool = True) -> Iterator[None]:
         """Around showing a result: the default output first, then what it means for the services."""
-        values = result.result
-        facts = {key: values[key] for key in values if key.startswith("dockfra_")}
+        # A fact counts as well as a result's own key. Taken first: showing a result may strip it.
+        values = {**(result.result.get("ansible_facts") or {}), **result.result}
+        told = {key: values[key] for key in values if key.startswith(("dockfra_", "docker_host"))}
         if ended:
             self._progress.running.pop(result.host.get_name(), None)
         yield
-        for name in self._progress.observe(facts):
+        for name in self._progress.observe(told):
             self._display.display(
                 f"{self._progress.count()}{clean(name)} ready after {self._progress.elapsed:.1f}s",
                 color=C.COLOR_OK,
@@ -393,17 +407,19 @@ class CallbackModule(Default):
             self._ticker.changed()
 
     def _failed(self, result: Any) -> None:
-        self._progress.failures[result.host.get_name()] = (
-            clean(result.task_name),
-            first_error(result.result),
-        )
+        host = result.host.get_name()
+        # A failed loop itself only says that some item failed.
+        error = self._progress.item_errors.get(host) or first_error(result.result)
+        self._progress.failures[host] = (clean(result.task_name), error)
 
-    def _task_label(self, task: Any) -> str:
+    def _waiting_for(self, host: str, task: Any, more: str = "") -> str:
         name = str(task.name or task.action)
         if "{{" in name and self._last_task_name:
             # A linear play has announced the task with its name already templated.
             name = str(self._last_task_name).rpartition(" : ")[2]
-        return clean(name)
+        name = clean(name) + more
+        # What runs once belongs to no host, whichever it is sent to.
+        return name if host == "localhost" or task.run_once else f"{host} ({name})"
 
     def _tell_failures(self, stats: Any) -> None:
         broken = sorted(host for host in stats.processed if stats.failures.get(host) or stats.dark.get(host))

@@ -271,6 +271,35 @@ def test_nothing_to_do_is_quiet(project: Project) -> None:
     assert "skipping: [db]" in out
 
 
+def test_plans_of_several_docker_hosts_add_up(project: Project) -> None:
+    playbook = """
+- name: Plan
+  hosts: services
+  gather_facts: false
+  tasks:
+    - name: Compare
+      fake: "{{ item }}"
+      run_once: true
+      loop:
+        - {docker_host: one, dockfra_total: 5, dockfra_pending: {db: [image]}, sleep: 2.5}
+        - {docker_host: two, dockfra_total: 10, dockfra_pending: {web: [config], backend: []}}
+    - name: Report
+      set_fact: {dockfra_service: {name: "{{ inventory_hostname }}", state: ready}}
+      when: inventory_hostname != 'web'
+    - {name: Compare again, fake: {docker_host: two, dockfra_total: 10, dockfra_pending: {}}, run_once: true}
+    - {name: Linger, fake: {sleep: 2.5}, run_once: true}
+"""
+    code, out = project.pipe(playbook, DOCKFRA_HEARTBEAT="1", ANSIBLE_LOCALHOST_WARNING="false")
+    assert code == 0
+    ready = re.findall(r"^\[(\d+)/15\] (\w+) ready after", out, re.MULTILINE)
+    assert [count for count, _ in ready] == ["13", "14"]
+    assert {name for _, name in ready} == {"db", "backend"}
+    heartbeats = re.findall(r"^(.*) waiting for: (.*)$", out, re.MULTILINE)
+    assert heartbeats[0][1] == "Compare"
+    assert heartbeats[-1][0].startswith("[15/15] ")
+    assert heartbeats[-1][1] == "Linger"
+
+
 def test_messages_for_people_are_shown(project: Project) -> None:
     debug = "{name: Tell, debug: {msg: read me}}"
     warn = "{name: Mind, fake: {warn: [mind the gap], display: [said by a worker]}}"
@@ -383,7 +412,7 @@ def test_terminal_shows_retries_as_waiting(project: Project) -> None:
     retry = f"{{name: Ask, fake: {{failed: true, msg: not yet}}, {loop}}}"
     code, screen, _ = project.terminal(PLAN + apply_play(retry), "--limit", "localhost,db")
     assert code == 2
-    assert [line for line in screen.status_lines if "db (Ask, try 2 of 3)" in line]
+    assert [line for line in screen.status_lines if "db (Ask, try 2)" in line]
     assert "RETRYING" not in screen.text
 
 

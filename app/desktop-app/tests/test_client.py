@@ -72,7 +72,7 @@ def test_an_unreachable_platform(run):
     result = run(url="http://127.0.0.1:9")
     assert result.returncode == 1
     assert result.stdout == ""
-    assert result.stderr == "dockfra-status: http://127.0.0.1:9: Connection refused\n"
+    assert result.stderr == "dockfra-status: http://127.0.0.1:9: cannot connect: Connection refused\n"
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 // The page: asks the platform's services for their state and draws it, again and again.
 // What they answer is drawn as text only, and an answer that cannot be used leaves the last good one on the page.
 
-import { element, table, pill, moment } from "./view.js";
+import { element, moment, number, pill, table } from "./view.js";
 import { isRecord, isRecordList, load } from "./load.js";
 
 const sections = [
@@ -9,13 +9,13 @@ const sections = [
     id: "services",
     path: "/api/status",
     valid: (answer) => isRecord(answer) && isRecordList(answer.services),
-    rows: (answer) => answer.services,
+    rows: (answer) => answer.services.toSorted((a, b) => (a.state === "up") - (b.state === "up")),
     empty: "The backend reaches no other service yet.",
     columns: {
       Service: (row) => row.service,
       State: (row) => pill(row.state),
       Port: (row) => row.port,
-      Latency: (row) => (row.state === "up" ? `${row.latency_ms} ms` : ""),
+      Latency: (row) => (row.state === "up" ? number(row.latency_ms, 0, "ms") : ""),
       Detail: (row) => row.detail,
     },
   },
@@ -57,22 +57,29 @@ const sections = [
     empty: "There is nothing to download yet.",
     columns: {
       File: (row) => element("a", { href: `/artifacts/${encodeURIComponent(row.name)}`, download: "" }, row.name),
-      Size: (row) => `${(row.size / 1e6).toFixed(1)} MB`,
+      Size: (row) => number(row.size / 1e6, 1, "MB"),
       "SHA-256": (row) => element("code", {}, row.sha256),
     },
   },
 ];
 
+const PATIENCE_SECONDS = 1.5;
 const byId = (id) => document.getElementById(id);
+const note = (text) => element("p", { class: "quiet" }, text);
+const answers = new Map();
+const problems = new Map();
 let refreshSeconds = 10;
 let timer = 0;
 
 async function refresh() {
   clearTimeout(timer);
   byId("refresh").disabled = true;
-  const results = await Promise.all(sections.map(draw));
-  const problems = results.filter((result) => result.problem).map((result) => result.problem);
-  report(results[0].answer, problems);
+  const all = Promise.all(sections.map(draw));
+  // What is known soon is told soon; the slow ones follow.
+  await Promise.race([all, new Promise((resolve) => setTimeout(resolve, PATIENCE_SECONDS * 1000))]);
+  report();
+  await all;
+  report();
   byId("refresh").disabled = false;
   schedule();
 }
@@ -84,43 +91,53 @@ function schedule() {
   }
 }
 
-// Draws one section; resolves to its answer, or to the problem that kept it from having one.
 async function draw(section) {
   const panel = byId(section.id);
   try {
     const answer = await load(section.path, section.valid);
     const rows = section.rows(answer);
-    panel.replaceChildren(rows.length ? table(section, rows) : element("p", { class: "quiet" }, section.empty));
+    panel.replaceChildren(rows.length ? table(section, rows) : note(section.empty));
     panel.classList.remove("stale");
-    return { answer };
+    answers.set(section.id, answer);
+    problems.delete(section.id);
   } catch (error) {
     panel.classList.add("stale");
-    if (!panel.hasChildNodes()) {
-      panel.replaceChildren(element("p", { class: "quiet" }, "Not available right now."));
+    if (!answers.has(section.id)) {
+      panel.replaceChildren(note("Not available right now."));
     }
-    return { problem: `${byId(`${section.id}-title`).textContent}: ${error.message}` };
+    problems.set(section.id, error.message);
   }
 }
 
-function report(status, problems) {
-  const list = problems.map((problem) => element("li", {}, problem));
-  // An alert is read out when it changes, so leave an unchanged one alone.
-  if (byId("problems").textContent !== problems.join("")) {
-    byId("problems").replaceChildren(...list);
+function report() {
+  const failed = sections.filter(({ id }) => problems.has(id));
+  const lines = Object.entries(Object.groupBy(failed, ({ id }) => problems.get(id))).map(
+    ([message, group]) => `${group.map(({ id }) => byId(`${id}-title`).textContent).join(", ")}: ${message}`
+  );
+  // Live regions are read out when they change, so leave them alone when they do not.
+  if (byId("problems").textContent !== lines.join("")) {
+    byId("problems").replaceChildren(...lines.map((line) => element("li", {}, line)));
   }
-  byId("banner").hidden = problems.length === 0;
-  byId("updated").textContent = `Updated ${new Date().toLocaleTimeString()}`;
-
-  const [text, kind] = summary(status, problems);
+  byId("banner").hidden = lines.length === 0;
+  const [text, kind] = summary();
   if (byId("summary").textContent !== text) {
     byId("summary").textContent = text;
   }
   byId("summary").className = `pill ${kind}`;
+  const verb = problems.size < sections.length ? "Updated" : "Last try";
+  byId("updated").textContent = `${verb} ${new Date().toLocaleTimeString()}`;
 }
 
-function summary(status, problems) {
-  if (!status) {
+function summary() {
+  if (problems.has("services")) {
     return ["Backend unavailable", "bad"];
+  }
+  const status = answers.get("services");
+  if (!status) {
+    return ["Loading…", ""];
+  }
+  if (!status.services.length) {
+    return ["No services yet", ""];
   }
   const down = new Set(status.services.filter((row) => row.state !== "up").map((row) => row.service));
   if (down.size) {
@@ -129,7 +146,7 @@ function summary(status, problems) {
   if (status.cache === "unavailable") {
     return ["Cache unavailable", "bad"];
   }
-  return problems.length ? ["Partly unavailable", "bad"] : ["All services up", "good"];
+  return problems.size ? ["Partly unavailable", "bad"] : ["All services up", "good"];
 }
 
 async function configure() {
@@ -147,6 +164,9 @@ async function configure() {
   }
 }
 
+for (const { id } of sections) {
+  byId(id).replaceChildren(note("Loading…"));
+}
 byId("controls").hidden = false;
 byId("refresh").addEventListener("click", refresh);
 byId("auto").addEventListener("change", () => (byId("auto").checked ? refresh() : schedule()));

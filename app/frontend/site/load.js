@@ -23,7 +23,7 @@ export async function load(path, valid) {
     answer = undefined;
   }
   if (!response.ok) {
-    const detail = isRecord(answer) && typeof answer.detail === "string" ? `, ${answer.detail}` : "";
+    const detail = isRecord(answer) && typeof answer.detail === "string" ? ` (${answer.detail})` : "";
     throw new Error(`the service answered with error ${response.status}${detail}.`);
   }
   if (answer === undefined) {

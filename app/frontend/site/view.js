@@ -37,8 +37,12 @@ export function pill(state) {
   return element("span", { class: `pill ${kind}` }, String(state).replaceAll("_", " "));
 }
 
+export function number(value, digits, unit) {
+  return Number.isFinite(value) ? `${value.toFixed(digits)}\u00a0${unit}` : "";
+}
+
 export function moment(value) {
-  const date = new Date(value);
+  const date = new Date(/^\d{4}-\d\d-\d\d/.test(value) ? value : NaN);
   if (Number.isNaN(date.getTime())) {
     return "";
   }
@@ -49,7 +53,7 @@ function ago(date) {
   const seconds = (Date.now() - date.getTime()) / 1000;
   for (const [size, unit] of [[86400, "day"], [3600, "hour"], [60, "minute"]]) {
     if (seconds >= size) {
-      return new Intl.RelativeTimeFormat("en").format(-Math.floor(seconds / size), unit);
+      return new Intl.RelativeTimeFormat("en", { style: "short" }).format(-Math.floor(seconds / size), unit);
     }
   }
   return "just now";

@@ -41,9 +41,8 @@ class ForwardedPrefix:
 def create_app(config: Config) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        migrations = asyncio.create_task(app.state.database.keep_migrated())
-        yield
-        migrations.cancel()
+        async with app.state.database.lifespan():
+            yield
 
     app = FastAPI(
         title="Dockfra mobile backend",

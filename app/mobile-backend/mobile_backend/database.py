@@ -1,7 +1,4 @@
-"""PostgreSQL: migrations as soon as it answers, then a connection for each request.
-
-Phones call rarely, so no pool is kept: nothing idles, and nothing is stale when the server comes back.
-"""
+"""PostgreSQL: migrations as soon as it answers, then a pool of connections that outlives its server."""
 
 import asyncio
 import logging
@@ -13,12 +10,12 @@ from urllib.parse import quote
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
+from psycopg_pool import AsyncConnectionPool
 from yoyo import get_backend, read_migrations  # type: ignore[import-untyped]
 
 from mobile_backend.config import DatabaseConfig
 
 MIGRATIONS = str(Path(__file__).with_name("migrations"))
-CONNECTIONS = 8
 ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 2.0
 
@@ -42,7 +39,16 @@ class Database:
             connect_timeout=3,
             options="-c statement_timeout=4s -c lock_timeout=4s",
         )
-        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+            self._conninfo,
+            kwargs={"row_factory": dict_row},
+            min_size=1,
+            max_size=5,
+            timeout=2,
+            reconnect_timeout=4,  # short: the next request starts a new attempt
+            check=AsyncConnectionPool.check_connection,
+            open=False,
+        )
         self._migrated = asyncio.Event()
 
     @asynccontextmanager
@@ -51,11 +57,7 @@ class Database:
         if not self._migrated.is_set():
             raise DatabaseUnavailable
         try:
-            async with (
-                asyncio.timeout(ANSWER_SECONDS),
-                self._slots,
-                await Connection.connect(self._conninfo, row_factory=dict_row) as connection,
-            ):
+            async with asyncio.timeout(ANSWER_SECONDS), self._pool.connection() as connection:
                 yield connection
         except psycopg.errors.UndefinedTable as error:
             self._migrated.clear()  # an empty volume took the old one's place
@@ -63,8 +65,18 @@ class Database:
         except (TimeoutError, psycopg.OperationalError) as error:
             raise DatabaseUnavailable from error
 
-    async def keep_migrated(self) -> None:
-        """Runs beside the application, so that it starts before its database and survives a new one."""
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        """Serve from here on, whether or not the database is up yet."""
+        await self._pool.open(wait=False)
+        migrations = asyncio.create_task(self._keep_migrated())
+        try:
+            yield
+        finally:
+            migrations.cancel()
+            await self._pool.close(timeout=2)
+
+    async def _keep_migrated(self) -> None:
         while True:
             if not self._migrated.is_set():
                 try:

@@ -125,5 +125,5 @@ def _reason(error: Exception) -> str:
     if isinstance(cause, TimeoutError):
         return f"no answer in {TIMEOUT} s"
     if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror
+        return f"cannot connect: {cause.strerror}"
     return str(cause) or type(cause).__name__

@@ -33,5 +33,5 @@ class ActionModule(ActionBase):
             context = Image("", "", (), sources).context()
         except DockfraError as error:
             raise AnsibleActionFail(str(error)) from None
-        result.update(send(self, task_vars or {}, arguments["path"], context))
+        result.update(send(self, task_vars or {}, arguments["path"], context, directory_mode="0755"))
         return result

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,6 +22,9 @@ except ImportError:
 
 # Stands for "a container of this platform" where users of a port are named.
 OWN = "this platform"
+
+_POLL_SECONDS = 0.5
+_GIVE_UP_RESTARTS = 3
 
 
 def connect(timeout: int = 60) -> docker.APIClient:
@@ -119,18 +123,52 @@ def _published(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def report(client: docker.APIClient, name: str, lines: int) -> dict[str, str]:
-    """Return status, last health output and the last log lines of a container.
+
+def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float, log_lines: int) -> None:
+    """Wait until a container is healthy, or running when it has no health check.
+
+    Args:
+        client: an API client.
+        name: the container.
+        service: how messages call it.
+        timeout: seconds to wait.
+        log_lines: how much of the log a message shows.
 
     Raises:
-        EngineError: the engine refuses a request.
+        EngineError: the container is gone, keeps ending or is not healthy in time; the message says why.
     """
-    try:
-        details = client.inspect_container(name)
-        log = client.logs(name, tail=lines).decode(errors="replace").strip()
-    except NotFound:
-        return {"status": "missing", "health": "", "log": ""}
-    except (DockerException, OSError) as error:
-        raise EngineError(f"The Docker Engine refuses to answer: {error}") from error
+    deadline = time.monotonic() + timeout
+    restarts: int | None = None
+    while True:
+        try:
+            details = client.inspect_container(name)
+        except NotFound as error:
+            raise EngineError(f"{service}: the container {name} is gone. Run the playbook again.") from error
+        except (DockerException, OSError) as error:
+            raise EngineError(f"{service}: the Docker Engine refuses to answer: {error}") from error
+        state = status(details)
+        if state in ("running", "healthy"):
+            return
+        restarts = details["RestartCount"] if restarts is None else restarts
+        if details["RestartCount"] - restarts >= _GIVE_UP_RESTARTS:
+            raise EngineError(f"{service} ends again and again. {_why(client, details, log_lines)}")
+        if time.monotonic() >= deadline:
+            raise EngineError(f"{service} is not ready after {timeout:.0f} s. {_why(client, details, log_lines)}")
+        time.sleep(_POLL_SECONDS)
+
+
+def _why(client: docker.APIClient, details: Mapping[str, Any], lines: int) -> str:
+    """Status, last health output and the end of the log, for a message."""
+    name = details["Name"].lstrip("/")
     checks = (details["State"].get("Health") or {}).get("Log") or [{}]
-    return {"status": status(details), "health": str(checks[-1].get("Output", "")).strip(), "log": log}
+    health = str(checks[-1].get("Output", "")).strip()
+    try:
+        log = client.logs(name, tail=lines).decode(errors="replace").strip()
+    except (DockerException, OSError) as error:
+        log = f"(cannot be read: {error})"
+    parts = [
+        f"Its container {name} is {status(details)}.",
+        f"Its health check says: {health}." if health else "",
+        f"Its log ends:\n{log}" if log else "Its log is empty.",
+    ]
+    return " ".join(part for part in parts if part)

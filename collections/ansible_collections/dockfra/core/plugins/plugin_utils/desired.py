@@ -139,7 +139,8 @@ class Platform:
         return variables
 
     def _unknown(self, host: str, raw: Mapping[str, Any], options: Mapping[str, Any]) -> Iterable[str]:
-        prefixes = tuple(["dockfra_", *(f"{role.short_name}_" for role in self._chains[host])])
+        own = [role for role in self._chains[host] if role.name not in (SERVICE_ROLE, PLATFORM_ROLE)]
+        prefixes = tuple(["dockfra_", *(f"{role.short_name}_" for role in own)])
         others = {f"{role.short_name}_" for chain in self._chains.values() for role in chain} - set(prefixes)
         for name in sorted(set(raw) - set(options) - _INTERNAL):
             if name.startswith(prefixes) and not name.startswith(tuple(others)):
@@ -249,7 +250,8 @@ class Platform:
         spec: dict[str, Any] = {
             "name": self.topology.container_name(service.name),
             "image": image,
-            "hostname": service.name,
+            # Docker makes the host name an alias on every network, so it must not be the service's name (see _aliases).
+            "hostname": self.topology.container_name(service.name),
             "user": f"{service.uid}:{service.uid}",
             "env": {key: str(value) for key, value in values["dockfra_env"].items()},
             "networks": [
