@@ -78,8 +78,9 @@ class Database:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
     async def check(self) -> None:
+        """Asks for a table, not just an answer: a server with an empty volume answers as well."""
         async with self.connection() as connection:
-            await connection.execute("SELECT 1")
+            await connection.execute("SELECT 1 FROM backend.devices LIMIT 1")
 
     async def _prepare(self) -> None:
         reported = ""

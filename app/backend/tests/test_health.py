@@ -49,9 +49,9 @@ def test_starts_before_its_database_and_cache(config, database, cache, serve, ev
 
 def test_an_empty_database_takes_the_old_ones_place(client, database, eventually):
     database.empty()
-    assert client.get("/api/devices").status_code == 503
-    eventually(lambda: client.get("/api/devices").status_code == 200)
-    assert state(client) == (200, [])
+    assert state(client) == (503, ["database"])
+    eventually(lambda: state(client) == (200, []))
+    assert client.get("/api/devices").status_code == 200
 
 
 def test_a_leftover_migration_lock_does_not_block(config, client, database, serve, eventually):

@@ -12,7 +12,7 @@ from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
-from ..plugin_utils import planner
+from ..plugin_utils import operator_files, planner
 from ..plugin_utils.desired import Platform
 
 _ARGUMENTS = {
@@ -34,21 +34,26 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         try:
-            plan, state = self._plan(arguments, task_vars)
+            platform = Platform(self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"])
+            platform.check()
+            plan, state = self._plan(platform, arguments, task_vars)
+            files = operator_files.render(platform)
+            stale = operator_files.stale(operator_files.directory(platform), files)
         except DockfraError as error:
             raise AnsibleActionFail(str(error)) from None
         # The plan itself changes nothing; in check mode it speaks for all that would.
         result.update(plan.as_result(), changed=plan.work and self._task.check_mode, engine_version=state.get("engine_version", ""))
         result["dockfra_pending"] = {service.name: service.reasons for service in plan.services}
         result["dockfra_total"] = plan.total
+        result["dockfra_summary"] = files[operator_files.ACCESS_MAP]
+        result["stale_operator_files"] = stale
         if self._task.diff:
             result["diff"] = _diff(plan)
         return result
 
-    def _plan(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> tuple[planner.HostPlan, dict[str, Any]]:
-        hosts = task_vars["groups"]["all"]
-        platform = Platform(self._templar, self._loader, task_vars["hostvars"], hosts)
-        platform.check()
+    def _plan(
+        self, platform: Platform, arguments: dict[str, Any], task_vars: dict[str, Any]
+    ) -> tuple[planner.HostPlan, dict[str, Any]]:
         here = [service for service in platform.topology.containers() if service.docker_host == arguments["docker_host"]]
         chosen = [service for service in here if service.name in arguments["services"]]
         desired = {service.name: platform.desired(service.name) for service in chosen}

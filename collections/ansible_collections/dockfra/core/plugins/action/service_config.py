@@ -26,7 +26,9 @@ class ActionModule(ActionBase):
         self.validate_argument_spec(argument_spec={})
         try:
             name = task_vars["inventory_hostname"]
-            desired = Platform(self._templar, self._loader, task_vars["hostvars"], [name]).desired(name)
+            desired = Platform(
+                self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"], only=[name]
+            ).desired(name)
         except DockfraError as error:
             raise AnsibleActionFail(str(error)) from None
         options = {"owner": desired.service.uid, "directory_mode": "0500"}

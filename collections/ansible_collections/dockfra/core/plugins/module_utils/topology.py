@@ -11,9 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+# What Docker takes in the names of containers, networks and volumes, lower case because image names need it.
+_PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -215,6 +219,11 @@ class Topology:
     def problems(self) -> list[str]:
         """Everything in the inventory that cannot work together; an empty list when all is well."""
         found: list[str] = []
+        if not _PROJECT.fullmatch(self.project):
+            found.append(
+                f"dockfra_project is '{self.project}'; use lower-case letters, digits, '-', '_' and '.', "
+                "beginning with a letter or digit."
+            )
         for name in self._network_options:
             if name not in self.networks:
                 found.append(

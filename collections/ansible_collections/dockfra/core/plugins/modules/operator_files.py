@@ -8,7 +8,6 @@ module: operator_files
 short_description: Give the person at the controller an SSH configuration and the access map
 description:
   - Writes C(ssh_config), C(known_hosts) and C(access.txt) to C(dockfra_state_dir), derived from the inventory.
-  - Returns the access map for the end of a run.
 version_added: 0.1.0
 author: Dockfra contributors (@dockfra)
 attributes:
@@ -18,11 +17,7 @@ attributes:
   diff_mode:
     description: Lists the files that change.
     support: full
-options:
-  changes:
-    description: How many services the run worked on, for the first line of the summary.
-    type: int
-    default: 0
+options: {}
 """
 
 EXAMPLES = r"""
@@ -32,10 +27,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-dockfra_summary:
-  description: The access map, for the progress display.
-  returned: success
-  type: str
 updated:
   description: Files written.
   returned: success

@@ -82,6 +82,15 @@ total:
   description: How many services were looked at.
   returned: success
   type: int
+stale_operator_files:
+  description: Files of the operator (see M(dockfra.core.operator_files)) that are missing or differ.
+  returned: success
+  type: list
+  elements: str
+dockfra_summary:
+  description: The access map, for the progress display.
+  returned: success
+  type: str
 dockfra_pending:
   description: The reasons by service, for the progress display.
   returned: success

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from ansible.template import Templar, trust_as_template
 from ..module_utils import containers
 from ..module_utils.errors import TopologyError
 from ..module_utils.file_tree import WantedFile
-from ..module_utils.topology import Service, Topology
+from ..module_utils.topology import Service, Topology, ssh_ports
 from .images import Image, image_sources
 from .role_files import TEMPLATE_SUFFIX, Role, RoleFinder
 
@@ -33,7 +33,18 @@ PLATFORM_ROLE = "dockfra.core.platform"
 CONFIG_MOUNT = "/etc/dockfra"
 
 # Variables that playbooks and plugins set themselves.
-_INTERNAL = {"dockfra_desired", "dockfra_plan", "dockfra_listen_hosts", "dockfra_service"}
+_INTERNAL = {"dockfra_desired", "dockfra_plan"}
+
+# What is to be known of a service to reach it.
+_NEIGHBOUR_VARIABLES = (
+    "dockfra_address",
+    "dockfra_host_key",
+    "dockfra_networks",
+    "dockfra_ports",
+    "dockfra_ssh_port",
+    "dockfra_ssh_user",
+    "dockfra_user",
+)
 
 
 @dataclass
@@ -62,13 +73,16 @@ class Platform:
         templar: the task's templar.
         loader: the task's data loader.
         hostvars: Ansible's ``hostvars``.
-        hosts: names of inventory hosts; those with ``dockfra_networks`` are services.
+        hosts: names of all inventory hosts; those with ``dockfra_networks`` are services.
+        only: the services that are asked about; the others are known as neighbours, unvalidated. All by default.
 
     Raises:
         TopologyError: variables are unknown, wrong or contradict each other.
     """
 
-    def __init__(self, templar: Templar, loader: DataLoader, hostvars: Any, hosts: Iterable[str]) -> None:
+    def __init__(
+        self, templar: Templar, loader: DataLoader, hostvars: Any, hosts: Iterable[str], only: Sequence[str] | None = None
+    ) -> None:
         self._templar = templar
         self._loader = loader
         self._hostvars = hostvars
@@ -76,15 +90,21 @@ class Platform:
         services = {host: values for host, values in raw.items() if "dockfra_networks" in values}
         if not services:
             raise TopologyError(["The inventory has no services: no host has dockfra_networks. Use -i inventories/local."])
+        neighbours = [host for host in services if only is not None and host not in only]
+        services = {host: values for host, values in services.items() if host not in neighbours}
         self._finder = RoleFinder(loader, _project_root(next(iter(services.values()))))
         self._chains = {host: self._role_chain(host, values) for host, values in services.items()}
         self._raw = {host: self._with_defaults(host, values) for host, values in services.items()}
+        self._platform_defaults: dict[str, Any] = {}
         self.variables = self._validated()
         first = next(iter(self.variables.values()))
         self.settings = {key: first[key] for key in self._finder.role(PLATFORM_ROLE).options if key in first}
         self.topology = Topology(
             project=first["dockfra_project"],
-            services=[Service.from_variables(host, values) for host, values in self.variables.items()],
+            services=[
+                *(Service.from_variables(host, values) for host, values in self.variables.items()),
+                *(Service.from_variables(host, _neighbour(hostvars[host])) for host in neighbours),
+            ],
             network_options=first.get("dockfra_network_options"),
         )
 
@@ -127,7 +147,7 @@ class Platform:
             problems.extend(self._unknown(host, raw, options))
             templar = self._templar.copy_with_new_env(available_variables=raw)
             try:
-                provided = {key: templar.template(raw[key]) for key in options if key in raw}
+                provided = {key: self._worked_out(templar, key, raw[key]) for key in options if key in raw}
             except AnsibleError as error:
                 problems.append(f"{host}: a variable cannot be worked out: {error}")
                 continue
@@ -137,6 +157,14 @@ class Platform:
         if problems:
             raise TopologyError(problems)
         return variables
+
+    def _worked_out(self, templar: Templar, name: str, value: Any) -> Any:
+        """Template a variable; a default of the whole platform only once, because it is the same for every service."""
+        if value is not self._finder.role(PLATFORM_ROLE).defaults.get(name):
+            return templar.template(value)
+        if name not in self._platform_defaults:
+            self._platform_defaults[name] = templar.template(value)
+        return self._platform_defaults[name]
 
     def _unknown(self, host: str, raw: Mapping[str, Any], options: Mapping[str, Any]) -> Iterable[str]:
         own = [role for role in self._chains[host] if role.name not in (SERVICE_ROLE, PLATFORM_ROLE)]
@@ -194,7 +222,13 @@ class Platform:
     def render(self, name: str) -> dict[str, WantedFile]:
         """Return the service's configuration files; a template that renders to white space only makes no file."""
         service = self.topology.services[name]
-        available = {**self._raw[name], "dockfra_listen_hosts": service.listen_hosts}
+        typed = self.variables[name]
+        available = {
+            # What was validated is worked out already; only what no specification knows is left to be templated.
+            **{key: typed.get(key, value) for key, value in self._raw[name].items()},
+            "dockfra_listen_hosts": service.listen_hosts,
+            "dockfra_ssh_peers": [ssh_address(peer) for peer in self.topology.ssh_peers(name)],
+        }
         files: dict[str, WantedFile] = {}
         templates: dict[str, Path] = {}
         for role in reversed(self._chains[name]):
@@ -312,6 +346,23 @@ class Platform:
 def _project_root(values: Mapping[str, Any]) -> str:
     """The directory of the project: that of its ansible.cfg, else the current one."""
     return os.path.dirname(str(values.get("ansible_config_file") or "")) or os.getcwd()
+
+
+def _neighbour(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: values[key] for key in _NEIGHBOUR_VARIABLES if key in values}
+
+
+def ssh_address(service: Service) -> dict[str, Any]:
+    """Return what an SSH client needs to know of a server, for templates."""
+    values = service.variables
+    return {
+        "name": service.name,
+        "address": service.external_address or service.name,
+        "port": int(values.get("dockfra_ssh_port") or 22) if service.external_address else ssh_ports(service)[0].number,
+        "user": values.get("dockfra_ssh_user") or service.user,
+        "host_key": values.get("dockfra_host_key") or "",
+        "host_key_name": service.name,
+    }
 
 
 def _aliases(service: Service, network: str) -> list[str]:

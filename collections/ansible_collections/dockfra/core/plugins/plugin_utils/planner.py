@@ -165,12 +165,15 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
         plan.after = {**wanted, "image": spec["image"], "files": sorted(entry.files)}
         return plan
     different = containers.differences(wanted, found["view"])
+    if image is None:
+        # What the image brings with it is not known yet; that it is another one says enough.
+        different = {key: pair for key, pair in different.items() if key not in ("env", "command", "entrypoint")}
     plan.before = {key: observed for key, (_wanted, observed) in different.items()}
     plan.after = {key: wanted_value for key, (wanted_value, _observed) in different.items()}
     changes = file_tree.compare(entry.files, state["files"].get(entry.directory) or {})
     if build:
         plan.reasons.append(f"image {build[-1].repository} to build")
-    plan.reasons += [f"{key} differs" for key in different if key != "labels"]
+    plan.reasons += [f"{key} differs" for key in different if key != "labels" and not (build and key == "image")]
     if "labels" in different and not plan.reasons:
         plan.reasons.append("declared settings changed")
     plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from ansible import constants as C
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.collection_loader._collection_finder import _get_collection_role_path
@@ -21,6 +22,8 @@ from ansible.utils.collection_loader._collection_finder import _get_collection_r
 from ..module_utils.errors import TopologyError
 
 TEMPLATE_SUFFIX = ".j2"
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -74,8 +77,8 @@ class RoleFinder:
     def role(self, name: str) -> Role:
         """Return the role; raises TopologyError when there is none of that name."""
         path = self._path(name)
-        meta = self._yaml(path / "meta" / "main.yml")
-        specs = self._yaml(path / "meta" / "argument_specs.yml")
+        meta = _plain_yaml(path / "meta" / "main.yml")
+        specs = _plain_yaml(path / "meta" / "argument_specs.yml")
         dependencies = tuple(
             entry if isinstance(entry, str) else entry.get("role") or entry["name"] for entry in meta.get("dependencies") or ()
         )
@@ -83,7 +86,7 @@ class RoleFinder:
             name=name,
             path=path,
             dependencies=dependencies,
-            defaults=self._yaml(path / "defaults" / "main.yml"),
+            defaults=self._templated_yaml(path / "defaults" / "main.yml"),
             options=((specs.get("argument_specs") or {}).get("main") or {}).get("options") or {},
         )
 
@@ -120,7 +123,17 @@ class RoleFinder:
         places = ", ".join(str(folder) for folder in self._search)
         raise TopologyError([f"There is no role '{name}' (looked in {places} and the collections). Correct dockfra_role."])
 
-    def _yaml(self, path: Path) -> dict[str, Any]:
+    def _templated_yaml(self, path: Path) -> dict[str, Any]:
         if not path.is_file():
             return {}
         return self._loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {}
+
+
+def _plain_yaml(path: Path) -> dict[str, Any]:
+    """Load a file that holds no templates; libyaml is ten times as fast as Ansible's tagging loader."""
+    if not path.is_file():
+        return {}
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}
+    except yaml.YAMLError as error:
+        raise TopologyError([f"{path} is no valid YAML: {error}"]) from error

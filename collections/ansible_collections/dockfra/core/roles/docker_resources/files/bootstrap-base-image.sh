@@ -18,7 +18,7 @@ import() {
   tar --create --directory "$1" --numeric-owner \
     --exclude='./dev/*' --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' --exclude='./var/log/*' \
     --exclude='./usr/share/doc/*' --exclude='./usr/share/man/*' --exclude='./usr/share/locale/*' . |
-    docker import --change 'CMD ["bash"]' - "$2"
+    docker import --change 'CMD ["bash"]' --change 'LABEL dockfra.managed=true' - "$2"
 }
 
 main "$@"
