@@ -17,6 +17,8 @@ LABEL_PROJECT = "dockfra.project"
 LABEL_SERVICE = "dockfra.service"
 LABEL_CONFIG = "dockfra.config"
 LABEL_REVISION = "dockfra.revision"
+# Others come from the image.
+_LABELS = {LABEL_PROJECT, LABEL_SERVICE, LABEL_CONFIG, LABEL_REVISION}
 
 _SECOND = 1_000_000_000  # Docker counts durations in nanoseconds
 
@@ -82,7 +84,7 @@ def observed_view(container: Mapping[str, Any]) -> dict[str, Any]:
         "healthcheck": [health["Test"], *(health.get(key, 0) // _SECOND for key in ("Interval", "Timeout", "StartPeriod"))]
         if health
         else None,
-        "labels": dict(sorted((key, value) for key, value in (config.get("Labels") or {}).items() if key.startswith("dockfra."))),
+        "labels": dict(sorted((key, value) for key, value in (config.get("Labels") or {}).items() if key in _LABELS)),
         "networks": {
             name: sorted(set(network.get("Aliases") or ()) - {container["Id"][:12], container["Name"].lstrip("/")})
             for name, network in container["NetworkSettings"]["Networks"].items()

@@ -315,7 +315,7 @@ class Platform:
             spec["healthcheck"] = {
                 "test": ["CMD", *values["dockfra_health"]],
                 "interval": f"{values['dockfra_health_interval']}s",
-                "timeout": "5s",
+                "timeout": "10s",
                 "start_period": "60s",
             }
         if values.get("dockfra_command"):

@@ -12,11 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from docker.utils.build import exclude_paths
+
 from ..module_utils.containers import digest
 from ..module_utils.errors import TopologyError
 from ..module_utils.file_tree import WantedFile
 
-_SKIPPED_FOLDERS = {"__pycache__", ".git", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".venv", "node_modules"}
+# Left behind by tools; never part of an image.
+_NEVER = ["**/__pycache__", "**/*.pyc", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache", "**/.git"]
 
 
 @dataclass(frozen=True)
@@ -77,11 +80,8 @@ def _walk(sources: tuple[tuple[str, str], ...]) -> dict[str, Path]:
 
 
 def _files(root: Path) -> dict[str, Path]:
-    found = {}
-    for folder, folders, files in os.walk(root):
-        folders[:] = [name for name in folders if name not in _SKIPPED_FOLDERS]
-        for name in files:
-            if not name.endswith(".pyc"):
-                path = Path(folder, name)
-                found[path.relative_to(root).as_posix()] = path
-    return found
+    """Return the files below a directory that docker would send: what its .dockerignore leaves, byte code left out."""
+    ignore = root / ".dockerignore"
+    patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+    paths = exclude_paths(str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))])
+    return {path: root / path for path in paths if (root / path).is_file()}

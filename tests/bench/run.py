@@ -1,0 +1,142 @@
+#!/usr/bin/env python3
+"""Measure what a run costs, against a baseline measured in the same run; prints one JSON object.
+
+Needs Docker and works on the tests' own platform (tests/inventory), which is brought up when it is not.
+
+    python tests/bench/run.py [--rounds 5] [--extra 10]
+
+Figures are seconds of wall time; each is the median of its rounds, and rounds of what is compared alternate, so that a busy
+machine slows both alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+BENCH = Path(__file__).resolve().parent
+INVENTORY = ROOT / "tests" / "inventory"
+
+# The project's bars (README, "Performance").
+MAX_RATIO = 0.5
+MAX_SECONDS_PER_SERVICE = 0.05
+
+
+class BenchError(Exception):
+    """A measured command failed."""
+
+
+def ansible(*arguments: str | Path, inventories: tuple[Path, ...] = (INVENTORY,)) -> tuple[float, str]:
+    """Run ansible-playbook and return (seconds, output); raises BenchError when it fails."""
+    sources = [word for inventory in inventories for word in ("-i", str(inventory))]
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), *sources, *map(str, arguments)]
+    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    started = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    seconds = time.monotonic() - started
+    if done.returncode:
+        raise BenchError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return seconds, done.stdout
+
+
+def changed(output: str) -> int:
+    """Return the sum of all ``changed=`` in a recap."""
+    return sum(map(int, re.findall(r"changed=(\d+)", output)))
+
+
+def extra_inventory(folder: Path, count: int) -> Path:
+    """Write an inventory with ``count`` small services more, on the image of the tests' own platform."""
+    hosts = {
+        f"bench-{number:02d}": {
+            "dockfra_description": "Idle container of the benchmark",
+            "dockfra_user": "bench",
+            "dockfra_uid": 20000 + number,
+            "dockfra_networks": ["dev-net"],
+            "dockfra_image": os.environ.get("DOCKFRA_BENCH_IMAGE", "debian:trixie-slim"),
+            "dockfra_command": ["sleep", "infinity"],
+            "dockfra_health": [],
+            "dockfra_memory": "16m",
+        }
+        for number in range(count)
+    }
+    path = folder / "extra.json"
+    path.write_text(json.dumps({"app": {"hosts": hosts}}), encoding="utf-8")
+    return path
+
+
+def compare_runs(rounds: int, specs: Path) -> dict[str, float]:
+    """Alternate no-change runs of the platform and of the baseline."""
+    ours, plain = [], []
+    for number in range(rounds):
+        seconds, output = ansible("site.yml")
+        if changed(output):
+            raise BenchError(f"The platform's run {number + 1} was to change nothing but did:\n{output[-2000:]}")
+        ours.append(seconds)
+        seconds, output = ansible(BENCH / "plain.yml", "-e", f"@{specs}")
+        if changed(output):
+            raise BenchError(f"The baseline changed something, so it measures something else:\n{output[-2000:]}")
+        plain.append(seconds)
+        print(f"round {number + 1}: site.yml {ours[-1]:.2f} s, plain docker_container play {plain[-1]:.2f} s", file=sys.stderr)
+    return {
+        "site_noop_s": statistics.median(ours),
+        "plain_play_s": statistics.median(plain),
+        "ratio": statistics.median(ours) / statistics.median(plain),
+    }
+
+
+def cost_of_a_service(rounds: int, extra: int, folder: Path) -> float:
+    """Return the seconds that one more service adds to a run with nothing to do."""
+    inventories = (INVENTORY, extra_inventory(folder, extra))
+    ansible("site.yml", inventories=inventories)
+    more, fewer = [], []
+    try:
+        for number in range(rounds):
+            more.append(ansible("site.yml", inventories=inventories)[0])
+            # The orphans of the other inventory must not be removed in between.
+            fewer.append(ansible("site.yml", "--limit", "all:!bench-*", inventories=inventories)[0])
+            print(f"round {number + 1}: {extra} services more {more[-1]:.2f} s, without {fewer[-1]:.2f} s", file=sys.stderr)
+    finally:
+        ansible("site.yml")
+    return (statistics.median(more) - statistics.median(fewer)) / extra
+
+
+def warm_start() -> float:
+    """Return the seconds from no container to all healthy, with images present."""
+    ansible("playbooks/teardown.yml", "-e", "dockfra_remove_images=false")
+    return ansible("site.yml")[0]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--extra", type=int, default=10, help="services added to measure the cost of one")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        specs = folder / "specs.json"
+        try:
+            ansible("site.yml")
+            ansible(BENCH / "export.yml", "-e", f"specs_file={specs}")
+            result = compare_runs(options.rounds, specs)
+            result["seconds_per_service"] = cost_of_a_service(options.rounds, options.extra, folder)
+            result["warm_start_s"] = warm_start()
+        except BenchError as error:
+            print(error, file=sys.stderr)
+            return 1
+    result = {key: round(value, 3) for key, value in result.items()}
+    met = result["ratio"] <= MAX_RATIO and result["seconds_per_service"] < MAX_SECONDS_PER_SERVICE
+    print(json.dumps({**result, "max_ratio": MAX_RATIO, "max_seconds_per_service": MAX_SECONDS_PER_SERVICE, "met": met}))
+    return 0 if met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
