@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
 
 def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
     """One before/after pair for each thing the plan would change."""
-    pairs = []
+    pairs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for network in plan.networks:
         pairs.append(("network " + network["name"], {}, {key: network[key] for key in ("internal", "ipv6", "subnets")}))
     for volume in plan.volumes:

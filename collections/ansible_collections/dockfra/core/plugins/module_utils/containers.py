@@ -51,7 +51,9 @@ def wanted_view(spec: Mapping[str, Any], image: Mapping[str, Any] | None) -> dic
         else None,
         "labels": dict(sorted(spec["labels"].items())),
         "networks": {network["name"]: sorted(network["aliases"]) for network in spec["networks"]},
-        "mounts": sorted(spec["volumes"]),
+        "mounts": sorted(
+            f"{mount['source']}:{mount['target']}:{'ro' if mount['read_only'] else 'rw'}" for mount in spec["mounts"]
+        ),
         "tmpfs": sorted(spec["tmpfs"]),
         "ports": sorted(spec["published_ports"]),
         "read_only": spec["read_only"],
@@ -133,7 +135,7 @@ def differences(wanted: Mapping[str, Any], observed: Mapping[str, Any]) -> dict[
 
 
 def _pairs(environment: Sequence[str]) -> dict[str, str]:
-    return dict(entry.split("=", 1) if "=" in entry else (entry, "") for entry in environment)
+    return {name: value for name, _separator, value in (entry.partition("=") for entry in environment)}
 
 
 def _mount(mount: Mapping[str, Any]) -> str:

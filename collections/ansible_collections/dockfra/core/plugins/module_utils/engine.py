@@ -123,7 +123,6 @@ def _published(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-
 def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float, log_lines: int) -> None:
     """Wait until a container is healthy, or running when it has no health check.
 

@@ -58,8 +58,10 @@ def scan(directory: str | os.PathLike[str], owner: int | None = None) -> dict[st
     """
     root = Path(directory)
     found: dict[str, str] = {}
-    for folder, _folders, files in os.walk(root):
-        for name in files:
+    if root.is_symlink():
+        return found  # what it points to is not ours
+    for folder, folders, files in os.walk(root):
+        for name in [*files, *(name for name in folders if Path(folder, name).is_symlink())]:
             path = Path(folder, name)
             info = path.lstat()
             if not stat.S_ISREG(info.st_mode):
@@ -105,12 +107,12 @@ def apply(
         changes = compare(wanted, scan(root, owner))
         if dry_run:
             return changes
-        _make_directories(root, wanted, owner, directory_mode)
         for path in changes.removed:
             (root / path).unlink()
+        _make_directories(root, wanted, owner, directory_mode)
+        _drop_empty_directories(root, wanted)
         for path in changes.created + changes.updated:
             _replace(root / path, wanted[path], owner)
-        _drop_empty_directories(root, wanted)
     except OSError as error:
         where = error.filename or root
         raise FileTreeError(f"{where} cannot be written: {error.strerror}. Check its owner and the free space.") from error
@@ -122,7 +124,10 @@ def remove(directory: str | os.PathLike[str], dry_run: bool = False) -> bool:
     exists = os.path.lexists(directory)
     if exists and not dry_run:
         try:
-            shutil.rmtree(directory)
+            if os.path.islink(directory):
+                os.unlink(directory)
+            else:
+                shutil.rmtree(directory)
         except OSError as error:
             raise FileTreeError(f"{directory} cannot be removed: {error.strerror}. Check its owner.") from error
     return exists

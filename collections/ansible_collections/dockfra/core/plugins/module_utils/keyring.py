@@ -29,7 +29,7 @@ from .errors import KeyringError
 
 try:
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -45,6 +45,8 @@ CA_DAYS = 3650
 SERVER_DAYS = 397
 RENEW_BEFORE_DAYS = 30
 
+# Letters of other languages have to be written in their "xn--" form; the first label may be "*".
+_HOSTNAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 
 
@@ -65,12 +67,11 @@ class Keyring:
 
     def password(self, name: str) -> str:
         """Return the random secret called ``name``: 48 letters and digits (285 bits)."""
-        make = lambda: "".join(secrets.choice(PASSWORD_CHARACTERS) for _unused in range(PASSWORD_LENGTH)) + "\n"  # noqa: E731
-        return self._file(f"secrets/{_checked(name)}", make).rstrip("\n")
+        return self._file(f"secrets/{_checked(name)}", _new_password).rstrip("\n")
 
     def ssh_private_key(self, name: str) -> str:
         """Return the OpenSSH private key called ``keys/<owner>`` or ``host_keys/<service>`` (ed25519)."""
-        return self._file(_ssh_path(name), _new_ssh_key)
+        return self._file(_ssh_path(name), _new_ssh_key, accept=_is_ssh_key)
 
     def ssh_public_key(self, name: str) -> str:
         """Return the public line of the key called ``name``, without a newline."""
@@ -81,25 +82,30 @@ class Keyring:
 
     def ca_certificate(self) -> str:
         """Return the certificate (PEM) of the platform's own certificate authority."""
-        key = self._file("tls/ca.key", _new_tls_key)
-        return self._file("tls/ca.crt", lambda: _self_signed_ca(key, self._comment))
+        key = self._authority_key()
+        return self._file(
+            "tls/ca.crt", lambda: _self_signed_ca(key, self._comment), accept=lambda text: _is_authority(text, key)
+        )
 
     def server_key(self, name: str) -> str:
         """Return the private key (PEM) of the server certificate ``name``."""
-        return self._file(f"tls/{_checked(name)}.key", _new_tls_key)
+        return self._file(f"tls/{_checked_certificate(name)}.key", _new_tls_key, accept=_is_tls_key)
 
     def server_certificate(self, name: str, hostnames: Sequence[str]) -> str:
         """Return a certificate (PEM) for ``hostnames``, renewed 30 days before it ends or when the names change."""
         authority = self.ca_certificate()
-        authority_key = self._file("tls/ca.key", _new_tls_key)
+        authority_key = self._authority_key()
         key = self.server_key(name)
         return self._file(
-            f"tls/{_checked(name)}.crt",
+            f"tls/{name}.crt",
             lambda: _server_certificate(key, hostnames, authority, authority_key),
             accept=lambda text: _still_good(text, hostnames, key, authority),
         )
 
-    def _file(self, relative: str, make: Callable[[], str], accept: Callable[[str], bool] = lambda text: True) -> str:
+    def _authority_key(self) -> str:
+        return self._file("tls/ca.key", _new_tls_key, accept=_is_tls_key)
+
+    def _file(self, relative: str, make: Callable[[], str], accept: Callable[[str], bool] = bool) -> str:
         """Return the acceptable content of a file; otherwise make it anew.
 
         The first of several concurrent makers wins, unless an unacceptable file is being replaced.
@@ -111,20 +117,23 @@ class Keyring:
         path = self._root / relative
         try:
             text = path.read_text(encoding="utf-8") if path.exists() else ""
-            replace = bool(text)
-            if not text or not accept(text):
-                text = make()
-                if self._persist:
-                    text = self._write(path, text, replace)
+            good = bool(text.strip()) and accept(text)
         except OSError as error:
-            raise KeyringError(f"{path} cannot be read or written: {error.strerror}. Check owner and free space.") from error
+            raise KeyringError(f"{path} cannot be read: {error.strerror}. Check its owner.") from error
         except ValueError as error:
             raise KeyringError(f"{path} is damaged ({error}). Remove it to have a new one made.") from error
+        if not good:
+            replace = bool(text)
+            text = make()
+            try:
+                text = self._write(path, text, replace) if self._persist else text
+            except OSError as error:
+                raise KeyringError(f"{path} cannot be written: {error.strerror}. Check owner and free space.") from error
         self._memory[relative] = text
         return text
 
     def _write(self, path: Path, text: str, replace: bool) -> str:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._make_private(path.parent)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
@@ -143,9 +152,24 @@ class Keyring:
                 os.unlink(temporary)
 
 
+    def _make_private(self, folder: Path) -> None:
+        """Make the state directory and a folder below it, each for the owner only."""
+        self._root.parent.mkdir(parents=True, exist_ok=True)
+        for path in reversed([folder, *folder.parents]):
+            if path.is_relative_to(self._root):
+                # Unlike `mkdir(parents=True)`, which gives its mode to the last directory only.
+                path.mkdir(mode=0o700, exist_ok=True)
+
+
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise KeyringError(f"'{name}' cannot name a secret: use lower-case letters, digits, '.', '_', '-' and '/'.")
+    return name
+
+
+def _checked_certificate(name: str) -> str:
+    if _checked(name) == "ca":
+        raise KeyringError("'ca' cannot name a server certificate: it is the authority's own name.")
     return name
 
 
@@ -155,6 +179,24 @@ def _ssh_path(name: str) -> str:
     if kind not in files or not owner or "/" in owner:
         raise KeyringError(f"'{name}' cannot name an SSH key: it must be keys/<owner> or host_keys/<service>.")
     return f"{kind}/{owner}/{files[kind]}"
+
+
+def _new_password() -> str:
+    return "".join(secrets.choice(PASSWORD_CHARACTERS) for _unused in range(PASSWORD_LENGTH)) + "\n"
+
+
+def _is_ssh_key(text: str) -> bool:
+    """True, or a ValueError that says what is wrong."""
+    try:
+        serialization.load_ssh_private_key(text.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # needs a passphrase, for example
+        raise ValueError(str(error)) from error
+    return True
+
+
+def _is_tls_key(text: str) -> bool:
+    """True, or a ValueError that says what is wrong."""
+    return bool(_load_key(text))
 
 
 def _new_ssh_key() -> str:
@@ -188,7 +230,10 @@ def _builder(subject: str, public_key: ec.EllipticCurvePublicKey, days: int) -> 
 
 
 def _load_key(pem: str) -> ec.EllipticCurvePrivateKey:
-    key = serialization.load_pem_private_key(pem.encode(), password=None)
+    try:
+        key = serialization.load_pem_private_key(pem.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # needs a passphrase, for example
+        raise ValueError(str(error)) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise ValueError("not an elliptic curve key")
     return key
@@ -219,13 +264,21 @@ def _self_signed_ca(key_pem: str, project: str) -> str:
 
 
 def _alternative_names(hostnames: Sequence[str]) -> list[x509.GeneralName]:
+    if not hostnames:
+        raise KeyringError("A server certificate needs at least one host name. Set dockfra_hostnames.")
     names: list[x509.GeneralName] = []
     for hostname in hostnames:
         try:
             names.append(x509.IPAddress(ipaddress.ip_address(hostname)))
         except ValueError:
-            names.append(x509.DNSName(hostname))
+            names.append(_dns_name(hostname))
     return names
+
+
+def _dns_name(hostname: str) -> x509.DNSName:
+    if not _HOSTNAME.fullmatch(hostname):
+        raise KeyringError(f"'{hostname}' is no host name for a certificate. Correct dockfra_hostnames.")
+    return x509.DNSName(hostname)
 
 
 def _server_certificate(key_pem: str, hostnames: Sequence[str], authority_pem: str, authority_key_pem: str) -> str:
@@ -233,7 +286,7 @@ def _server_certificate(key_pem: str, hostnames: Sequence[str], authority_pem: s
     authority_key = _load_key(authority_key_pem)
     public_key = _load_key(key_pem).public_key()
     certificate = (
-        _builder(hostnames[0], public_key, SERVER_DAYS)
+        _builder(hostnames[0][:64], public_key, SERVER_DAYS)  # a common name has at most 64 characters
         .issuer_name(authority.subject)
         .add_extension(x509.SubjectAlternativeName(_alternative_names(hostnames)), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
@@ -245,16 +298,27 @@ def _server_certificate(key_pem: str, hostnames: Sequence[str], authority_pem: s
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
 
 
+def _is_authority(pem: str, key_pem: str) -> bool:
+    """Whether a certificate belongs to the authority's key, which may have been made anew, and lasts."""
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    return certificate.public_key() == _load_key(key_pem).public_key() and _lasts(certificate)
+
+
+def _lasts(certificate: x509.Certificate) -> bool:
+    now = datetime.datetime.now(datetime.timezone.utc)
+    return certificate.not_valid_after_utc - now > datetime.timedelta(days=RENEW_BEFORE_DAYS)
+
+
 def _still_good(pem: str, hostnames: Sequence[str], key_pem: str, authority_pem: str) -> bool:
     certificate = x509.load_pem_x509_certificate(pem.encode())
     authority = x509.load_pem_x509_certificate(authority_pem.encode())
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     try:
         certificate.verify_directly_issued_by(authority)
-    except (InvalidSignature, TypeError, ValueError):
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except (InvalidSignature, TypeError, ValueError, x509.ExtensionNotFound):
         return False
     return (
-        certificate.not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc) > datetime.timedelta(days=RENEW_BEFORE_DAYS)
+        _lasts(certificate)
         and list(names) == _alternative_names(hostnames)
         and certificate.public_key() == _load_key(key_pem).public_key()
     )

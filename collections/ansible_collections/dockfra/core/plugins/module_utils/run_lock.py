@@ -36,7 +36,7 @@ class Holder:
 
     @property
     def alive(self) -> bool:
-        return process_start(self.pid) == self.started
+        return bool(self.started) and process_start(self.pid) == self.started
 
     def __str__(self) -> str:
         return f"{self.user} since {self.since} (pid {self.pid}: {self.what})"
@@ -72,6 +72,8 @@ def acquire(
     Raises:
         RunLockedError: the other holder did not end in time, or the lock file cannot be written.
     """
+    if os.sep in name or "\0" in name:
+        raise RunLockedError(f"'{name}' cannot be locked: a platform's name has no '/'. Correct dockfra_project.")
     started = time.monotonic()
     told = False
     while True:
@@ -110,7 +112,12 @@ def _try(path: Path, holder: Holder) -> Holder | None:
 def _opened(path: Path) -> Iterator[IO[str]]:
     """Open the lock file under an exclusive flock; a planted symbolic link is refused."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        # Without O_CREAT: with fs.protected_regular the kernel refuses it for another user's file, to root as well.
+        descriptor = os.open(path, flags)
+    except FileNotFoundError:
+        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
         if os.fstat(descriptor).st_uid == os.geteuid():
             # Another user's run must be able to take a lock that nobody holds any more.

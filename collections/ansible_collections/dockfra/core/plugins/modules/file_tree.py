@@ -25,7 +25,7 @@ options:
     type: path
     required: true
   files:
-    description: Base64 content and octal mode by relative path, as C({content: …, mode: "0400"}).
+    description: Base64 C(content) and octal C(mode) by relative path.
     type: dict
     default: {}
   owner:

@@ -275,12 +275,20 @@ class Platform:
 
     def _container(self, service: Service, image: str, directory: str, has_files: bool) -> dict[str, Any]:
         values = self.variables[service.name]
-        volumes = [
-            f"{self.topology.volume_name(volume.name)}:{volume.path}:{'ro' if volume.read_only else 'rw'}"
+        project = {containers.LABEL_PROJECT: self.topology.project}
+        mounts: list[dict[str, Any]] = [
+            {
+                "type": "volume",
+                "source": self.topology.volume_name(volume.name),
+                "target": volume.path,
+                "read_only": volume.read_only,
+                # Docker makes a missing volume with these.
+                "labels": project,
+            }
             for volume in service.volumes
         ]
         if has_files:
-            volumes.append(f"{directory}:{CONFIG_MOUNT}:ro")
+            mounts.append({"type": "bind", "source": directory, "target": CONFIG_MOUNT, "read_only": True})
         spec: dict[str, Any] = {
             "name": self.topology.container_name(service.name),
             "image": image,
@@ -297,7 +305,7 @@ class Platform:
                 for port in service.ports
                 if port.publish is not None
             ],
-            "volumes": volumes,
+            "mounts": mounts,
             "tmpfs": [f"{path}:{_tmpfs_options(options)}" for path, options in _tmpfs(values).items()],
             "read_only": True,
             "cap_drop": ["ALL"],
@@ -309,7 +317,7 @@ class Platform:
             "stop_timeout": values["dockfra_stop_timeout"],
             "log_driver": "json-file",
             "log_options": {"max-size": "10m", "max-file": "3"},
-            "labels": {containers.LABEL_PROJECT: self.topology.project, containers.LABEL_SERVICE: service.name},
+            "labels": {**project, containers.LABEL_SERVICE: service.name},
         }
         if values["dockfra_health"]:
             spec["healthcheck"] = {

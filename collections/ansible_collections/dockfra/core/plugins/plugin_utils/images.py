@@ -12,11 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from docker.utils.build import exclude_paths
-
 from ..module_utils.containers import digest
 from ..module_utils.errors import TopologyError
 from ..module_utils.file_tree import WantedFile
+
+try:
+    from docker.utils.build import exclude_paths
+except ImportError as error:
+    _DOCKER_ERROR: ImportError | None = error
+else:
+    _DOCKER_ERROR = None
 
 # Left behind by tools; never part of an image.
 _NEVER = ["**/__pycache__", "**/*.pyc", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache", "**/.git"]
@@ -56,7 +61,7 @@ def image_sources(context: Path, extra: Mapping[str, str]) -> tuple[tuple[str, s
     return (("", str(context)), *sorted((str(place), str(pattern)) for place, pattern in extra.items()))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _fingerprints(sources: tuple[tuple[str, str], ...]) -> list[tuple[str, bool, str]]:
     return [
         (path, os.access(source, os.X_OK), hashlib.sha256(source.read_bytes()).hexdigest())
@@ -81,6 +86,8 @@ def _walk(sources: tuple[tuple[str, str], ...]) -> dict[str, Path]:
 
 def _files(root: Path) -> dict[str, Path]:
     """Return the files below a directory that docker would send: what its .dockerignore leaves, byte code left out."""
+    if _DOCKER_ERROR is not None:
+        raise TopologyError([f"The Python library 'docker' is missing ({_DOCKER_ERROR}); run ./init.sh again."])
     ignore = root / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
     paths = exclude_paths(str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))])

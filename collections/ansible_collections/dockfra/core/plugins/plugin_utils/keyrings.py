@@ -14,7 +14,7 @@ from ansible.plugins.lookup import LookupBase
 from ..module_utils.keyring import Keyring
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _keyring(state_dir: str, project: str, persist: bool) -> Keyring:
     return Keyring(state_dir, persist, comment=project)
 

@@ -8,14 +8,13 @@ nearer role wins where two bring the same.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from ansible import constants as C
+from ansible import constants
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.collection_loader._collection_finder import _get_collection_role_path
 
@@ -71,11 +70,16 @@ class RoleFinder:
 
     def __init__(self, loader: DataLoader, project_root: str | Path) -> None:
         self._loader = loader
-        self._search = [Path(project_root) / "roles", *(Path(path) for path in C.DEFAULT_ROLES_PATH or ())]
+        self._search = [Path(project_root) / "roles", *(Path(path) for path in constants.DEFAULT_ROLES_PATH or ())]
+        self._roles: dict[str, Role] = {}
 
-    @functools.lru_cache(maxsize=None)  # noqa: B019  one finder lives as long as one task
     def role(self, name: str) -> Role:
         """Return the role; raises TopologyError when there is none of that name."""
+        if name not in self._roles:
+            self._roles[name] = self._load(name)
+        return self._roles[name]
+
+    def _load(self, name: str) -> Role:
         path = self._path(name)
         meta = _plain_yaml(path / "meta" / "main.yml")
         specs = _plain_yaml(path / "meta" / "argument_specs.yml")
@@ -134,6 +138,6 @@ def _plain_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506  a safe loader
     except yaml.YAMLError as error:
         raise TopologyError([f"{path} is no valid YAML: {error}"]) from error
