@@ -31,7 +31,8 @@ description:
   - Any task's result may carry C(dockfra_pending) (a mapping of each service with work to do to the
     reasons), C(dockfra_total) (the number of all services), C(dockfra_service) (one or a list of mappings
     of C(name) and C(state); the state C(ready) means that the service is done), and C(dockfra_summary)
-    (text shown at the very end).
+    (text shown at the very end of a run without failures).
+  - A failed result with C(dockfra_problems) (sentences for a person) is shown as these sentences only, at the end.
 extends_documentation_fragment:
   - default_callback
   - result_format_callback
@@ -102,6 +103,8 @@ class Progress:
         self.item_errors: dict[str, str] = {}
         self.ready: set[str] = set()
         self.failures: dict[str, tuple[str, str]] = {}
+        self.problems: dict[str, None] = {}
+        self.explained: set[str] = set()
         self.summary = ""
 
     @property
@@ -316,7 +319,7 @@ class CallbackModule(Default):
             self._ticker.stop()
         super().v2_playbook_on_stats(stats)
         self._tell_failures(stats)
-        if self._progress.summary:
+        if self._progress.summary and not self._progress.failures:
             self._display.display(self._progress.summary)
 
     def v2_playbook_on_no_hosts_matched(self) -> None:
@@ -345,7 +348,8 @@ class CallbackModule(Default):
         with self._result(result):
             if not ignore_errors:
                 self._failed(result)
-            super().v2_runner_on_failed(result, ignore_errors)
+            if not self._explained(result):
+                super().v2_runner_on_failed(result, ignore_errors)
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         with self._result(result):
@@ -374,7 +378,8 @@ class CallbackModule(Default):
 
     def v2_runner_item_on_failed(self, result: Any) -> None:
         self._progress.item_errors.setdefault(result.host.get_name(), first_error(result.result))
-        super().v2_runner_item_on_failed(result)
+        if not self._explained(result):
+            super().v2_runner_item_on_failed(result)
 
     def v2_runner_on_async_poll(self, result: Any) -> None:
         if not self._quiet:
@@ -385,6 +390,19 @@ class CallbackModule(Default):
             super().v2_runner_on_async_ok(result)
 
     # -- helpers --
+
+    def _explained(self, result: Any) -> bool:
+        """Whether the result says in plain words what is wrong; these are shown at the end, and nothing else."""
+        items = [item for item in result.result.get("results") or () if isinstance(item, Mapping)]
+        told = [
+            result.result.get("dockfra_problems"),
+            *(item.get("dockfra_problems") for item in items if item.get("failed")),
+        ]
+        problems = [str(problem) for entry in told for problem in entry or ()]
+        self._progress.problems.update(dict.fromkeys(problems))
+        if problems:
+            self._progress.explained.add(result.host.get_name())
+        return bool(problems) and self._quiet
 
     @contextlib.contextmanager
     def _result(self, result: Any, ended: bool = True) -> Iterator[None]:
@@ -425,7 +443,9 @@ class CallbackModule(Default):
         broken = sorted(host for host in stats.processed if stats.failures.get(host) or stats.dark.get(host))
         if not broken:
             return
-        for host in broken:
+        for problem in self._progress.problems:
+            self._display.display(f"FAILED {problem}", color=C.COLOR_ERROR)
+        for host in (host for host in broken if host not in self._progress.explained):
             task, error = self._progress.failures.get(host, ("unknown task", "see above"))
             self._display.display(f"FAILED {host}: {task}: {error}", color=C.COLOR_ERROR)
         self._display.display(

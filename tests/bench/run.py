@@ -39,9 +39,15 @@ def ansible(*arguments: str | Path, inventories: tuple[Path, ...] = (INVENTORY,)
     """Run ansible-playbook and return (seconds, output); raises BenchError when it fails."""
     sources = [word for inventory in inventories for word in ("-i", str(inventory))]
     command = [str(Path(sys.executable).parent / "ansible-playbook"), *sources, *map(str, arguments)]
-    environment = {**os.environ, "ANSIBLE_FORCE_COLOR": "0", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "ANSIBLE_FORCE_COLOR": "0",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+    }
     started = time.monotonic()
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800, check=False
+    )
     seconds = time.monotonic() - started
     if done.returncode:
         raise BenchError(f"{' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
@@ -79,13 +85,20 @@ def compare_runs(rounds: int, specs: Path) -> dict[str, float]:
     for number in range(rounds):
         seconds, output = ansible("site.yml")
         if changed(output):
-            raise BenchError(f"The platform's run {number + 1} was to change nothing but did:\n{output[-2000:]}")
+            raise BenchError(
+                f"The platform's run {number + 1} was to change nothing but did:\n{output[-2000:]}"
+            )
         ours.append(seconds)
         seconds, output = ansible(BENCH / "plain.yml", "-e", f"@{specs}")
         if changed(output):
-            raise BenchError(f"The baseline changed something, so it measures something else:\n{output[-2000:]}")
+            raise BenchError(
+                f"The baseline changed something, so it measures something else:\n{output[-2000:]}"
+            )
         plain.append(seconds)
-        print(f"round {number + 1}: site.yml {ours[-1]:.2f} s, plain docker_container play {plain[-1]:.2f} s", file=sys.stderr)
+        print(
+            f"round {number + 1}: site.yml {ours[-1]:.2f} s, plain docker_container play {plain[-1]:.2f} s",
+            file=sys.stderr,
+        )
     return {
         "site_noop_s": statistics.median(ours),
         "plain_play_s": statistics.median(plain),
@@ -103,7 +116,10 @@ def cost_of_a_service(rounds: int, extra: int, folder: Path) -> float:
             more.append(ansible("site.yml", inventories=inventories)[0])
             # The orphans of the other inventory must not be removed in between.
             fewer.append(ansible("site.yml", "--limit", "all:!bench-*", inventories=inventories)[0])
-            print(f"round {number + 1}: {extra} services more {more[-1]:.2f} s, without {fewer[-1]:.2f} s", file=sys.stderr)
+            print(
+                f"round {number + 1}: {extra} services more {more[-1]:.2f} s, without {fewer[-1]:.2f} s",
+                file=sys.stderr,
+            )
     finally:
         ansible("site.yml")
     return (statistics.median(more) - statistics.median(fewer)) / extra
@@ -116,7 +132,9 @@ def warm_start() -> float:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--extra", type=int, default=10, help="services added to measure the cost of one")
     options = parser.parse_args()
@@ -134,7 +152,11 @@ def main() -> int:
             return 1
     result = {key: round(value, 3) for key, value in result.items()}
     met = result["ratio"] <= MAX_RATIO and result["seconds_per_service"] < MAX_SECONDS_PER_SERVICE
-    print(json.dumps({**result, "max_ratio": MAX_RATIO, "max_seconds_per_service": MAX_SECONDS_PER_SERVICE, "met": met}))
+    print(
+        json.dumps(
+            {**result, "max_ratio": MAX_RATIO, "max_seconds_per_service": MAX_SECONDS_PER_SERVICE, "met": met}
+        )
+    )
     return 0 if met else 1
 
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
+from ..plugin_utils.failures import failed
 from ..plugin_utils.images import Image
 from ..plugin_utils.trees import send
 
@@ -32,6 +32,6 @@ class ActionModule(ActionBase):
         try:
             context = Image("", "", (), sources).context()
         except DockfraError as error:
-            raise AnsibleActionFail(str(error)) from None
+            return failed(result, error)
         result.update(send(self, task_vars or {}, arguments["path"], context, directory_mode="0755"))
         return result

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
 from ..module_utils.file_tree import WantedFile, write_file
 from ..plugin_utils import operator_files
 from ..plugin_utils.desired import Platform
+from ..plugin_utils.failures import failed
 
 
 class ActionModule(ActionBase):
@@ -26,14 +26,16 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         self.validate_argument_spec(argument_spec={})
         try:
-            platform = Platform(self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"])
+            platform = Platform(
+                self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"]
+            )
             files, directory = operator_files.render(platform), operator_files.directory(platform)
             updated = operator_files.stale(directory, files)
             if not self._task.check_mode:
                 for name in updated:
                     write_file(directory / name, WantedFile(files[name].encode(), 0o600))
         except DockfraError as error:
-            raise AnsibleActionFail(str(error)) from None
+            return failed(result, error)
         result.update(changed=bool(updated), updated=updated)
         result["diff"] = [{"before": "", "after": f"{directory / name}\n"} for name in updated]
         return result

@@ -14,6 +14,7 @@ from ansible.plugins.action import ActionBase
 from ..module_utils.errors import DockfraError
 from ..plugin_utils import operator_files, planner
 from ..plugin_utils.desired import Platform
+from ..plugin_utils.failures import failed
 
 _ARGUMENTS = {
     "docker_host": {"type": "str", "required": True},
@@ -34,15 +35,21 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         try:
-            platform = Platform(self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"])
+            platform = Platform(
+                self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"]
+            )
             platform.check()
             plan, state = self._plan(platform, arguments, task_vars)
             files = operator_files.render(platform)
             stale = operator_files.stale(operator_files.directory(platform), files)
         except DockfraError as error:
-            raise AnsibleActionFail(str(error)) from None
+            return failed(result, error)
         # The plan itself changes nothing; in check mode it speaks for all that would.
-        result.update(plan.as_result(), changed=plan.work and self._task.check_mode, engine_version=state.get("engine_version", ""))
+        result.update(
+            plan.as_result(),
+            changed=plan.work and self._task.check_mode,
+            engine_version=state.get("engine_version", ""),
+        )
         result["dockfra_pending"] = {service.name: service.reasons for service in plan.services}
         result["dockfra_total"] = plan.total
         result["dockfra_summary"] = files[operator_files.ACCESS_MAP]
@@ -54,7 +61,11 @@ class ActionModule(ActionBase):
     def _plan(
         self, platform: Platform, arguments: dict[str, Any], task_vars: dict[str, Any]
     ) -> tuple[planner.HostPlan, dict[str, Any]]:
-        here = [service for service in platform.topology.containers() if service.docker_host == arguments["docker_host"]]
+        here = [
+            service
+            for service in platform.topology.containers()
+            if service.docker_host == arguments["docker_host"]
+        ]
         chosen = [service for service in here if service.name in arguments["services"]]
         desired = {service.name: platform.desired(service.name) for service in chosen}
         state = self._execute_module(
@@ -63,9 +74,13 @@ class ActionModule(ActionBase):
             task_vars=task_vars,
         )
         if state.get("failed"):
-            raise AnsibleActionFail(state.get("msg") or "The state of the Docker host cannot be read.", result=state)
+            raise AnsibleActionFail(
+                state.get("msg") or "The state of the Docker host cannot be read.", result=state
+            )
         limited = len(chosen) < len(here)
-        plan = planner.compare(platform, desired, arguments["docker_host"], state, limited, arguments["force"])
+        plan = planner.compare(
+            platform, desired, arguments["docker_host"], state, limited, arguments["force"]
+        )
         return plan, state
 
 
@@ -73,7 +88,9 @@ def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
     """One before/after pair for each thing the plan would change."""
     pairs: list[tuple[str, dict[str, Any], dict[str, Any]]] = []
     for network in plan.networks:
-        pairs.append(("network " + network["name"], {}, {key: network[key] for key in ("internal", "ipv6", "subnets")}))
+        pairs.append(
+            ("network " + network["name"], {}, {key: network[key] for key in ("internal", "ipv6", "subnets")})
+        )
     for volume in plan.volumes:
         pairs.append(("volume " + volume, {}, {"state": "present"}))
     for orphan in plan.orphans:
@@ -90,4 +107,6 @@ def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
 
 
 def _yaml(value: dict[str, Any]) -> str:
-    return yaml.dump(value, Dumper=AnsibleDumper, default_flow_style=False, allow_unicode=True) if value else ""
+    return (
+        yaml.dump(value, Dumper=AnsibleDumper, default_flow_style=False, allow_unicode=True) if value else ""
+    )

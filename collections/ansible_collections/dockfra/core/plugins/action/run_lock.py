@@ -10,12 +10,12 @@ import pwd
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils import run_lock
 from ..module_utils.errors import DockfraError
+from ..plugin_utils.failures import failed
 
 _ARGUMENTS = {"name": {"type": "str", "required": True}, "wait": {"type": "int", "default": 600}}
 
@@ -34,7 +34,7 @@ class ActionModule(ActionBase):
         try:
             result["waited"] = run_lock.acquire(arguments["name"], _this_run(), arguments["wait"], _tell)
         except DockfraError as error:
-            raise AnsibleActionFail(str(error)) from None
+            return failed(result, error)
         return result
 
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
 from ..plugin_utils.desired import Platform
+from ..plugin_utils.failures import failed
 from ..plugin_utils.trees import send
 
 
@@ -30,7 +30,7 @@ class ActionModule(ActionBase):
                 self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"], only=[name]
             ).desired(name)
         except DockfraError as error:
-            raise AnsibleActionFail(str(error)) from None
+            return failed(result, error)
         options = {"owner": desired.service.uid, "directory_mode": "0500"}
         result.update(send(self, task_vars, desired.directory, desired.files, **options))
         return result

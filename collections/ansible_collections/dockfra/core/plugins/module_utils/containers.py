@@ -20,7 +20,18 @@ LABEL_REVISION = "dockfra.revision"
 # Others come from the image.
 _LABELS = {LABEL_PROJECT, LABEL_SERVICE, LABEL_CONFIG, LABEL_REVISION}
 
+# What `docker update` can set on a running container and no specification does.
+_OTHER_LIMITS = (
+    "NanoCpus",
+    "CpuShares",
+    "CpuPeriod",
+    "CpuQuota",
+    "CpusetCpus",
+    "CpusetMems",
+    "MemoryReservation",
+)
 _SECOND = 1_000_000_000  # Docker counts durations in nanoseconds
+_ANY_ADDRESS = "0.0.0.0"  # noqa: S104  how Docker's empty address reads in a specification
 
 
 def digest(value: Any) -> str:
@@ -37,7 +48,10 @@ def wanted_view(spec: Mapping[str, Any], image: Mapping[str, Any] | None) -> dic
         image: what `image_view` says of the image, or None when it does not exist yet.
     """
     image = image or {}
-    environment = {**_pairs(image.get("env") or ()), **{key: str(value) for key, value in spec["env"].items()}}
+    environment = {
+        **_pairs(image.get("env") or ()),
+        **{key: str(value) for key, value in spec["env"].items()},
+    }
     health = spec.get("healthcheck") or {}
     return {
         "image": image.get("id", "not built yet"),
@@ -46,13 +60,17 @@ def wanted_view(spec: Mapping[str, Any], image: Mapping[str, Any] | None) -> dic
         "env": dict(sorted(environment.items())),
         "command": spec.get("command") or image.get("command"),
         "entrypoint": image.get("entrypoint"),
-        "healthcheck": [health["test"], *(int(health[key].rstrip("s")) for key in ("interval", "timeout", "start_period"))]
+        "healthcheck": [
+            health["test"],
+            *(int(health[key].rstrip("s")) for key in ("interval", "timeout", "start_period")),
+        ]
         if health
         else None,
         "labels": dict(sorted(spec["labels"].items())),
         "networks": {network["name"]: sorted(network["aliases"]) for network in spec["networks"]},
         "mounts": sorted(
-            f"{mount['source']}:{mount['target']}:{'ro' if mount['read_only'] else 'rw'}" for mount in spec["mounts"]
+            f"{mount['source']}:{mount['target']}:{'ro' if mount['read_only'] else 'rw'}"
+            for mount in spec["mounts"]
         ),
         "tmpfs": sorted(spec["tmpfs"]),
         "ports": sorted(spec["published_ports"]),
@@ -65,6 +83,7 @@ def wanted_view(spec: Mapping[str, Any], image: Mapping[str, Any] | None) -> dic
         "devices": [],
         "host_namespaces": [],
         "memory": spec["memory"],
+        "other_limits": {},
         "pids_limit": spec["pids_limit"],
         "init": spec["init"],
         "restart_policy": spec["restart_policy"],
@@ -83,15 +102,24 @@ def observed_view(container: Mapping[str, Any]) -> dict[str, Any]:
         "env": dict(sorted(_pairs(config.get("Env") or ()).items())),
         "command": config.get("Cmd"),
         "entrypoint": config.get("Entrypoint"),
-        "healthcheck": [health["Test"], *(health.get(key, 0) // _SECOND for key in ("Interval", "Timeout", "StartPeriod"))]
+        "healthcheck": [
+            health["Test"],
+            *(health.get(key, 0) // _SECOND for key in ("Interval", "Timeout", "StartPeriod")),
+        ]
         if health
         else None,
-        "labels": dict(sorted((key, value) for key, value in (config.get("Labels") or {}).items() if key in _LABELS)),
+        "labels": dict(
+            sorted((key, value) for key, value in (config.get("Labels") or {}).items() if key in _LABELS)
+        ),
         "networks": {
-            name: sorted(set(network.get("Aliases") or ()) - {container["Id"][:12], container["Name"].lstrip("/")})
+            name: sorted(
+                set(network.get("Aliases") or ()) - {container["Id"][:12], container["Name"].lstrip("/")}
+            )
             for name, network in container["NetworkSettings"]["Networks"].items()
         },
-        "mounts": sorted(_mount(mount) for mount in container.get("Mounts") or () if mount["Type"] != "tmpfs"),
+        "mounts": sorted(
+            _mount(mount) for mount in container.get("Mounts") or () if mount["Type"] != "tmpfs"
+        ),
         "tmpfs": sorted(f"{path}:{options}" for path, options in (host.get("Tmpfs") or {}).items()),
         "ports": sorted(_published(host.get("PortBindings") or {})),
         "read_only": bool(host.get("ReadonlyRootfs")),
@@ -101,8 +129,11 @@ def observed_view(container: Mapping[str, Any]) -> dict[str, Any]:
         "security_opts": sorted(host.get("SecurityOpt") or ()),
         "groups": sorted(host.get("GroupAdd") or ()),
         "devices": [device["PathOnHost"] for device in host.get("Devices") or ()],
-        "host_namespaces": [key for key in ("NetworkMode", "PidMode", "IpcMode", "UTSMode") if host.get(key) == "host"],
+        "host_namespaces": [
+            key for key in ("NetworkMode", "PidMode", "IpcMode", "UTSMode") if host.get(key) == "host"
+        ],
         "memory": host.get("Memory") or 0,
+        "other_limits": {key: host[key] for key in _OTHER_LIMITS if host.get(key)},
         "pids_limit": host.get("PidsLimit") or 0,
         "init": bool(host.get("Init")),
         "restart_policy": (host.get("RestartPolicy") or {}).get("Name") or "no",
@@ -145,7 +176,7 @@ def _mount(mount: Mapping[str, Any]) -> str:
 
 def _published(bindings: Mapping[str, Any]) -> list[str]:
     return [
-        f"{binding.get('HostIp') or '0.0.0.0'}:{binding['HostPort']}:{port}"
+        f"{binding.get('HostIp') or _ANY_ADDRESS}:{binding['HostPort']}:{port}"
         for port, entries in bindings.items()
         for binding in entries or ()
     ]

@@ -15,6 +15,7 @@ from .errors import EngineError
 try:
     import docker
     from docker.errors import DockerException, ImageNotFound, NotFound
+    from docker.utils import kwargs_from_env
 
     IMPORT_ERROR: str | None = None
 except ImportError:
@@ -34,7 +35,7 @@ def connect(timeout: int = 60) -> docker.APIClient:
         EngineError: nothing answers there.
     """
     try:
-        client = docker.APIClient(version="auto", timeout=timeout, **docker.utils.kwargs_from_env())
+        client = docker.APIClient(version="auto", timeout=timeout, **kwargs_from_env())
         client.ping()
     except (DockerException, OSError) as error:
         raise EngineError(f"The Docker Engine does not answer: {error}") from error
@@ -61,9 +62,15 @@ def read_state(
         return {
             "engine_version": client.version()["Version"],
             "containers": _containers(client, ours, project),
-            "networks": {entry["Name"]: _network(entry) for entry in client.networks() if _is_ours(entry, project, names)},
+            "networks": {
+                entry["Name"]: _network(entry)
+                for entry in client.networks()
+                if _is_ours(entry, project, names)
+            },
             "volumes": sorted(
-                entry["Name"] for entry in client.volumes()["Volumes"] or () if _is_ours(entry, project, names)
+                entry["Name"]
+                for entry in client.volumes()["Volumes"] or ()
+                if _is_ours(entry, project, names)
             ),
             "images": _images(client, images),
             "published": {**_published(listed), **dict.fromkeys(_published(ours), OWN)},
@@ -74,10 +81,14 @@ def read_state(
 
 def _is_ours(entry: Mapping[str, Any], project: str, names: Sequence[str]) -> bool:
     own_names = entry.get("Names") or [entry.get("Name", "")]
-    return (entry.get("Labels") or {}).get(LABEL_PROJECT) == project or any(name.lstrip("/") in names for name in own_names)
+    return (entry.get("Labels") or {}).get(LABEL_PROJECT) == project or any(
+        name.lstrip("/") in names for name in own_names
+    )
 
 
-def _containers(client: docker.APIClient, entries: Sequence[Mapping[str, Any]], project: str) -> dict[str, Any]:
+def _containers(
+    client: docker.APIClient, entries: Sequence[Mapping[str, Any]], project: str
+) -> dict[str, Any]:
     found = {}
     for entry in entries:
         try:
@@ -152,7 +163,9 @@ def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float
         if details["RestartCount"] - restarts >= _GIVE_UP_RESTARTS:
             raise EngineError(f"{service} ends again and again. {_why(client, details, log_lines)}")
         if time.monotonic() >= deadline:
-            raise EngineError(f"{service} is not ready after {timeout:.0f} s. {_why(client, details, log_lines)}")
+            raise EngineError(
+                f"{service} is not ready after {timeout:.0f} s. {_why(client, details, log_lines)}"
+            )
         time.sleep(_POLL_SECONDS)
 
 

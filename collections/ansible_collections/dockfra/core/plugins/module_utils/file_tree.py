@@ -77,7 +77,9 @@ def compare(wanted: Mapping[str, WantedFile], found: Mapping[str, str]) -> Chang
     """Return what has to change so that ``found`` (see `scan`) becomes ``wanted``."""
     return Changes(
         created=sorted(set(wanted) - set(found)),
-        updated=sorted(path for path in wanted if path in found and wanted[path].fingerprint() != found[path]),
+        updated=sorted(
+            path for path in wanted if path in found and wanted[path].fingerprint() != found[path]
+        ),
         removed=sorted(set(found) - set(wanted)),
     )
 
@@ -115,7 +117,9 @@ def apply(
             _replace(root / path, wanted[path], owner)
     except OSError as error:
         where = error.filename or root
-        raise FileTreeError(f"{where} cannot be written: {error.strerror}. Check its owner and the free space.") from error
+        raise FileTreeError(
+            f"{where} cannot be written: {error.strerror}. Check its owner and the free space."
+        ) from error
     return changes
 
 
@@ -129,7 +133,9 @@ def remove(directory: str | os.PathLike[str], dry_run: bool = False) -> bool:
             else:
                 shutil.rmtree(directory)
         except OSError as error:
-            raise FileTreeError(f"{directory} cannot be removed: {error.strerror}. Check its owner.") from error
+            raise FileTreeError(
+                f"{directory} cannot be removed: {error.strerror}. Check its owner."
+            ) from error
     return exists
 
 
@@ -151,7 +157,9 @@ def write_file(path: Path, file: WantedFile) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         _replace(path, file, None)
     except OSError as error:
-        raise FileTreeError(f"{path} cannot be written: {error.strerror}. Check its owner and the free space.") from error
+        raise FileTreeError(
+            f"{path} cannot be written: {error.strerror}. Check its owner and the free space."
+        ) from error
 
 
 def _replace(path: Path, file: WantedFile, owner: int | None) -> None:

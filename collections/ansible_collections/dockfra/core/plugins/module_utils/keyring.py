@@ -46,7 +46,9 @@ SERVER_DAYS = 397
 RENEW_BEFORE_DAYS = 30
 
 # Letters of other languages have to be written in their "xn--" form; the first label may be "*".
-_HOSTNAME = re.compile(r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?")
+_HOSTNAME = re.compile(
+    r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
+)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 
 
@@ -59,7 +61,9 @@ class Keyring:
         comment: ends each public key line, so that a person sees where a key comes from.
     """
 
-    def __init__(self, state_dir: str | os.PathLike[str], persist: bool = True, comment: str = "dockfra") -> None:
+    def __init__(
+        self, state_dir: str | os.PathLike[str], persist: bool = True, comment: str = "dockfra"
+    ) -> None:
         self._root = Path(state_dir)
         self._persist = persist
         self._comment = comment
@@ -76,15 +80,23 @@ class Keyring:
     def ssh_public_key(self, name: str) -> str:
         """Return the public line of the key called ``name``, without a newline."""
         private = serialization.load_ssh_private_key(self.ssh_private_key(name).encode(), password=None)
-        line = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH).decode()
+        line = (
+            private.public_key()
+            .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+            .decode()
+        )
         public = f"{line} {self._comment}-{name.rpartition('/')[2]}\n"
-        return self._file(f"{_ssh_path(name)}.pub", lambda: public, accept=lambda text: text.startswith(line)).rstrip("\n")
+        return self._file(
+            f"{_ssh_path(name)}.pub", lambda: public, accept=lambda text: text.startswith(line)
+        ).rstrip("\n")
 
     def ca_certificate(self) -> str:
         """Return the certificate (PEM) of the platform's own certificate authority."""
         key = self._authority_key()
         return self._file(
-            "tls/ca.crt", lambda: _self_signed_ca(key, self._comment), accept=lambda text: _is_authority(text, key)
+            "tls/ca.crt",
+            lambda: _self_signed_ca(key, self._comment),
+            accept=lambda text: _is_authority(text, key),
         )
 
     def server_key(self, name: str) -> str:
@@ -111,24 +123,28 @@ class Keyring:
         The first of several concurrent makers wins, unless an unacceptable file is being replaced.
         """
         if CRYPTOGRAPHY_ERROR is not None:
-            raise KeyringError(f"The Python library 'cryptography' is missing ({CRYPTOGRAPHY_ERROR}); run ./init.sh again.")
+            raise KeyringError(
+                f"The Python library 'cryptography' is missing ({CRYPTOGRAPHY_ERROR}); run ./init.sh again."
+            )
         if relative in self._memory:
             return self._memory[relative]
         path = self._root / relative
         try:
-            text = path.read_text(encoding="utf-8") if path.exists() else ""
+            replace = path.exists()
+            text = path.read_text(encoding="utf-8") if replace else ""
             good = bool(text.strip()) and accept(text)
         except OSError as error:
             raise KeyringError(f"{path} cannot be read: {error.strerror}. Check its owner.") from error
         except ValueError as error:
             raise KeyringError(f"{path} is damaged ({error}). Remove it to have a new one made.") from error
         if not good:
-            replace = bool(text)
             text = make()
             try:
                 text = self._write(path, text, replace) if self._persist else text
             except OSError as error:
-                raise KeyringError(f"{path} cannot be written: {error.strerror}. Check owner and free space.") from error
+                raise KeyringError(
+                    f"{path} cannot be written: {error.strerror}. Check owner and free space."
+                ) from error
         self._memory[relative] = text
         return text
 
@@ -140,17 +156,15 @@ class Keyring:
                 stream.write(text)
                 stream.flush()
                 os.fsync(stream.fileno())
-            if replace or not path.exists() or not path.stat().st_size:
-                if replace or path.exists():
-                    os.replace(temporary, path)
-                    return text
-                with contextlib.suppress(FileExistsError):
-                    os.link(temporary, path)
+            if replace:
+                os.replace(temporary, path)
+                return text
+            with contextlib.suppress(FileExistsError):
+                os.link(temporary, path)
             return path.read_text(encoding="utf-8")
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(temporary)
-
 
     def _make_private(self, folder: Path) -> None:
         """Make the state directory and a folder below it, each for the owner only."""
@@ -163,7 +177,9 @@ class Keyring:
 
 def _checked(name: str) -> str:
     if not _NAME.fullmatch(name):
-        raise KeyringError(f"'{name}' cannot name a secret: use lower-case letters, digits, '.', '_', '-' and '/'.")
+        raise KeyringError(
+            f"'{name}' cannot name a secret: use lower-case letters, digits, '.', '_', '-' and '/'."
+        )
     return name
 
 
@@ -177,7 +193,9 @@ def _ssh_path(name: str) -> str:
     kind, _separator, owner = _checked(name).partition("/")
     files = {"keys": "id_ed25519", "host_keys": "ssh_host_ed25519_key"}
     if kind not in files or not owner or "/" in owner:
-        raise KeyringError(f"'{name}' cannot name an SSH key: it must be keys/<owner> or host_keys/<service>.")
+        raise KeyringError(
+            f"'{name}' cannot name an SSH key: it must be keys/<owner> or host_keys/<service>."
+        )
     return f"{kind}/{owner}/{files[kind]}"
 
 
@@ -202,7 +220,9 @@ def _is_tls_key(text: str) -> bool:
 def _new_ssh_key() -> str:
     return (
         ed25519.Ed25519PrivateKey.generate()
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption())
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
+        )
         .decode()
     )
 
@@ -211,13 +231,15 @@ def _new_tls_key() -> str:
     # P-256: every browser and Go's TLS accept it; ed25519 certificates are still refused by browsers.
     return (
         ec.generate_private_key(ec.SECP256R1())
-        .private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        .private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
         .decode()
     )
 
 
 def _builder(subject: str, public_key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
@@ -281,18 +303,23 @@ def _dns_name(hostname: str) -> x509.DNSName:
     return x509.DNSName(hostname)
 
 
-def _server_certificate(key_pem: str, hostnames: Sequence[str], authority_pem: str, authority_key_pem: str) -> str:
+def _server_certificate(
+    key_pem: str, hostnames: Sequence[str], authority_pem: str, authority_key_pem: str
+) -> str:
+    names = _alternative_names(hostnames)
     authority = x509.load_pem_x509_certificate(authority_pem.encode())
     authority_key = _load_key(authority_key_pem)
     public_key = _load_key(key_pem).public_key()
     certificate = (
         _builder(hostnames[0][:64], public_key, SERVER_DAYS)  # a common name has at most 64 characters
         .issuer_name(authority.subject)
-        .add_extension(x509.SubjectAlternativeName(_alternative_names(hostnames)), critical=False)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
+        )
         .sign(authority_key, hashes.SHA256())
     )
     return certificate.public_bytes(serialization.Encoding.PEM).decode()
@@ -305,7 +332,7 @@ def _is_authority(pem: str, key_pem: str) -> bool:
 
 
 def _lasts(certificate: x509.Certificate) -> bool:
-    now = datetime.datetime.now(datetime.timezone.utc)
+    now = datetime.datetime.now(datetime.UTC)
     return certificate.not_valid_after_utc - now > datetime.timedelta(days=RENEW_BEFORE_DAYS)
 
 

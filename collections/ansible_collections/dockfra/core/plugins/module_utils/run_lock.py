@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import IO
 
 from .errors import RunLockedError
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 LOCK_DIRECTORY = Path("/run/lock")
 _START_TIME = 19  # field "starttime" of /proc/<pid>/stat, counted behind the command name; see proc(5)
 
@@ -45,7 +47,9 @@ class Holder:
 def process_start(pid: int) -> str:
     """Return when a process started, in clock ticks since boot, or an empty string when there is none."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        fields = (
+            Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
     except OSError:
         return ""
     return "" if fields[0] == "Z" else fields[_START_TIME]
@@ -73,7 +77,11 @@ def acquire(
         RunLockedError: the other holder did not end in time, or the lock file cannot be written.
     """
     if os.sep in name or "\0" in name:
-        raise RunLockedError(f"'{name}' cannot be locked: a platform's name has no '/'. Correct dockfra_project.")
+        raise RunLockedError(
+            f"'{name}' cannot be locked: a platform's name has no '/'. Correct dockfra_project."
+        )
+    if not _NAME.fullmatch(name):
+        raise RunLockedError(f"'{name}' cannot name a lock; use letters, digits, '-', '_' and '.'.")
     started = time.monotonic()
     told = False
     while True:
@@ -104,7 +112,9 @@ def _try(path: Path, holder: Holder) -> Holder | None:
             json.dump(asdict(holder), stream)
             stream.flush()
     except OSError as error:
-        raise RunLockedError(f"The lock file {path} cannot be used: {error.strerror}. Check its owner.") from error
+        raise RunLockedError(
+            f"The lock file {path} cannot be used: {error.strerror}. Check its owner."
+        ) from error
     return None
 
 
@@ -121,7 +131,10 @@ def _opened(path: Path) -> Iterator[IO[str]]:
     with os.fdopen(descriptor, "r+", encoding="utf-8") as stream:
         if os.fstat(descriptor).st_uid == os.geteuid():
             # Another user's run must be able to take a lock that nobody holds any more.
-            os.fchmod(descriptor, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH)
+            os.fchmod(
+                descriptor,
+                stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH,
+            )
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield stream
 

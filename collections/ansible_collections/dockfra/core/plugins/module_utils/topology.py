@@ -12,12 +12,15 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 # What Docker takes in the names of containers, networks and volumes, lower case because image names need it.
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
+
+# The system's own users are below. Root inside a container is never needed here.
+_LOWEST_UID = 1000
 
 
 @dataclass(frozen=True)
@@ -148,14 +151,26 @@ class Topology:
     """
 
     def __init__(
-        self, project: str, services: Iterable[Service], network_options: Mapping[str, Mapping[str, Any]] | None = None
+        self,
+        project: str,
+        services: Iterable[Service],
+        network_options: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self.project = project
         self.services: dict[str, Service] = {service.name: service for service in services}
         self._network_options = dict(network_options or {})
         names = dict.fromkeys(network for service in self.services.values() for network in service.networks)
+        # Options that `problems` refuses are left out here.
         self.networks: dict[str, Network] = {
-            name: Network(name=name, **dict(self._network_options.get(name) or {})) for name in names
+            name: Network(
+                name=name,
+                **{
+                    key: value
+                    for key, value in dict(self._network_options.get(name) or {}).items()
+                    if key in _NETWORK_OPTIONS
+                },
+            )
+            for name in names
         }
 
     # Names on the Docker host --------------------------------------------------------------------------------------
@@ -211,7 +226,8 @@ class Topology:
         return [
             peer
             for peer in self.services.values()
-            if peer.name != name and any(set(port.networks) & set(caller.networks) for port in ssh_ports(peer))
+            if peer.name != name
+            and any(set(port.networks) & set(caller.networks) for port in ssh_ports(peer))
         ]
 
     # Contradictions ------------------------------------------------------------------------------------------------
@@ -230,14 +246,29 @@ class Topology:
                     f"dockfra_network_options names the network '{name}', which no service uses; "
                     f"the networks are {', '.join(sorted(self.networks))}."
                 )
-        keys = {str(service.variables.get("dockfra_ssh_client_key") or "") for service in self.services.values()}
+        found.extend(self._network_problems())
+        keys = {
+            str(service.variables.get("dockfra_ssh_client_key") or "") for service in self.services.values()
+        }
         for service in self.services.values():
+            found.extend(_service_problems(service))
             found.extend(_port_problems(service))
             found.extend(self._publish_problems(service))
             found.extend(_route_problems(service))
             found.extend(_login_problems(service, keys))
         found.extend(self._clashes())
         return found
+
+    def _network_problems(self) -> Iterator[str]:
+        for name, options in self._network_options.items():
+            for key, value in dict(options or {}).items():
+                if key not in _NETWORK_OPTIONS:
+                    yield (
+                        f"dockfra_network_options: {name} has the unknown option '{key}'; "
+                        f"there are {', '.join(_NETWORK_OPTIONS)}."
+                    )
+                elif not _NETWORK_OPTIONS[key](value):
+                    yield f"dockfra_network_options: {key} of {name} cannot be '{value}'."
 
     def _publish_problems(self, service: Service) -> Iterator[str]:
         gateway = self.gateway_network(service)
@@ -261,6 +292,15 @@ class Topology:
                 )
 
     def _clashes(self) -> Iterator[str]:
+        keys: dict[str, str] = {}
+        for service in self.services.values():
+            key = str(service.variables.get("dockfra_ssh_client_key") or "")
+            if key and key in keys:
+                yield (
+                    f"{service.name} and {keys[key]} both have '{key}' as dockfra_ssh_client_key; "
+                    "give each a key of its own."
+                )
+            keys[key] = service.name
         published: dict[tuple[str, int], str] = {}
         for service in self.containers():
             for port in service.ports:
@@ -275,9 +315,36 @@ class Topology:
                 published[place] = service.name
 
 
+def _is_subnet(value: Any) -> bool:
+    try:
+        return value is None or bool(ipaddress.IPv4Network(value))
+    except ValueError:
+        return False
+
+
+# The options of a network in the inventory, each with what tells its good values.
+_NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
+    "internal": lambda value: isinstance(value, bool),
+    "gateway": lambda value: isinstance(value, bool),
+    "subnet": _is_subnet,
+}
+
+
 def ssh_ports(service: Service) -> list[Port]:
     """The ports of a service that speak SSH."""
     return [port for port in service.ports if port.name == "ssh"]
+
+
+def _service_problems(service: Service) -> Iterator[str]:
+    if service.uid < _LOWEST_UID:
+        yield f"{service.name}: dockfra_uid is {service.uid}; choose {_LOWEST_UID} or more."
+    if service.external_address and not service.variables.get("dockfra_host_key"):
+        yield (
+            f"{service.name}: has dockfra_address but no dockfra_host_key, and host keys are pinned; "
+            f"set it to what `ssh-keyscan -t ed25519 {service.external_address}` prints, once you have checked that."
+        )
+    if not service.networks:
+        yield f"{service.name}: dockfra_networks is empty; name at least one network."
 
 
 def _port_problems(service: Service) -> Iterator[str]:
@@ -285,6 +352,8 @@ def _port_problems(service: Service) -> Iterator[str]:
     for name in {name for name in names if names.count(name) > 1}:
         yield f"{service.name}: dockfra_ports has two entries named '{name}'; give each a name of its own."
     for port in service.ports:
+        if not 1 <= port.number <= 65535:
+            yield f"{service.name}: port '{port.name}' is {port.number}; choose one between 1 and 65535."
         for network in port.networks:
             if network not in service.networks:
                 yield (
@@ -305,7 +374,10 @@ def _route_problems(service: Service) -> Iterator[str]:
 
 
 def _login_problems(service: Service, keys: set[str]) -> Iterator[str]:
-    wanted = [*(service.variables.get("dockfra_ssh_logins") or ()), *(service.variables.get("dockfra_ssh_tunnels") or ())]
+    wanted = [
+        *(service.variables.get("dockfra_ssh_logins") or ()),
+        *(service.variables.get("dockfra_ssh_tunnels") or ()),
+    ]
     for key in wanted:
         if key not in keys:
             yield (

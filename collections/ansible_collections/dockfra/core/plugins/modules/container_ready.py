@@ -81,7 +81,7 @@ def main() -> None:
         if not module.check_mode:
             engine.wait_ready(engine.connect(), **module.params)
     except DockfraError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), dockfra_problems=[str(error)])
     ready = {"name": module.params["service"], "state": "ready"}
     module.exit_json(changed=False, dockfra_service=ready, waited=round(time.monotonic() - started, 1))
 

@@ -117,8 +117,15 @@ def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
     except DockfraError as error:
         return {**result, "engine_error": str(error)}
     published = state.pop("published")
-    busy = {place: published.get(place.rpartition(":")[2], user) for place, user in result["busy_ports"].items()}
-    return {**result, "engine_error": "", **state, "busy_ports": {place: user for place, user in busy.items() if user != OWN}}
+    busy = {
+        place: published.get(place.rpartition(":")[2], user) for place, user in result["busy_ports"].items()
+    }
+    return {
+        **result,
+        "engine_error": "",
+        **state,
+        "busy_ports": {place: user for place, user in busy.items() if user != OWN},
+    }
 
 
 def main() -> None:

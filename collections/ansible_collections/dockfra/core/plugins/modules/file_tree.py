@@ -86,9 +86,13 @@ def wanted_files(files: dict[str, t.Any]) -> dict[str, file_tree.WantedFile]:
     wanted = {}
     for path, entry in files.items():
         try:
-            wanted[path] = file_tree.WantedFile(base64.b64decode(entry["content"], validate=True), int(entry["mode"], 8))
+            wanted[path] = file_tree.WantedFile(
+                base64.b64decode(entry["content"], validate=True), int(entry["mode"], 8)
+            )
         except (KeyError, TypeError, ValueError, binascii.Error) as error:
-            raise FileTreeError(f"files[{path}] needs base64 'content' and an octal 'mode' ({error!r}).") from error
+            raise FileTreeError(
+                f"files[{path}] needs base64 'content' and an octal 'mode' ({error!r})."
+            ) from error
     return wanted
 
 
@@ -111,7 +115,10 @@ def change(module: AnsibleModule) -> dict[str, t.Any]:
         "created": changes.created,
         "updated": changes.updated,
         "removed": changes.removed,
-        "diff": {"before": "".join(f"{name}\n" for name in before), "after": "".join(f"{name}\n" for name in sorted(after))},
+        "diff": {
+            "before": "".join(f"{name}\n" for name in before),
+            "after": "".join(f"{name}\n" for name in sorted(after)),
+        },
     }
 
 
@@ -129,7 +136,7 @@ def main() -> None:
     try:
         module.exit_json(**change(module))
     except DockfraError as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error), dockfra_problems=[str(error)])
 
 
 if __name__ == "__main__":

@@ -32,6 +32,9 @@ SERVICE_ROLE = "dockfra.core.service"
 PLATFORM_ROLE = "dockfra.core.platform"
 CONFIG_MOUNT = "/etc/dockfra"
 
+# What every service has and nothing else: a host with any of them is one, so that a misspelt other is noticed.
+_SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
+
 # Variables that playbooks and plugins set themselves.
 _INTERNAL = {"dockfra_desired", "dockfra_plan"}
 
@@ -81,15 +84,22 @@ class Platform:
     """
 
     def __init__(
-        self, templar: Templar, loader: DataLoader, hostvars: Any, hosts: Iterable[str], only: Sequence[str] | None = None
+        self,
+        templar: Templar,
+        loader: DataLoader,
+        hostvars: Any,
+        hosts: Iterable[str],
+        only: Sequence[str] | None = None,
     ) -> None:
         self._templar = templar
         self._loader = loader
         self._hostvars = hostvars
         raw = {host: hostvars.raw_get(host) for host in hosts}
-        services = {host: values for host, values in raw.items() if "dockfra_networks" in values}
+        services = {host: values for host, values in raw.items() if _SERVICE_MARKS & set(values)}
         if not services:
-            raise TopologyError(["The inventory has no services: no host has dockfra_networks. Use -i inventories/local."])
+            raise TopologyError(
+                ["The inventory has no services: no host has dockfra_networks. Use -i inventories/local."]
+            )
         neighbours = [host for host in services if only is not None and host not in only]
         services = {host: values for host, values in services.items() if host not in neighbours}
         self._finder = RoleFinder(loader, _project_root(next(iter(services.values()))))
@@ -138,25 +148,31 @@ class Platform:
         return merged
 
     def _validated(self) -> dict[str, dict[str, Any]]:
-        problems: list[str] = []
+        problems: dict[str, list[str]] = {}
         variables = {}
         for host, raw in self._raw.items():
             options: dict[str, Any] = {}
             for role in reversed(self._chains[host]):
                 options.update(role.options)
-            problems.extend(self._unknown(host, raw, options))
+            found = list(self._unknown(raw, options, self._chains[host]))
             templar = self._templar.copy_with_new_env(available_variables=raw)
             try:
                 provided = {key: self._worked_out(templar, key, raw[key]) for key in options if key in raw}
             except AnsibleError as error:
-                problems.append(f"{host}: a variable cannot be worked out: {error}")
-                continue
+                found.append(f"a variable cannot be worked out: {error}")
+                provided = {}
             outcome = ArgumentSpecValidator(options).validate(provided, validate_role_argument_spec=True)
-            problems.extend(f"{host}: {message}" for message in outcome.error_messages)
+            if provided:
+                found.extend(outcome.error_messages)
             variables[host] = outcome.validated_parameters
+            for problem in found:
+                problems.setdefault(problem, []).append(host)
         if problems:
-            raise TopologyError(problems)
+            raise TopologyError([f"{self._named(hosts)}: {problem}" for problem, hosts in problems.items()])
         return variables
+
+    def _named(self, hosts: Sequence[str]) -> str:
+        return "every service" if len(hosts) == len(self._raw) > 1 else ", ".join(hosts)
 
     def _worked_out(self, templar: Templar, name: str, value: Any) -> Any:
         """Template a variable; a default of the whole platform only once, because it is the same for every service."""
@@ -166,15 +182,19 @@ class Platform:
             self._platform_defaults[name] = templar.template(value)
         return self._platform_defaults[name]
 
-    def _unknown(self, host: str, raw: Mapping[str, Any], options: Mapping[str, Any]) -> Iterable[str]:
-        own = [role for role in self._chains[host] if role.name not in (SERVICE_ROLE, PLATFORM_ROLE)]
-        prefixes = tuple(["dockfra_", *(f"{role.short_name}_" for role in own)])
+    def _unknown(
+        self, raw: Mapping[str, Any], options: Mapping[str, Any], chain: Sequence[Role]
+    ) -> Iterable[str]:
+        own = [role for role in chain if role.name not in (SERVICE_ROLE, PLATFORM_ROLE)]
+        prefixes = ("dockfra_", *(f"{role.short_name}_" for role in own))
         others = {f"{role.short_name}_" for chain in self._chains.values() for role in chain} - set(prefixes)
         for name in sorted(set(raw) - set(options) - _INTERNAL):
             if name.startswith(prefixes) and not name.startswith(tuple(others)):
                 close = difflib.get_close_matches(name, options, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else "see the argument specification of its role."
-                yield f"{host}: the variable '{name}' is unknown; {hint}"
+                hint = (
+                    f"did you mean '{close[0]}'?" if close else "see the argument specification of its role."
+                )
+                yield f"the variable '{name}' is unknown; {hint}"
 
     # Images ---------------------------------------------------------------------------------------------------------
 
@@ -183,19 +203,25 @@ class Platform:
         if values.get("dockfra_image"):
             return []
         images: list[Image] = []
-        chain = [role for role in reversed(self._chains[service.name]) if role.image_context]
+        chain = [
+            (role, role.image_context) for role in reversed(self._chains[service.name]) if role.image_context
+        ]
         own_context = values.get("dockfra_image_context")
         if not chain and not own_context:
-            raise TopologyError([f"{service.name}: has no image; set dockfra_image or dockfra_image_context, or give it a role."])
+            raise TopologyError(
+                [
+                    f"{service.name}: has no image; set dockfra_image or dockfra_image_context, or give it a role."
+                ]
+            )
         own_role = self._chains[service.name][0]
-        for number, role in enumerate(chain):
+        for number, (role, context) in enumerate(chain):
             last = number == len(chain) - 1 and not own_context
             images.append(
                 Image(
                     repository=f"dockfra/{service.name if last else role.short_name}",
                     parent=images[-1].reference if images else values["dockfra_base_image"],
                     arguments=self._arguments(service) if last else (),
-                    sources=image_sources(role.image_context, self._extra_files(service, role)),
+                    sources=image_sources(context, self._extra_files(service, role)),
                 )
             )
         if own_context:
@@ -205,7 +231,8 @@ class Platform:
                     parent=images[-1].reference if images else values["dockfra_base_image"],
                     arguments=self._arguments(service),
                     sources=image_sources(
-                        Path(_project_root(self._raw[service.name]), own_context), self._extra_files(service, own_role)
+                        Path(_project_root(self._raw[service.name]), own_context),
+                        self._extra_files(service, own_role),
                     ),
                 )
             )
@@ -244,10 +271,14 @@ class Platform:
         first = next(iter(self._raw.values()))
         root = self._finder.role(PLATFORM_ROLE).path / "templates" / "operator"
         available = {**first, **variables}
-        return {path.stem: self._render_file(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
+        return {
+            path.stem: self._render_file(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))
+        }
 
     def _render_file(self, source: Path, available: dict[str, Any]) -> str:
-        templar = self._templar.copy_with_new_env(searchpath=[str(source.parent)], available_variables=available)
+        templar = self._templar.copy_with_new_env(
+            searchpath=[str(source.parent)], available_variables=available
+        )
         try:
             rendered = templar.template(
                 trust_as_template(source.read_text(encoding="utf-8")),
@@ -255,7 +286,9 @@ class Platform:
                 overrides={"trim_blocks": True, "lstrip_blocks": False},
             )
         except AnsibleError as error:
-            raise TopologyError([f"{available['inventory_hostname']}: {source} cannot be rendered: {error}"]) from error
+            raise TopologyError(
+                [f"{available['inventory_hostname']}: {source} cannot be rendered: {error}"]
+            ) from error
         return str(rendered if rendered is not None else "")
 
     # Containers -----------------------------------------------------------------------------------------------------
@@ -267,7 +300,9 @@ class Platform:
         images = self._images(service)
         files = self.render(name)
         directory = f"{values['dockfra_data_root']}/{self.topology.project}/services/{name}"
-        container = self._container(service, images[-1].reference if images else values["dockfra_image"], directory, bool(files))
+        container = self._container(
+            service, images[-1].reference if images else values["dockfra_image"], directory, bool(files)
+        )
         fingerprints = {path: file.fingerprint() for path, file in files.items()}
         container["labels"][containers.LABEL_CONFIG] = containers.digest(fingerprints)
         container["labels"][containers.LABEL_REVISION] = containers.digest(container)
@@ -310,7 +345,7 @@ class Platform:
             "read_only": True,
             "cap_drop": ["ALL"],
             "security_opts": ["no-new-privileges"],
-            "memory": human_to_bytes(str(values["dockfra_memory"]).upper()),
+            "memory": _memory(service.name, values["dockfra_memory"]),
             "pids_limit": values["dockfra_pids"],
             "init": True,
             "restart_policy": "unless-stopped",
@@ -366,7 +401,9 @@ def ssh_address(service: Service) -> dict[str, Any]:
     return {
         "name": service.name,
         "address": service.external_address or service.name,
-        "port": int(values.get("dockfra_ssh_port") or 22) if service.external_address else ssh_ports(service)[0].number,
+        "port": int(values.get("dockfra_ssh_port") or 22)
+        if service.external_address
+        else ssh_ports(service)[0].number,
         "user": values.get("dockfra_ssh_user") or service.user,
         "host_key": values.get("dockfra_host_key") or "",
         "host_key_name": service.name,
@@ -378,8 +415,15 @@ def _aliases(service: Service, network: str) -> list[str]:
     return [service.name, f"{service.name}.{network}"] if network in service.listen_networks else []
 
 
+def _memory(service: str, limit: str) -> int:
+    try:
+        return human_to_bytes(limit.upper())
+    except ValueError as error:
+        raise TopologyError([f"{service}: dockfra_memory is '{limit}'; write it like 256m or 1g."]) from error
+
+
 def _tmpfs(values: Mapping[str, Any]) -> dict[str, str]:
-    return {"/tmp": "", "/run": "", **values["dockfra_tmpfs"]}
+    return {"/tmp": "", "/run": "", **values["dockfra_tmpfs"]}  # noqa: S108  inside the container, in memory
 
 
 def _tmpfs_options(options: str) -> str:

@@ -75,7 +75,9 @@ def _walk(sources: tuple[tuple[str, str], ...]) -> dict[str, Path]:
     for place, pattern in sources:
         matches = sorted(glob.glob(pattern))
         if not matches and not glob.has_magic(pattern):
-            raise TopologyError([f"{pattern} does not exist, but an image is to be built from it. Correct the path."])
+            raise TopologyError(
+                [f"{pattern} does not exist, but an image is to be built from it. Correct the path."]
+            )
         for match in map(Path, matches):
             if match.is_file():
                 found[os.path.join(place, match.name) if glob.has_magic(pattern) else place] = match
@@ -87,8 +89,12 @@ def _walk(sources: tuple[tuple[str, str], ...]) -> dict[str, Path]:
 def _files(root: Path) -> dict[str, Path]:
     """Return the files below a directory that docker would send: what its .dockerignore leaves, byte code left out."""
     if _DOCKER_ERROR is not None:
-        raise TopologyError([f"The Python library 'docker' is missing ({_DOCKER_ERROR}); run ./init.sh again."])
+        raise TopologyError(
+            [f"The Python library 'docker' is missing ({_DOCKER_ERROR}); run ./init.sh again."]
+        )
     ignore = root / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
-    paths = exclude_paths(str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))])
+    paths = exclude_paths(
+        str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))]
+    )
     return {path: root / path for path in paths if (root / path).is_file()}

@@ -27,7 +27,9 @@ def open_keyring(lookup: LookupBase, variables: Mapping[str, Any] | None) -> Key
     """
     variables = variables or {}
     if "dockfra_state_dir" not in variables:
-        raise AnsibleLookupError("dockfra_state_dir is not defined; secrets are kept in that directory. Set it in the inventory.")
+        raise AnsibleLookupError(
+            "dockfra_state_dir is not defined; secrets are kept in that directory. Set it in the inventory."
+        )
     templar = lookup._templar
     return _keyring(
         str(templar.template(variables["dockfra_state_dir"])),

@@ -80,7 +80,9 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
     topology = platform.topology
     names = [entry.container["name"] for entry in desired.values()]
     names += platform.networks(docker_host)
-    names += [topology.volume_name(volume.name) for entry in desired.values() for volume in entry.service.volumes]
+    names += [
+        topology.volume_name(volume.name) for entry in desired.values() for volume in entry.service.volumes
+    ]
     images = {image.reference for entry in desired.values() for image in entry.images}
     images |= {entry.container["image"] for entry in desired.values()}
     return {
@@ -88,7 +90,9 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
         "names": names,
         "images": sorted(images),
         "ports": [
-            place.rpartition(":")[0] for entry in desired.values() for place in entry.container["published_ports"]
+            place.rpartition(":")[0]
+            for entry in desired.values()
+            for place in entry.container["published_ports"]
         ],
         "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
     }
@@ -124,7 +128,11 @@ def compare(
             plan.networks.append({"name": name, **settings, "exists": name in state["networks"]})
     remade = {network["name"] for network in plan.networks if network["exists"]}
     plan.volumes = sorted(
-        {platform.topology.volume_name(volume.name) for entry in desired.values() for volume in entry.service.volumes}
+        {
+            platform.topology.volume_name(volume.name)
+            for entry in desired.values()
+            for volume in entry.service.volumes
+        }
         - set(state["volumes"])
     )
     for entry in desired.values():
@@ -167,13 +175,17 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     different = containers.differences(wanted, found["view"])
     if image is None:
         # What the image brings with it is not known yet; that it is another one says enough.
-        different = {key: pair for key, pair in different.items() if key not in ("env", "command", "entrypoint")}
+        different = {
+            key: pair for key, pair in different.items() if key not in ("env", "command", "entrypoint")
+        }
     plan.before = {key: observed for key, (_wanted, observed) in different.items()}
     plan.after = {key: wanted_value for key, (wanted_value, _observed) in different.items()}
     changes = file_tree.compare(entry.files, state["files"].get(entry.directory) or {})
     if build:
         plan.reasons.append(f"image {build[-1].repository} to build")
-    plan.reasons += [f"{key} differs" for key in different if key != "labels" and not (build and key == "image")]
+    plan.reasons += [
+        f"{key} differs" for key in different if key != "labels" and not (build and key == "image")
+    ]
     if "labels" in different and not plan.reasons:
         plan.reasons.append("declared settings changed")
     plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]
@@ -190,7 +202,9 @@ def _share_builds(services: Sequence[ServicePlan]) -> None:
     """Leave each image to the first service that needs it."""
     taken: set[str] = set()
     for service in services:
-        service.build = [image for image in service.build if f"{image['repository']}:{image['tag']}" not in taken]
+        service.build = [
+            image for image in service.build if f"{image['repository']}:{image['tag']}" not in taken
+        ]
         taken.update(f"{image['repository']}:{image['tag']}" for image in service.build)
     levels = max((image["level"] + 1 for service in services for image in service.build), default=0)
     for service in services:

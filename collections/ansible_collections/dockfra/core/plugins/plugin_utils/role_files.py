@@ -70,7 +70,10 @@ class RoleFinder:
 
     def __init__(self, loader: DataLoader, project_root: str | Path) -> None:
         self._loader = loader
-        self._search = [Path(project_root) / "roles", *(Path(path) for path in constants.DEFAULT_ROLES_PATH or ())]
+        self._search = [
+            Path(project_root) / "roles",
+            *(Path(path) for path in constants.DEFAULT_ROLES_PATH or ()),
+        ]
         self._roles: dict[str, Role] = {}
 
     def role(self, name: str) -> Role:
@@ -84,7 +87,8 @@ class RoleFinder:
         meta = _plain_yaml(path / "meta" / "main.yml")
         specs = _plain_yaml(path / "meta" / "argument_specs.yml")
         dependencies = tuple(
-            entry if isinstance(entry, str) else entry.get("role") or entry["name"] for entry in meta.get("dependencies") or ()
+            entry if isinstance(entry, str) else entry.get("role") or entry["name"]
+            for entry in meta.get("dependencies") or ()
         )
         return Role(
             name=name,
@@ -125,7 +129,9 @@ class RoleFinder:
                 if (folder / name).is_dir():
                     return folder / name
         places = ", ".join(str(folder) for folder in self._search)
-        raise TopologyError([f"There is no role '{name}' (looked in {places} and the collections). Correct dockfra_role."])
+        raise TopologyError(
+            [f"There is no role '{name}' (looked in {places} and the collections). Correct dockfra_role."]
+        )
 
     def _templated_yaml(self, path: Path) -> dict[str, Any]:
         if not path.is_file():

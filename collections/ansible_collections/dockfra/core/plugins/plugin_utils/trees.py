@@ -18,7 +18,8 @@ def send(
 ) -> dict[str, Any]:
     """Run ``dockfra.core.file_tree`` for files in memory and return its result."""
     encoded = {
-        name: {"content": base64.b64encode(file.content).decode(), "mode": f"{file.mode:04o}"} for name, file in files.items()
+        name: {"content": base64.b64encode(file.content).decode(), "mode": f"{file.mode:04o}"}
+        for name, file in files.items()
     }
     return action._execute_module(
         module_name="dockfra.core.file_tree",

@@ -1,0 +1,273 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""A Docker Engine that answers over a real unix socket and can be told what it has.
+
+It speaks the read-only part of the API (1.41) that the collection uses, and records each request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import json
+import socketserver
+import struct
+import threading
+import urllib.parse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+API_VERSION = "1.41"
+SECOND = 1_000_000_000
+
+
+def identity(name: str) -> str:
+    """A stable id of 64 hex digits."""
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def image(reference: str, **config: Any) -> dict[str, Any]:
+    """What ``GET /images/{name}/json`` says of an image."""
+    return {
+        "Id": f"sha256:{identity(reference)}",
+        "RepoTags": [reference],
+        "Config": {"Env": ["PATH=/usr/bin"], "Cmd": None, "Entrypoint": ["/entrypoint"], **config},
+    }
+
+
+def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: Any) -> dict[str, Any]:
+    """What ``GET /containers/{id}/json`` says of a container that ``docker_container`` made from a specification.
+
+    Args:
+        spec: a container specification of the planner.
+        made_from: its image, see `image`.
+        state: differs from a healthy container's.
+    """
+    name = spec["name"]
+    config = made_from["Config"]
+    environment = dict(entry.split("=", 1) for entry in config["Env"]) | dict(spec["env"])
+    health = spec.get("healthcheck")
+    bindings: dict[str, list[dict[str, str]]] = {}
+    for place in spec["published_ports"]:
+        address, outside, inside = place.split(":")
+        bindings.setdefault(inside, []).append({"HostIp": address, "HostPort": outside})
+    identifier = identity(f"container {name}")
+    return {
+        "Id": identifier,
+        "Name": f"/{name}",
+        "Image": made_from["Id"],
+        "RestartCount": 0,
+        "State": {"Status": "running", **({"Health": {"Status": "healthy", "Log": []}} if health else {}), **state},
+        "Config": {
+            "Hostname": spec["hostname"],
+            "User": spec["user"],
+            "Env": [f"{key}={value}" for key, value in environment.items()],
+            "Cmd": spec.get("command") or config["Cmd"],
+            "Entrypoint": config["Entrypoint"],
+            "Labels": {**(config.get("Labels") or {}), **spec["labels"]},
+            "Tty": False,
+            **(
+                {
+                    "Healthcheck": {
+                        "Test": health["test"],
+                        "Interval": int(health["interval"].rstrip("s")) * SECOND,
+                        "Timeout": int(health["timeout"].rstrip("s")) * SECOND,
+                        "StartPeriod": int(health["start_period"].rstrip("s")) * SECOND,
+                    }
+                }
+                if health
+                else {}
+            ),
+        },
+        "HostConfig": {
+            "NetworkMode": spec["networks"][0]["name"],
+            "Tmpfs": dict(entry.split(":", 1) for entry in spec["tmpfs"]),
+            "PortBindings": bindings,
+            "ReadonlyRootfs": spec["read_only"],
+            "Privileged": False,
+            "CapAdd": list(spec.get("capabilities") or ()) or None,
+            "CapDrop": spec["cap_drop"],
+            "SecurityOpt": spec["security_opts"],
+            "GroupAdd": [str(group) for group in spec.get("groups") or ()] or None,
+            "Devices": None,
+            "Memory": spec["memory"],
+            "PidsLimit": spec["pids_limit"],
+            "Init": spec["init"],
+            "RestartPolicy": {"Name": spec["restart_policy"], "MaximumRetryCount": 0},
+            "LogConfig": {"Type": spec["log_driver"], "Config": spec["log_options"]},
+        },
+        "Mounts": [
+            {
+                "Type": mount["type"],
+                "Source": mount["source"],
+                "Destination": mount["target"],
+                "RW": not mount["read_only"],
+                **({"Name": mount["source"]} if mount["type"] == "volume" else {}),
+            }
+            for mount in spec["mounts"]
+        ],
+        "NetworkSettings": {
+            "Networks": {
+                network["name"]: {"Aliases": [*network["aliases"], identifier[:12], spec["hostname"]]}
+                for network in spec["networks"]
+            }
+        },
+    }
+
+
+def network(name: str, project: str = "", internal: bool = False, ipv6: bool = False, *subnets: str) -> dict[str, Any]:
+    """What ``GET /networks`` says of a network."""
+    return {
+        "Id": identity(f"network {name}"),
+        "Name": name,
+        "Internal": internal,
+        "EnableIPv6": ipv6,
+        "IPAM": {"Config": [{"Subnet": subnet} for subnet in ["172.30.0.0/16", *subnets]]},
+        "Labels": {"dockfra.project": project} if project else {},
+    }
+
+
+class FakeEngine:
+    """The engine's state and its server; use it as a context manager.
+
+    Attributes:
+        containers: what `container` returns, by name.
+        networks: what `network` returns, by name.
+        volumes: the labels of each volume, by name.
+        images: what `image` returns, by reference.
+        logs: a container's log, by name.
+        refuse: HTTP status by the beginning of a path (without the version) that is answered with an error.
+        requests: method and path of each request.
+    """
+
+    def __init__(self, socket: Path) -> None:
+        self.socket = socket
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.networks: dict[str, dict[str, Any]] = {}
+        self.volumes: dict[str, dict[str, str]] = {}
+        self.images: dict[str, dict[str, Any]] = {}
+        self.logs: dict[str, str] = {}
+        self.refuse: dict[str, int] = {}
+        self.requests: list[str] = []
+        self._server = _Server(str(socket), _Handler)
+        self._server.engine = self
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"unix://{self.socket}"
+
+    def add(self, *details: dict[str, Any]) -> None:
+        """Have containers."""
+        for entry in details:
+            self.containers[entry["Name"].lstrip("/")] = entry
+
+    def apply(self, spec: Mapping[str, Any], **state: Any) -> dict[str, Any]:
+        """Do what ``docker_container`` would do for a specification; an image that is missing is there afterwards."""
+        made_from = self.images.setdefault(spec["image"], image(spec["image"]))
+        details = container(spec, made_from, **state)
+        self.add(details)
+        return details
+
+    def find(self, reference: str) -> dict[str, Any] | None:
+        """A container by name or id."""
+        for name, details in self.containers.items():
+            if reference in (name, details["Id"]):
+                return details
+        return None
+
+    def __enter__(self) -> FakeEngine:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    daemon_threads = True
+    engine: FakeEngine
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def address_string(self) -> str:
+        return "unix"  # the client of a unix socket has no address
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep quiet; `FakeEngine.requests` has it all."""
+
+    def do_GET(self) -> None:
+        engine = self.server.engine
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        if path.startswith("/v1."):
+            path = "/" + path.split("/", 2)[2]
+        engine.requests.append(f"GET {path}")
+        for prefix, status in engine.refuse.items():
+            if path.startswith(prefix):
+                return self._answer({"message": f"refused with {status}"}, status)
+        parts = path.strip("/").split("/")
+        match parts:
+            case ["_ping"]:
+                return self._send(b"OK", 200, "text/plain")
+            case ["version"]:
+                return self._answer({"Version": "20.10.24", "ApiVersion": API_VERSION})
+            case ["containers", "json"]:
+                return self._answer([_listed(entry) for entry in engine.containers.values()])
+            case ["containers", name, "json"] if engine.find(name):
+                return self._answer(engine.find(name))
+            case ["containers", name, "logs"] if engine.find(name):
+                return self._log(engine.find(name), self.path)
+            case ["networks"]:
+                return self._answer(list(engine.networks.values()))
+            case ["volumes"]:
+                found = [{"Name": name, "Labels": labels} for name, labels in engine.volumes.items()]
+                return self._answer({"Volumes": found or None, "Warnings": None})
+            case ["images", *name, "json"] if "/".join(name) in engine.images:
+                return self._answer(engine.images["/".join(name)])
+            case ["images", *name, "json"]:
+                return self._answer({"message": f"No such image: {'/'.join(name)}"}, 404)
+        return self._answer({"message": f"No such container: {path}"}, 404)
+
+    def _log(self, details: Mapping[str, Any] | None, path: str) -> None:
+        assert details is not None
+        lines = self.server.engine.logs.get(details["Name"].lstrip("/"), "").splitlines(keepends=True)
+        tail = urllib.parse.parse_qs(urllib.parse.urlsplit(path).query).get("tail", ["all"])[0]
+        kept = lines if tail == "all" else lines[-int(tail) :]
+        # One frame a line, as for a container without a terminal: stream, three bytes of padding, length.
+        frames = b"".join(struct.pack(">BxxxL", 1, len(line.encode())) + line.encode() for line in kept)
+        self._send(frames, 200, "application/vnd.docker.raw-stream")
+
+    def _answer(self, body: Any, status: int = 200) -> None:
+        self._send(json.dumps(body).encode(), status, "application/json")
+
+    def _send(self, body: bytes, status: int, kind: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+def _listed(details: Mapping[str, Any]) -> dict[str, Any]:
+    """A container as ``GET /containers/json`` lists it."""
+    bindings = details["HostConfig"].get("PortBindings") or {}
+    running = details["State"]["Status"] == "running"
+    return {
+        "Id": details["Id"],
+        "Names": [details["Name"]],
+        "Image": details["Image"],
+        "Labels": details["Config"].get("Labels") or {},
+        "State": details["State"]["Status"],
+        "Ports": [
+            {"IP": entry["HostIp"], "PrivatePort": int(port.split("/")[0]), "PublicPort": int(entry["HostPort"]), "Type": "tcp"}
+            for port, entries in bindings.items()
+            for entry in entries
+            if running
+        ],
+    }

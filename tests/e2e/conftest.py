@@ -1,0 +1,86 @@
+"""One running platform for all end-to-end tests: brought up at the start, removed at the end.
+
+It runs under the project name and on the ports of tests/inventory, beside any other platform of this machine. With
+DOCKFRA_KEEP=1 it stays for the next session. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
+come from the others themselves, are only told.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import docker
+import pytest
+import requests
+
+# Ordinary imports of what lies beside the tests, however pytest is started.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.e2e.support import runs  # noqa: E402
+from tests.e2e.support.platform import LABEL_PROJECT, Platform, read_topology  # noqa: E402
+
+KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
+SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
+
+# First what only looks, then what disturbs the platform, and its end last.
+ORDER = [
+    "reachability", "hardening", "ssh", "services", "page", "resources", "failures", "wrong_use", "lifecycle", "teardown",
+]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+
+
+def others(client: docker.DockerClient, project: str) -> dict[str, str]:
+    """Start time by name and id of every container of others."""
+    return {
+        f"{container.name} {str(container.id)[:12]}": str(container.attrs["State"]["StartedAt"])
+        for container in client.containers.list(all=True, ignore_removed=True)
+        if container.labels.get(LABEL_PROJECT) != project
+    }
+
+
+@pytest.fixture(scope="session")
+def untouched() -> Iterator[None]:
+    """Fails the session's end when a container of somebody else was removed, stopped or restarted."""
+    client = docker.from_env()
+    project = read_topology().project
+    before = others(client, project)
+    yield
+    after = others(client, project)
+    harmed = [name for name, started in before.items() if after.get(name) != started]
+    if harmed and SHARED:
+        warnings.warn(f"containers of others have changed: {', '.join(harmed)}", stacklevel=1)
+    else:
+        assert not harmed, f"containers of others were removed or restarted: {', '.join(harmed)}"
+
+
+@pytest.fixture(scope="session")
+def platform(untouched: None) -> Iterator[Platform]:
+    """The running platform, as its inventory says."""
+    runs.playbook("site.yml", name="session-start").ok()
+    found = Platform(read_topology())
+    yield found
+    if not KEEP and (found.ids() or found.state.exists()):
+        remove(found)
+
+
+def remove(platform: Platform) -> runs.Run:
+    """Remove the platform with its data; images stay for the next session."""
+    return runs.playbook(
+        "playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false", name="session-end"
+    ).ok()
+
+
+@pytest.fixture(scope="session")
+def web(platform: Platform) -> Iterator[requests.Session]:
+    """HTTP as a browser on this machine speaks it: TLS verified by the platform's own authority, no proxy."""
+    with requests.Session() as session:
+        session.verify = str(platform.authority)
+        session.trust_env = False
+        yield session

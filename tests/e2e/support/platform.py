@@ -1,0 +1,186 @@
+"""The platform under test as data: its topology from the inventory, and what Docker has of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+from docker.models.containers import Container
+
+from ansible_collections.dockfra.core.plugins.module_utils.containers import LABEL_PROJECT
+from ansible_collections.dockfra.core.plugins.module_utils.topology import Service, Topology, ssh_ports
+
+from .runs import INVENTORY, ROOT, environment
+
+# As in tests/inventory/group_vars/all/20-tests.yml, where it is a template.
+STATE = ROOT / ".dockfra" / "test"
+LOCALHOST = "127.0.0.1"
+
+
+def read_inventory(*inventories: str | Path, root: Path = ROOT) -> dict[str, dict[str, Any]]:
+    """The host variables of every service, untemplated."""
+    given = [word for inventory in inventories or (INVENTORY,) for word in ("-i", str(inventory))]
+    command = [str(Path(sys.executable).parent / "ansible-inventory"), *given, "--list"]
+    done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    hostvars: dict[str, dict[str, Any]] = json.loads(done.stdout)["_meta"]["hostvars"]
+    return {host: values for host, values in hostvars.items() if "dockfra_networks" in values}
+
+
+def read_topology(*inventories: str | Path, root: Path = ROOT) -> Topology:
+    """The topology of one or several inventories together."""
+    hosts = read_inventory(*inventories, root=root)
+    first = next(iter(hosts.values()))
+    return Topology(
+        project=first["dockfra_project"],
+        services=[Service.from_variables(host, values) for host, values in hosts.items()],
+        network_options=first.get("dockfra_network_options"),
+    )
+
+
+@dataclass
+class Platform:
+    """The platform of the tests.
+
+    Attributes:
+        topology: what it should be.
+        state: its state directory.
+    """
+
+    topology: Topology
+    state: Path = STATE
+    docker: docker.DockerClient = field(default_factory=lambda: docker.from_env(timeout=120))
+
+    # Containers -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def names(self) -> list[str]:
+        """The services that are containers."""
+        return [service.name for service in self.topology.containers()]
+
+    def container(self, service: str) -> Container:
+        return self.docker.containers.get(self.topology.container_name(service))
+
+    def ids(self) -> dict[str, str]:
+        """Container id by service, of all containers that carry the platform's label."""
+        found = self.docker.containers.list(all=True, filters={"label": f"{LABEL_PROJECT}={self.topology.project}"})
+        return {container.name.removeprefix(f"{self.topology.project}-"): str(container.id) for container in found}
+
+    def pid(self, service: str) -> int:
+        """A process of the service's container, as the host counts."""
+        number = int(self.container(service).attrs["State"]["Pid"])
+        assert number, f"{service} does not run"
+        return number
+
+    def addresses(self, service: str) -> dict[str, tuple[str, str]]:
+        """Address by (network's full name, "4" or "6") turned around: address → (network, family)."""
+        found = {}
+        for network, details in self.container(service).attrs["NetworkSettings"]["Networks"].items():
+            for family, key in (("4", "IPAddress"), ("6", "GlobalIPv6Address")):
+                if details.get(key):
+                    found[str(details[key])] = (str(network), family)
+        return found
+
+    def run(self, service: str, *command: str, user: str = "", text: str | None = None) -> subprocess.CompletedProcess[str]:
+        """Run a command in a service's container, as its own user unless another is named."""
+        options = [*(["--interactive"] if text is not None else []), *(["--user", user] if user else [])]
+        return subprocess.run(
+            ["docker", "exec", *options, self.topology.container_name(service), *command],
+            input=text,
+            stdin=None if text is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=120,
+        )
+
+    # Secrets --------------------------------------------------------------------------------------------------------
+
+    def secret(self, name: str) -> str:
+        return (self.state / "secrets" / name).read_text().strip()
+
+    def key(self, name: str) -> Path:
+        """The private key file of an SSH client key."""
+        return self.state / "keys" / name / "id_ed25519"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the platform's own certificate authority."""
+        return self.state / "tls" / "ca.crt"
+
+    # The way in -----------------------------------------------------------------------------------------------------
+
+    def published(self, service: str, port: str) -> int:
+        number = self.topology.services[service].port(port).publish
+        assert number is not None, f"{service} does not publish {port}"
+        return number
+
+    def url(self, path: str = "/") -> str:
+        """An address of the platform's web page."""
+        return f"https://localhost:{self.published('traefik', 'https')}{path}"
+
+    def ssh_servers(self) -> list[Service]:
+        """The services with a published SSH port."""
+        return [
+            service
+            for service in self.topology.containers()
+            if any(port.publish is not None for port in ssh_ports(service))
+        ]
+
+    def client_keys(self) -> dict[str, str]:
+        """Service by the name of the SSH client key that lives in it."""
+        return {
+            str(service.variables["dockfra_ssh_client_key"]): service.name
+            for service in self.topology.services.values()
+            if service.variables.get("dockfra_ssh_client_key")
+        }
+
+    def ssh(self, host: str, *command: str, options: Sequence[str] = (), text: str = "") -> subprocess.CompletedProcess[str]:
+        """Run a command over SSH as people do, with the generated configuration."""
+        return subprocess.run(
+            ["ssh", "-F", str(self.state / "ssh_config"), "-o", "BatchMode=yes", *options, host, *command],
+            input=text,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=60,
+        )
+
+    # The network, from inside ---------------------------------------------------------------------------------------
+
+    def listening(self, services: Iterable[str]) -> dict[str, set[tuple[str, int]]]:
+        """Where each container listens, all addresses of its network namespace counted."""
+        pids = {self.pid(service): service for service in services}
+        answer = _netprobe("listening", list(pids))
+        return {pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()}
+
+    def reachable(
+        self, services: Iterable[str], targets: Iterable[tuple[str, int]]
+    ) -> dict[str, set[tuple[str, int]]]:
+        """Which targets accept a connection that a container opens."""
+        pids = {self.pid(service): service for service in services}
+        answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
+        return {pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()}
+
+
+def as_root(*command: str) -> list[str]:
+    """A command that runs as root."""
+    return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
+def _netprobe(action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
+    program = Path(__file__).with_name("netprobe.py")
+    done = subprocess.run(
+        as_root(sys.executable, str(program), action), input=json.dumps(request), capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, list[tuple[str, int]]] = json.loads(done.stdout)
+    return answer

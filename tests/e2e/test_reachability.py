@@ -1,0 +1,141 @@
+"""Who reaches whom: every container against every listening port of every other one, on every address."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge, Port, Topology
+from tests.e2e.support.platform import LOCALHOST, Platform
+
+_DOCKER_DNS = "127.0.0.11"
+
+
+def reached_edges(platform: Platform, topology: Topology) -> set[Edge]:
+    """Every connection between containers that works, tried on all their addresses at all their listening ports."""
+    names = [service.name for service in topology.containers()]
+    listening = platform.listening(names)
+    places: dict[tuple[str, int], tuple[str, str]] = {}
+    for name in names:
+        ports = {port for address, port in listening[name] if not ipaddress.ip_address(address).is_loopback}
+        # What is declared is tried even where nothing listens.
+        ports |= {port.number for port in topology.services[name].ports}
+        for address, (network, _family) in platform.addresses(name).items():
+            for number in ports:
+                places[address, number] = (name, network.removeprefix(f"{topology.project}-"))
+    found = set()
+    for caller, reached in platform.reachable(names, places).items():
+        for address, number in reached:
+            listener, network = places[address, number]
+            if listener != caller:
+                found.add(Edge(caller, listener, number, network))
+    return found
+
+
+def test_connections_are_exactly_the_declared_edges(platform: Platform) -> None:
+    declared, reached = platform.topology.edges(), reached_edges(platform, platform.topology)
+    assert len(declared) > 50
+    assert reached - declared == set(), "connections that nothing declares"
+    assert declared - reached == set(), "declared connections that do not work"
+
+
+def test_containers_listen_where_declared_and_nowhere_else(platform: Platform) -> None:
+    topology = platform.topology
+    for name, places in platform.listening(platform.names).items():
+        networks = {address: network for address, (network, _family) in platform.addresses(name).items()}
+        listening = set()
+        for address, number in places:
+            parsed = ipaddress.ip_address(address)
+            if parsed.is_loopback:
+                continue
+            # One that listens on every address listens on all the container's networks.
+            hit = set(networks.values()) if parsed.is_unspecified else {networks[address]}
+            listening |= {(network, number) for network in hit}
+        declared = {
+            (topology.network_name(network), port.number)
+            for port in topology.services[name].ports
+            for network in port.networks
+        }
+        assert listening == declared, name
+
+
+def test_docker_and_nobody_else_resolves_names(platform: Platform) -> None:
+    for name, places in platform.listening(platform.names).items():
+        assert any(address == _DOCKER_DNS for address, _port in places), name
+
+
+def host_addresses() -> set[str]:
+    """Every address of this machine, those of the bridges included."""
+    listed = json.loads(subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout)
+    return {
+        str(info["local"])
+        for interface in listed
+        for info in interface.get("addr_info", ())
+        if info["family"] in ("inet", "inet6") and info.get("scope") == "global"
+    }
+
+
+def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(platform: Platform) -> None:
+    gateways = {
+        str(pool["Gateway"])
+        for network in platform.topology.networks
+        for pool in platform.docker.networks.get(platform.topology.network_name(network)).attrs["IPAM"]["Config"]
+        if pool.get("Gateway")
+    }
+    addresses = gateways | host_addresses()
+    assert len(addresses) > len(platform.topology.networks)
+    numbers = {port.publish for _service, port in published(platform)}
+    targets = [(address, number) for address in addresses for number in numbers if number is not None]
+    for name, reached in platform.reachable(platform.names, targets).items():
+        assert reached == set(), f"{name} reaches published ports through the host"
+
+
+def published(platform: Platform) -> list[tuple[str, Port]]:
+    return [
+        (service.name, port)
+        for service in platform.topology.containers()
+        for port in service.ports
+        if port.publish is not None
+    ]
+
+
+def test_published_ports_answer_on_the_host_in_their_protocol(platform: Platform) -> None:
+    assert len(published(platform)) > 10
+    for name, port in published(platform):
+        assert answer(platform, port), f"{name} does not speak {port.name} on {port.publish}"
+
+
+def answer(platform: Platform, port: Port) -> bool:
+    """Whether a published port answers in the protocol its name says."""
+    assert port.publish is not None
+    with socket.create_connection((LOCALHOST, port.publish), timeout=10) as connection:
+        stream: socket.socket = connection
+        if port.name.startswith("https"):
+            context = ssl.create_default_context(cafile=str(platform.authority))
+            stream = context.wrap_socket(connection, server_hostname="localhost")
+        if port.name.startswith("http"):
+            stream.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
+            return stream.recv(9).startswith(b"HTTP/1.")
+        if port.name == "ssh":
+            return stream.recv(8) == b"SSH-2.0-"
+        if port.name == "postgres":
+            stream.sendall(bytes((0, 0, 0, 8, 4, 210, 22, 47)))  # SSLRequest
+            return stream.recv(1) in (b"S", b"N")
+        if port.name == "redis":
+            stream.sendall(b"PING\r\n")
+            return stream.recv(7) == b"-NOAUTH"
+    pytest.fail(f"no test knows the protocol {port.name}")
+
+
+def test_published_ports_are_bound_to_the_loopback_address_only(platform: Platform) -> None:
+    bound = {}
+    for name in platform.names:
+        for entries in (platform.container(name).attrs["NetworkSettings"]["Ports"] or {}).values():
+            for entry in entries or ():
+                bound[int(entry["HostPort"])] = entry["HostIp"]
+    assert bound == {port.publish: LOCALHOST for _name, port in published(platform)}

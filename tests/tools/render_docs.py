@@ -1,0 +1,596 @@
+#!/usr/bin/env python3
+"""Write what the documentation says about the topology and the variables, from the inventory and the roles.
+
+    python tests/tools/render_docs.py           write README's generated sections, docs/topology.svg, docs/variables.md
+    python tests/tools/render_docs.py --check   write nothing; exit 1 and name what is stale
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "collections"))
+
+from ansible_collections.dockfra.core.plugins.module_utils.topology import (  # noqa: E402  the path comes first
+    Port,
+    Service,
+    Topology,
+    ssh_ports,
+)
+
+INVENTORY = "inventories/local"
+STATE = ".dockfra/local"
+README = ROOT / "README.md"
+PICTURE = ROOT / "docs" / "topology.svg"
+VARIABLES = ROOT / "docs" / "variables.md"
+COLLECTION_ROLES = ROOT / "collections" / "ansible_collections" / "dockfra" / "core" / "roles"
+
+# Groups that are stacks, in the order of the picture, with the names of their panels.
+STACKS = {"management": "Management", "app": "Application", "helpers": "Helpers"}
+
+
+class DocsError(Exception):
+    """The documentation cannot be made."""
+
+
+# -- the inventory -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Platform:
+    """The topology, and to which stack each service belongs."""
+
+    topology: Topology
+    stacks: Mapping[str, str]
+
+    def stack(self, name: str) -> list[Service]:
+        return [service for service in self.topology.services.values() if self.stacks.get(service.name) == name]
+
+    def listeners(self, network: str) -> list[tuple[Service, list[Port]]]:
+        """Who listens on a network, and on which ports."""
+        found = [
+            (service, [port for port in service.ports if network in port.networks])
+            for service in self.topology.services.values()
+        ]
+        return [(service, ports) for service, ports in found if ports]
+
+    def only_callers(self, network: str) -> list[Service]:
+        """Who sits on a network without listening there."""
+        return [
+            service
+            for service in self.topology.services.values()
+            if network in service.networks and network not in service.listen_networks
+        ]
+
+
+def load_platform(inventory: str = INVENTORY) -> Platform:
+    """Read the inventory with Ansible's own command; raises DocsError when it cannot be read."""
+    command = [str(Path(sys.executable).with_name("ansible-inventory")), "-i", inventory, "--list"]
+    environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    try:
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    except FileNotFoundError as error:
+        raise DocsError(f"{command[0]} is missing; use the Python of the project's environment, .venv/bin/python") from error
+    if done.returncode:
+        raise DocsError(f"{inventory} cannot be read:\n{done.stderr}")
+    data = json.loads(done.stdout)
+    hosts: dict[str, dict[str, Any]] = data["_meta"]["hostvars"]
+    stacks = {host: stack for stack in STACKS for host in data.get(stack, {}).get("hosts", ())}
+    strangers = [host for host, values in hosts.items() if "dockfra_networks" in values and host not in stacks]
+    if strangers:
+        raise DocsError(f"{', '.join(strangers)}: no member of the groups {', '.join(STACKS)}")
+    services = [Service.from_variables(host, hosts[host]) for host in stacks]
+    first = hosts[services[0].name]
+    topology = Topology(first.get("dockfra_project") or "dockfra", services, first.get("dockfra_network_options"))
+    return Platform(topology, stacks)
+
+
+# -- tables of the README ----------------------------------------------------------------------------------------------
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(cell or '–' for cell in line)} |" for line in lines)
+
+
+def code(words: Iterable[object]) -> str:
+    return ", ".join(f"`{word}`" for word in words)
+
+
+def services_table(platform: Platform) -> str:
+    header = ["service", "what for", "user", "host port", "port inside", "networks", "stack"]
+    rows = [
+        [
+            f"`{service.name}`",
+            description(service),
+            service.user,
+            ", ".join(str(port.publish) for port in service.ports if port.publish is not None),
+            ", ".join(str(port.number) for port in service.ports),
+            ", ".join(service.networks),
+            stack,
+        ]
+        for stack in STACKS
+        for service in platform.stack(stack)
+    ]
+    return table(header, rows)
+
+
+def ssh_table(platform: Platform) -> str:
+    header = ["log in with", "user", "host port", "key that opens it", "reached from inside by"]
+    edges = platform.topology.edges()
+    rows = []
+    for service in platform.topology.services.values():
+        for port in ssh_ports(service):
+            callers = {edge.caller for edge in edges if edge.listener == service.name and edge.port == port.number}
+            logins = list(service.variables.get("dockfra_ssh_logins") or ())
+            rows.append(
+                [
+                    f"`ssh -F {STATE}/ssh_config {service.name}`" if port.publish else f"`ssh {service.name}`, inside",
+                    service.user,
+                    str(port.publish or ""),
+                    code(f"keys/{login}" for login in logins),
+                    ", ".join(name for name in platform.topology.services if name in callers),
+                ]
+            )
+    return table(header, rows)
+
+
+def networks_table(platform: Platform) -> str:
+    header = ["network", "way out", "listens there", "sits there and only calls"]
+    rows = [
+        [
+            f"`{name}`",
+            "no" if network.internal else "yes",
+            ", ".join(
+                f"{service.name} {'/'.join(str(port.number) for port in ports)}"
+                for service, ports in platform.listeners(name)
+            ),
+            ", ".join(service.name for service in platform.only_callers(name)),
+        ]
+        for name, network in platform.topology.networks.items()
+    ]
+    return table(header, rows)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A path that the reverse proxy leads to a service."""
+
+    path: str
+    service: Service
+    port: Port
+    strip: bool
+
+
+def routes(platform: Platform) -> list[Route]:
+    found = [
+        Route(str(entry["path"]), service, service.port(entry.get("port") or "http"), bool(entry.get("strip")))
+        for service in platform.topology.services.values()
+        for entry in service.variables.get("dockfra_routes") or ()
+    ]
+    return sorted(found, key=lambda route: route.path)
+
+
+def routes_table(platform: Platform) -> str:
+    header = ["address", "service", "port inside", "what the service sees"]
+    rows = [
+        [
+            f"`{web_address(platform)}{route.path}`",
+            f"`{route.service.name}`",
+            str(route.port.number),
+            f"the path without `{route.path}`" if route.strip else "the whole path",
+        ]
+        for route in routes(platform)
+    ]
+    return table(header, rows)
+
+
+def web_address(platform: Platform) -> str:
+    proxy = platform.topology.services.get("traefik")
+    publish = proxy.port("https").publish if proxy else None
+    return f"https://localhost{'' if publish in (None, 443) else f':{publish}'}"
+
+
+def description(service: Service) -> str:
+    return str(service.variables.get("dockfra_description") or "")
+
+
+def shortened(text: str) -> str:
+    """As much of a description as fits its box, cut at a comma or between words."""
+    if len(text) <= NOTE_LENGTH:
+        return text
+    clause = text[:NOTE_LENGTH].rpartition(", ")[0]
+    return clause or f"{text[:NOTE_LENGTH].rpartition(' ')[0]} …"
+
+
+SECTIONS = {
+    "services": services_table,
+    "ssh": ssh_table,
+    "networks": networks_table,
+    "routes": routes_table,
+}
+_SECTION = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def fill_sections(text: str, platform: Platform) -> str:
+    """Return the text with every generated section as the inventory has it."""
+    found = {match["name"] for match in _SECTION.finditer(text)}
+    if found != set(SECTIONS):
+        raise DocsError(f"README.md has the generated sections {sorted(found)}, expected {sorted(SECTIONS)}")
+    return _SECTION.sub(lambda match: f"{match[1]}\n{SECTIONS[match['name']](platform)}\n\n{match[3]}", text)
+
+
+# -- the picture -------------------------------------------------------------------------------------------------------
+
+# Colours of the networks, on light and on dark; neighbours differ in hue and lightness.
+LANES = (
+    ("#2563eb", "#7aa7ff"),
+    ("#c2570c", "#ffab66"),
+    ("#0f766e", "#4fd1c5"),
+    ("#a21caf", "#f08cf5"),
+    ("#4d7c0f", "#a3d65c"),
+    ("#dc2626", "#ff8f8f"),
+    ("#6d28d9", "#bfa3ff"),
+    ("#0e7490", "#5cc8ea"),
+    ("#a16207", "#e8c547"),
+)
+MARGIN, PANEL_TITLE, PANEL_GAP, ROW, BOX = 24, 30, 16, 50, 42
+LANE_STEP, HEADER = 50, 122
+NOTE_LENGTH = 48  # characters of a description in a box
+CHIP_WIDTH, CHIP_HEIGHT, CHIP_GAP = 46, 22, 6
+CHARACTER = 0.585  # width of an average character, in font sizes
+
+STYLE = """
+text { font-family: -apple-system, "Segoe UI", "Noto Sans", "Liberation Sans", "DejaVu Sans", Helvetica, Arial, sans-serif; }
+.mono { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", "DejaVu Sans Mono", monospace; }
+.card { fill: #ffffff; stroke: #d0d7de; }
+.panel { fill: #f5f7fa; }
+.box { fill: #ffffff; stroke: #c4ccd6; }
+.chip { fill: #1f2937; }
+.chip-text { fill: #ffffff; font-size: 12px; font-weight: 600; text-anchor: middle; }
+.arrow { stroke: #1f2937; fill: none; stroke-width: 1.5; }
+.title { fill: #1f2937; font-size: 19px; font-weight: 700; }
+.stack { fill: #4b5563; font-size: 12px; font-weight: 700; letter-spacing: 1.2px; }
+.name { fill: #111827; font-size: 14px; font-weight: 650; }
+.note { fill: #57606a; font-size: 12px; }
+.port { fill: #374151; font-size: 12px; text-anchor: end; }
+.row { stroke: #9aa4b2; stroke-width: 1; }
+.legend { stroke: #57606a; stroke-width: 4; fill: none; stroke-linecap: butt; }
+.legend-dot { fill: #57606a; }
+.legend-ring { fill: #ffffff; stroke: #57606a; stroke-width: 3; }
+.ring { fill: #ffffff; stroke-width: 3; }
+.dot { stroke: #ffffff; stroke-width: 2; }
+.lane { stroke-width: 4; fill: none; }
+.guide { stroke-width: 1.5; opacity: .35; fill: none; }
+.internal { stroke-dasharray: 5 4; }
+.label { font-size: 13px; font-weight: 650; }
+"""
+DARK_STYLE = """
+.card { fill: #0d1117; stroke: #3d444d; }
+.panel { fill: #161b22; }
+.box { fill: #0d1117; stroke: #3d444d; }
+.chip { fill: #d7dee6; }
+.chip-text { fill: #0d1117; }
+.arrow { stroke: #d7dee6; }
+.title { fill: #f0f6fc; }
+.stack { fill: #9aa4b2; }
+.name { fill: #f0f6fc; }
+.note { fill: #9aa4b2; }
+.port { fill: #c9d1d9; }
+.row { stroke: #59636e; }
+.legend { stroke: #9aa4b2; }
+.legend-dot { fill: #9aa4b2; }
+.legend-ring { fill: #0d1117; stroke: #9aa4b2; }
+.ring { fill: #0d1117; }
+.dot { stroke: #0d1117; }
+"""
+
+
+class Drawing:
+    """The picture: a row for each service, grouped by stack, and a vertical line for each network."""
+
+    def __init__(self, platform: Platform) -> None:
+        self.platform = platform
+        self.stacks = [stack for stack in STACKS if platform.stack(stack)]
+        self.services = [service for stack in self.stacks for service in platform.stack(stack)]
+        chips = max(sum(port.publish is not None for port in service.ports) for service in self.services)
+        self.box_x = MARGIN + 20 + chips * (CHIP_WIDTH + CHIP_GAP) + 22
+        self.box_width = max(self._box_width(service) for service in self.services)
+        self.lane_x = self.box_x + self.box_width + 36
+        self.rows: dict[str, float] = {}
+        self.panels: list[tuple[str, float, float]] = []
+        self._place_rows()
+        self.networks = sorted(platform.topology.networks, key=self._middle)
+        # The slanted label of a line reaches to the right of it.
+        self.width = round(
+            max(self._x(network) + len(network) * 13 * 0.62 * math.cos(math.radians(42)) for network in self.networks)
+            + MARGIN
+            + 6
+        )
+        self.height = round(self.panels[-1][2] + 78)
+
+    def _box_width(self, service: Service) -> float:
+        first = len(service.name) * 14 * 0.62 + len(" ".join(f":{port.number}" for port in service.ports)) * 12 * 0.62
+        second = (len(shortened(description(service))) + len(self._paths(service)) + 1) * 12 * CHARACTER
+        return max(first, second) + 24
+
+    def _paths(self, service: Service) -> str:
+        return " ".join(route.path for route in routes(self.platform) if route.service.name == service.name)
+
+    def _place_rows(self) -> None:
+        y = float(HEADER)
+        for stack in self.stacks:
+            top = y
+            y += PANEL_TITLE
+            for service in self.platform.stack(stack):
+                self.rows[service.name] = y + BOX / 2
+                y += ROW
+            self.panels.append((stack, top, y))
+            y += PANEL_GAP
+
+    def _members(self, network: str) -> list[Service]:
+        return [service for service in self.services if network in service.networks]
+
+    def _middle(self, network: str) -> float:
+        """The order of the lines: next to each other what connects neighbouring rows."""
+        rows = [self.rows[service.name] for service in self._members(network)]
+        return sum(rows) / len(rows)
+
+    def _x(self, network: str) -> float:
+        return self.lane_x + self.networks.index(network) * LANE_STEP
+
+    def text(self) -> str:
+        title = f"{len(self.services)} containers, {len(self.networks)} networks, {len(self.stacks)} stacks"
+        lines = [
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
+            f'height="{self.height}" role="img" aria-labelledby="title desc">',
+            f'<title id="title">Topology: {title}</title>',
+            '<desc id="desc">One row for each service with its published ports, one vertical line for each network. '
+            "The same is in the tables of the README.</desc>",
+            f"<style>{STYLE}{self._lane_style(0)}@media (prefers-color-scheme: dark) {{{DARK_STYLE}"
+            f"{self._lane_style(1)}}}</style>",
+            f'<rect class="card" x=".5" y=".5" width="{self.width - 1}" height="{self.height - 1}" rx="14"/>',
+            f'<text class="title" x="{MARGIN}" y="46">Topology</text>',
+            f'<text class="note" x="{MARGIN}" y="68">{title}</text>',
+            *self._panels(),
+            *self._column_titles(),
+            *self._row_lines(),
+            *self._lanes(),
+            *(line for service in self.services for line in self._service(service)),
+            *self._legend(),
+            "</svg>",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _lane_style(self, scheme: int) -> str:
+        rules = []
+        for number in range(min(len(self.networks), len(LANES))):
+            colour = LANES[number][scheme]
+            rules.append(f".s{number} {{ stroke: {colour}; }} .f{number} {{ fill: {colour}; }}")
+        return "\n".join(rules) + "\n"
+
+    def _panels(self) -> Iterator[str]:
+        for stack, top, bottom in self.panels:
+            width, height = self.width - 2 * MARGIN, bottom - top
+            yield f'<rect class="panel" x="{MARGIN}" y="{top:g}" width="{width:g}" height="{height:g}" rx="10"/>'
+            yield f'<text class="stack" x="{self.box_x:g}" y="{top + 20:g}">{STACKS[stack].upper()}</text>'
+
+    def _column_titles(self) -> Iterator[str]:
+        y = HEADER - 12
+        yield f'<text class="note" x="{self.box_x - 24:g}" y="{y}" text-anchor="end">port on the host</text>'
+        yield f'<text class="note" x="{self.box_x:g}" y="{y}">service, what for</text>'
+        yield (
+            f'<text class="note" x="{self.box_x + self.box_width:g}" y="{y}" text-anchor="end">port inside, web path</text>'
+        )
+
+    def _row_lines(self) -> Iterator[str]:
+        for service in self.services:
+            y = self.rows[service.name]
+            last = max(self._x(network) for network in service.networks)
+            yield f'<path class="row" d="M{self.box_x + self.box_width:g} {y:g}H{last:g}"/>'
+
+    def _lanes(self) -> Iterator[str]:
+        for number, network in enumerate(self.networks):
+            colour, x = number % len(LANES), self._x(network)
+            internal = " internal" if self.platform.topology.networks[network].internal else ""
+            rows = [self.rows[service.name] for service in self._members(network)]
+            yield f'<path class="guide s{colour}" d="M{x:g} {HEADER - 10}V{min(rows):g}"/>'
+            yield f'<path class="lane s{colour}{internal}" d="M{x:g} {min(rows):g}V{max(rows):g}"/>'
+            yield (
+                f'<text class="label f{colour}" x="{x:g}" y="{HEADER - 16}" '
+                f'transform="rotate(-42 {x:g} {HEADER - 16})">{escape(network)}</text>'
+            )
+            for service in self._members(network):
+                y = self.rows[service.name]
+                if network in service.listen_networks:
+                    yield f'<circle class="dot f{colour}" cx="{x:g}" cy="{y:g}" r="8"/>'
+                else:
+                    yield f'<circle class="ring s{colour}" cx="{x:g}" cy="{y:g}" r="5.5"/>'
+
+    def _service(self, service: Service) -> Iterator[str]:
+        y, x, right = self.rows[service.name], self.box_x, self.box_x + self.box_width
+        yield f'<rect class="box" x="{x:g}" y="{y - BOX / 2:g}" width="{self.box_width:g}" height="{BOX}" rx="8"/>'
+        yield f'<text class="name" x="{x + 12:g}" y="{y - 4:g}">{escape(service.name)}</text>'
+        yield f'<text class="note" x="{x + 12:g}" y="{y + 13:g}">{escape(shortened(description(service)))}</text>'
+        inside = " ".join(f":{port.number}" for port in service.ports)
+        yield f'<text class="port mono" x="{right - 12:g}" y="{y - 4:g}">{inside}</text>'
+        if paths := self._paths(service):
+            yield f'<text class="port mono" x="{right - 12:g}" y="{y + 13:g}">{escape(paths)}</text>'
+        published = [port.publish for port in service.ports if port.publish is not None]
+        if not published:
+            return
+        yield f'<path class="arrow" d="M{x - 22:g} {y:g}H{x - 3:g}m-6 -4l6 4l-6 4"/>'
+        for number, port in enumerate(reversed(published)):
+            left = x - 22 - (number + 1) * CHIP_WIDTH - number * CHIP_GAP
+            yield chip(left, y, str(port))
+
+    def _legend(self) -> Iterator[str]:
+        y = self.height - 34
+        x = float(MARGIN + 20)
+        yield chip(x, y, "2200")
+        yield legend_text(x + CHIP_WIDTH + 10, y, "published on the host's 127.0.0.1")
+        x += 286
+        yield f'<circle class="legend-dot" cx="{x}" cy="{y}" r="8"/>'
+        yield legend_text(x + 16, y, "listens there")
+        x += 124
+        yield f'<circle class="legend-ring" cx="{x}" cy="{y}" r="5.5"/>'
+        yield legend_text(x + 16, y, "sits there, only calls")
+        x += 176
+        yield f'<path class="legend" d="M{x} {y}h40"/>'
+        yield legend_text(x + 50, y, "network with a way out")
+        x += 214
+        yield f'<path class="legend internal" d="M{x} {y}h40"/>'
+        yield legend_text(x + 50, y, "without")
+
+
+def chip(x: float, y: float, text: str) -> str:
+    return (
+        f'<rect class="chip" x="{x:g}" y="{y - CHIP_HEIGHT / 2:g}" width="{CHIP_WIDTH}" height="{CHIP_HEIGHT}" rx="11"/>'
+        f'<text class="chip-text" x="{x + CHIP_WIDTH / 2:g}" y="{y + 4:g}">{text}</text>'
+    )
+
+
+def legend_text(x: float, y: float, text: str) -> str:
+    return f'<text class="note" x="{x:g}" y="{y + 4:g}">{escape(text)}</text>'
+
+
+# -- the reference of variables ----------------------------------------------------------------------------------------
+
+VARIABLES_HEAD = """\
+# Variables
+
+Every variable of the inventory, from the roles' argument specifications. Written by `tests/tools/render_docs.py`: change
+`meta/argument_specs.yml` of a role instead.
+
+* Those of [the platform](#dockfracoreplatform) belong in `group_vars/all.yml` of an inventory, or after `-e`.
+* Those of [a service](#dockfracoreservice) are its entry in the inventory, or stand in `host_vars/<service>.yml`.
+* Those of one role (`db_…`, `traefik_…`) stand in `host_vars/<service>.yml` of the service that has the role.
+
+An unknown name, a wrong type or a wrong value is refused before anything is touched.
+"""
+# Handed to a role by a playbook, not set by people.
+INTERNAL = {"dockfra_desired"}
+LONG = 70  # characters of a default that still fit a table
+
+
+def specifications() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (role, short description, options) of each role with variables, the general ones first."""
+    folders = [COLLECTION_ROLES / name for name in ("platform", "service")]
+    folders += [path for path in sorted(COLLECTION_ROLES.iterdir()) if path not in folders]
+    folders += sorted((ROOT / "roles").iterdir())
+    for folder in folders:
+        path = folder / "meta" / "argument_specs.yml"
+        if not path.is_file():
+            continue
+        entry = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
+        options = {name: option for name, option in (entry.get("options") or {}).items() if name not in INTERNAL}
+        if options:
+            name = f"dockfra.core.{folder.name}" if folder.parent == COLLECTION_ROLES else folder.name
+            yield name, str(entry["short_description"]), options
+
+
+def variables_text() -> str:
+    parts = [VARIABLES_HEAD]
+    for role, short, options in specifications():
+        parts.append(f"## {role}\n\n{plain(short).rstrip('.')}.\n")
+        parts.append(table(["variable", "type", "default", "description"], rows_of(options)) + "\n")
+        for name, option in options.items():
+            if "default" in option and len(json_text(option["default"])) > LONG:
+                text = yaml.safe_dump({name: option["default"]}, sort_keys=False, allow_unicode=True, width=110)
+                parts.append(f"Default of `{name}`:\n\n```yaml\n{text}```\n")
+    return "\n".join(parts)
+
+
+def rows_of(options: Mapping[str, Any], prefix: str = "") -> Iterator[list[str]]:
+    for name, option in options.items():
+        kind = str(option.get("type", "str"))
+        if option.get("elements"):
+            kind += f" of {option['elements']}"
+        yield [f"`{prefix}{name}`", kind, default_text(option), described(option)]
+        if option.get("options"):
+            yield from rows_of(option["options"], f"{prefix}{name}[].")
+
+
+def default_text(option: Mapping[str, Any]) -> str:
+    if option.get("required"):
+        return "**required**"
+    if "default" not in option:
+        return "–"
+    text = json_text(option["default"])
+    return "see below" if len(text) > LONG else f"`{text}`".replace("|", "\\|")
+
+
+def json_text(value: object) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value, ensure_ascii=False)
+
+
+def described(option: Mapping[str, Any]) -> str:
+    text = option.get("description") or ""
+    sentences = " ".join(plain(str(line)) for line in (text if isinstance(text, list) else [text]))
+    if option.get("choices"):
+        sentences += f" One of {code(option['choices'])}."
+    return sentences.replace("|", "\\|")
+
+
+def plain(text: str) -> str:
+    """Ansible's markup as Markdown."""
+    text = re.sub(r"\b[CVOP]\(([^()]*)\)", lambda match: f"`{match[1].partition('#')[0]}`", text)
+    text = re.sub(r"\bM\(([^()]*)\)", r"`\1`", text)
+    text = re.sub(r"\bI\(([^()]*)\)", r"*\1*", text)
+    return re.sub(r"\bB\(([^()]*)\)", r"**\1**", text)
+
+
+# -- main --------------------------------------------------------------------------------------------------------------
+
+
+def render() -> dict[Path, str]:
+    """Return each generated file with the text it should have."""
+    platform = load_platform()
+    return {
+        README: fill_sections(README.read_text(encoding="utf-8"), platform),
+        PICTURE: Drawing(platform).text(),
+        VARIABLES: variables_text(),
+    }
+
+
+def stale(files: Mapping[Path, str]) -> list[Path]:
+    return [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
+    options = parser.parse_args()
+    try:
+        files = render()
+    except DocsError as error:
+        print(error, file=sys.stderr)
+        return 1
+    outdated = stale(files)
+    for path in outdated:
+        print(f"{path.relative_to(ROOT)} {'is stale' if options.check else 'written'}")
+        if not options.check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(files[path], encoding="utf-8")
+    if options.check and outdated:
+        print("Run: python tests/tools/render_docs.py", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
