@@ -20,6 +20,7 @@ _ARGUMENTS = {
     "docker_host": {"type": "str", "required": True},
     "services": {"type": "list", "elements": "str", "required": True},
     "force": {"type": "bool", "default": False},
+    "settled": {"type": "bool", "default": False},
 }
 
 
@@ -42,6 +43,8 @@ class ActionModule(ActionBase):
             plan, state = self._plan(platform, arguments, task_vars)
             files = operator_files.render(platform)
             stale = operator_files.stale(operator_files.directory(platform), files)
+            if arguments["settled"]:
+                planner.check_settled(plan)
         except DockfraError as error:
             return failed(result, error)
         # The plan itself changes nothing; in check mode it speaks for all that would.

@@ -35,6 +35,10 @@ options:
     description: Plan a full verification of services that already look right.
     type: bool
     default: false
+  settled:
+    description: Fail when something is left to do, and say what.
+    type: bool
+    default: false
 seealso:
   - module: dockfra.core.docker_state_info
 """
