@@ -66,11 +66,11 @@ fi
 require_supported_os
 cd -- "$ROOT"
 
-# Where this machine is the Docker host and Docker does not answer to this person, the playbook has to become root.
+# Where this machine is the Docker host, the playbook becomes root: the services' files belong to their own users.
 extra=()
-if grep -rqsE '^\s*ansible_connection: *local' "inventories/$name" && ! is_root && ! docker_is_usable && ! asks_for_root_password "$@"; then
+if grep -rqsE '^\s*ansible_connection: *local' "inventories/$name" && ! is_root && ! asks_for_root_password "$@"; then
   if ! command -v sudo >/dev/null; then
-    fail 1 "$(id -un) cannot use Docker and there is no sudo; run this as root, or add $(id -un) to the group docker"
+    fail 1 "$(id -un) is not root and there is no sudo; run this as root or as a user with sudo"
   elif ! sudo -n true 2>/dev/null; then
     if [[ ! -t 0 ]]; then
       fail 1 "sudo asks for a password and there is no terminal; run this as root or with --become-password-file"

@@ -43,11 +43,6 @@ as_root() {
 
 can_be_root() { is_root || { command -v sudo && sudo -n true; } &>/dev/null; }
 
-docker_is_usable() {
-  local socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
-  [[ $socket != unix://* || -w ${socket#unix://} ]]
-}
-
 # use_utf8: Ansible refuses to start in a locale that is not UTF-8, and minimal systems have none set.
 use_utf8() {
   [[ $(locale charmap 2>/dev/null) == UTF-8 ]] || export LC_ALL=C.UTF-8

@@ -3,6 +3,8 @@
 
     python tests/tools/render_docs.py           write README's generated sections, docs/topology.svg, docs/variables.md
     python tests/tools/render_docs.py --check   write nothing; exit 1 and name what is stale
+
+The sources are the inventory, as ansible-inventory reads it, and each role's meta/argument_specs.yml.
 """
 
 from __future__ import annotations
@@ -58,7 +60,9 @@ class Platform:
     stacks: Mapping[str, str]
 
     def stack(self, name: str) -> list[Service]:
-        return [service for service in self.topology.services.values() if self.stacks.get(service.name) == name]
+        return [
+            service for service in self.topology.services.values() if self.stacks.get(service.name) == name
+        ]
 
     def listeners(self, network: str) -> list[tuple[Service, list[Port]]]:
         """Who listens on a network, and on which ports."""
@@ -84,18 +88,24 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
     try:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
-        raise DocsError(f"{command[0]} is missing; use the Python of the project's environment, .venv/bin/python") from error
+        raise DocsError(
+            f"{command[0]} is missing; use the Python of the project's environment, .venv/bin/python"
+        ) from error
     if done.returncode:
         raise DocsError(f"{inventory} cannot be read:\n{done.stderr}")
     data = json.loads(done.stdout)
     hosts: dict[str, dict[str, Any]] = data["_meta"]["hostvars"]
     stacks = {host: stack for stack in STACKS for host in data.get(stack, {}).get("hosts", ())}
-    strangers = [host for host, values in hosts.items() if "dockfra_networks" in values and host not in stacks]
+    strangers = [
+        host for host, values in hosts.items() if "dockfra_networks" in values and host not in stacks
+    ]
     if strangers:
         raise DocsError(f"{', '.join(strangers)}: no member of the groups {', '.join(STACKS)}")
     services = [Service.from_variables(host, hosts[host]) for host in stacks]
     first = hosts[services[0].name]
-    topology = Topology(first.get("dockfra_project") or "dockfra", services, first.get("dockfra_network_options"))
+    topology = Topology(
+        first.get("dockfra_project") or "dockfra", services, first.get("dockfra_network_options")
+    )
     return Platform(topology, stacks)
 
 
@@ -104,7 +114,7 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
-    return "\n".join(f"| {' | '.join(cell or '–' for cell in line)} |" for line in lines)
+    return "\n".join(f"| {' | '.join(cell or '-' for cell in line)} |" for line in lines)
 
 
 def code(words: Iterable[object]) -> str:
@@ -130,16 +140,20 @@ def services_table(platform: Platform) -> str:
 
 
 def ssh_table(platform: Platform) -> str:
-    header = ["log in with", "user", "host port", "key that opens it", "reached from inside by"]
+    header = ["log in with", "user", "host port", "key that opens it", "can be reached inside by"]
     edges = platform.topology.edges()
     rows = []
     for service in platform.topology.services.values():
         for port in ssh_ports(service):
-            callers = {edge.caller for edge in edges if edge.listener == service.name and edge.port == port.number}
+            callers = {
+                edge.caller for edge in edges if edge.listener == service.name and edge.port == port.number
+            }
             logins = list(service.variables.get("dockfra_ssh_logins") or ())
             rows.append(
                 [
-                    f"`ssh -F {STATE}/ssh_config {service.name}`" if port.publish else f"`ssh {service.name}`, inside",
+                    f"`ssh -F {STATE}/ssh_config {service.name}`"
+                    if port.publish
+                    else f"`ssh {service.name}`, inside",
                     service.user,
                     str(port.publish or ""),
                     code(f"keys/{login}" for login in logins),
@@ -178,7 +192,9 @@ class Route:
 
 def routes(platform: Platform) -> list[Route]:
     found = [
-        Route(str(entry["path"]), service, service.port(entry.get("port") or "http"), bool(entry.get("strip")))
+        Route(
+            str(entry["path"]), service, service.port(entry.get("port") or "http"), bool(entry.get("strip"))
+        )
         for service in platform.topology.services.values()
         for entry in service.variables.get("dockfra_routes") or ()
     ]
@@ -317,14 +333,20 @@ class Drawing:
         self.networks = sorted(platform.topology.networks, key=self._middle)
         # The slanted label of a line reaches to the right of it.
         self.width = round(
-            max(self._x(network) + len(network) * 13 * 0.62 * math.cos(math.radians(42)) for network in self.networks)
+            max(
+                self._x(network) + len(network) * 13 * 0.62 * math.cos(math.radians(42))
+                for network in self.networks
+            )
             + MARGIN
             + 6
         )
         self.height = round(self.panels[-1][2] + 78)
 
     def _box_width(self, service: Service) -> float:
-        first = len(service.name) * 14 * 0.62 + len(" ".join(f":{port.number}" for port in service.ports)) * 12 * 0.62
+        first = (
+            len(service.name) * 14 * 0.62
+            + len(" ".join(f":{port.number}" for port in service.ports)) * 12 * 0.62
+        )
         second = (len(shortened(description(service))) + len(self._paths(service)) + 1) * 12 * CHARACTER
         return max(first, second) + 24
 
@@ -497,7 +519,9 @@ def specifications() -> Iterator[tuple[str, str, dict[str, Any]]]:
         if not path.is_file():
             continue
         entry = yaml.safe_load(path.read_text(encoding="utf-8"))["argument_specs"]["main"]
-        options = {name: option for name, option in (entry.get("options") or {}).items() if name not in INTERNAL}
+        options = {
+            name: option for name, option in (entry.get("options") or {}).items() if name not in INTERNAL
+        }
         if options:
             name = f"dockfra.core.{folder.name}" if folder.parent == COLLECTION_ROLES else folder.name
             yield name, str(entry["short_description"]), options
@@ -510,7 +534,9 @@ def variables_text() -> str:
         parts.append(table(["variable", "type", "default", "description"], rows_of(options)) + "\n")
         for name, option in options.items():
             if "default" in option and len(json_text(option["default"])) > LONG:
-                text = yaml.safe_dump({name: option["default"]}, sort_keys=False, allow_unicode=True, width=110)
+                text = yaml.safe_dump(
+                    {name: option["default"]}, sort_keys=False, allow_unicode=True, width=110
+                )
                 parts.append(f"Default of `{name}`:\n\n```yaml\n{text}```\n")
     return "\n".join(parts)
 
@@ -529,7 +555,7 @@ def default_text(option: Mapping[str, Any]) -> str:
     if option.get("required"):
         return "**required**"
     if "default" not in option:
-        return "–"
+        return "-"
     text = json_text(option["default"])
     return "see below" if len(text) > LONG else f"`{text}`".replace("|", "\\|")
 
@@ -568,11 +594,15 @@ def render() -> dict[Path, str]:
 
 
 def stale(files: Mapping[Path, str]) -> list[Path]:
-    return [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return [
+        path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when something is stale")
     options = parser.parse_args()
     try:

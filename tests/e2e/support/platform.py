@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -74,6 +77,18 @@ class Platform:
         found = self.docker.containers.list(all=True, filters={"label": f"{LABEL_PROJECT}={self.topology.project}"})
         return {container.name.removeprefix(f"{self.topology.project}-"): str(container.id) for container in found}
 
+    def snapshot(self) -> dict[str, str]:
+        """What Docker and the state directory have of the platform; equal snapshots mean that nothing was changed."""
+        label = {"label": f"{LABEL_PROJECT}={self.topology.project}"}
+        found = {f"volume {volume['Name']}": "" for volume in self.docker.api.volumes(label)["Volumes"] or ()}
+        found.update({f"network {network['Name']}": network["Id"] for network in self.docker.api.networks(filters=label)})
+        for container in self.docker.containers.list(all=True, filters=label):
+            found[f"container {container.name}"] = f"{container.id} {container.attrs['State']['StartedAt']}"
+        for path in self.state.rglob("*"):
+            if path.is_file():
+                found[f"file {path.relative_to(self.state)}"] = hashlib.sha256(path.read_bytes()).hexdigest()
+        return found
+
     def pid(self, service: str) -> int:
         """A process of the service's container, as the host counts."""
         number = int(self.container(service).attrs["State"]["Pid"])
@@ -101,6 +116,24 @@ class Platform:
             errors="replace",
             timeout=120,
         )
+
+    def wait_healthy(self, *services: str, timeout: float = 90) -> None:
+        """Wait until the services' health checks say so."""
+        deadline = time.monotonic() + timeout
+        waiting = set(services)
+        while waiting:
+            waiting = {name for name in waiting if self.container(name).attrs["State"]["Health"]["Status"] != "healthy"}
+            assert time.monotonic() < deadline, f"not healthy after {timeout} s: {', '.join(sorted(waiting))}"
+            time.sleep(0.5)
+
+    @contextmanager
+    def stopped(self, service: str) -> Iterator[None]:
+        """A service is stopped inside, and runs again afterwards; its health check takes a moment longer."""
+        self.container(service).stop(timeout=5)
+        try:
+            yield
+        finally:
+            self.container(service).start()
 
     # Secrets --------------------------------------------------------------------------------------------------------
 
@@ -169,6 +202,14 @@ class Platform:
         pids = {self.pid(service): service for service in services}
         answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
         return {pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()}
+
+
+def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + timeout
+    while not check():
+        assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
+        time.sleep(0.3)
 
 
 def as_root(*command: str) -> list[str]:

@@ -35,3 +35,39 @@ class RunLockedError(DockfraError):
 
 class FileTreeError(DockfraError):
     """A file or directory cannot be brought to its wanted state."""
+
+
+class TicketError(DockfraError):
+    """A ticket or the ticket store cannot do what was asked; always one line."""
+
+
+class TicketInvalidError(TicketError):
+    """A value breaks the rules for its field."""
+
+
+class TicketNotFoundError(TicketError):
+    """No ticket has the id."""
+
+
+class TicketDeniedError(TicketError):
+    """The role may not do this to the ticket."""
+
+
+class TicketConflictError(TicketError):
+    """The ticket's present state does not allow the change."""
+
+
+class TicketDamagedError(TicketError):
+    """The ticket's file cannot be read as a ticket."""
+
+
+class TicketNewerError(TicketError):
+    """The ticket's file was written by a later version of this library."""
+
+
+class TicketStoreError(TicketError):
+    """The directory of the tickets is missing, not permitted or locked for too long."""
+
+
+class TicketStorageFullError(TicketStoreError):
+    """There is no space left for the tickets."""

@@ -22,6 +22,9 @@ _PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 # The system's own users are below. Root inside a container is never needed here.
 _LOWEST_UID = 1000
 
+# Type, key in base64, and perhaps a comment, as in sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
+_HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
+
 
 @dataclass(frozen=True)
 class Port:
@@ -341,7 +344,14 @@ def _service_problems(service: Service) -> Iterator[str]:
     if service.external_address and not service.variables.get("dockfra_host_key"):
         yield (
             f"{service.name}: has dockfra_address but no dockfra_host_key, and host keys are pinned; "
-            f"set it to what `ssh-keyscan -t ed25519 {service.external_address}` prints, once you have checked that."
+            f"set it to what `ssh-keyscan -t ed25519 {service.external_address}` prints after the address, once you "
+            "have checked that."
+        )
+    host_key = str(service.variables.get("dockfra_host_key") or "")
+    if host_key and not _HOST_KEY.fullmatch(host_key):
+        yield (
+            f"{service.name}: dockfra_host_key is '{host_key}', which is no public key; "
+            "it begins with the key's type, such as ssh-ed25519, and the key follows."
         )
     if not service.networks:
         yield f"{service.name}: dockfra_networks is empty; name at least one network."

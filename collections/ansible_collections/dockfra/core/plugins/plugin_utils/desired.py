@@ -30,6 +30,7 @@ from .role_files import TEMPLATE_SUFFIX, Role, RoleFinder
 
 SERVICE_ROLE = "dockfra.core.service"
 PLATFORM_ROLE = "dockfra.core.platform"
+BASE_ROLE = "dockfra.core.base"
 CONFIG_MOUNT = "/etc/dockfra"
 
 # What every service has and nothing else: a host with any of them is one, so that a misspelt other is noticed.
@@ -125,8 +126,8 @@ class Platform:
             raise TopologyError(problems)
 
     def role_name(self, service: str) -> str:
-        """The role that applies a service."""
-        return self._chains[service][0].name
+        """The role that applies a service: the nearest of its chain that has tasks."""
+        return next((role.name for role in self._chains[service] if role.has_tasks), SERVICE_ROLE)
 
     # Variables ------------------------------------------------------------------------------------------------------
 
@@ -136,6 +137,9 @@ class Platform:
         if "dockfra_role" not in values and not self._finder.exists(name):
             name = SERVICE_ROLE
         chain = self._finder.chain(name)
+        if name == SERVICE_ROLE and values.get("dockfra_image_context"):
+            # Without a role that says otherwise, a build context stands on the image that all others stand on.
+            chain.append(self._finder.role(BASE_ROLE))
         common = [self._finder.role(role) for role in (SERVICE_ROLE, PLATFORM_ROLE)]
         return chain + [role for role in common if role not in chain]
 

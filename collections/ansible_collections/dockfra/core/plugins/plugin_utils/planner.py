@@ -196,9 +196,9 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     plan.reasons += [
         f"{key} differs" for key in different if key != "labels" and not (build and key == "image")
     ]
+    plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]
     if "labels" in different and not plan.reasons:
         plan.reasons.append("declared settings changed")
-    plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]
     plan.reasons += [f"network {name} made anew" for name in found["view"]["networks"] if name in remade]
     if plan.reasons:
         plan.action = "recreate"

@@ -15,6 +15,7 @@ from typing import Any
 
 import yaml
 from ansible import constants
+from ansible.errors import AnsibleError
 from ansible.parsing.dataloader import DataLoader
 from ansible.utils.collection_loader._collection_finder import _get_collection_role_path
 
@@ -53,6 +54,10 @@ class Role:
         context = self.path / "files" / "image"
         return context if (context / "Dockerfile").is_file() else None
 
+    @property
+    def has_tasks(self) -> bool:
+        return (self.path / "tasks" / "main.yml").is_file()
+
     def templates(self) -> Iterator[tuple[str, Path]]:
         """Yield (path below /etc/dockfra, template file) of each configuration file the role renders."""
         root = self.path / "templates" / "etc"
@@ -87,7 +92,7 @@ class RoleFinder:
         meta = _plain_yaml(path / "meta" / "main.yml")
         specs = _plain_yaml(path / "meta" / "argument_specs.yml")
         dependencies = tuple(
-            entry if isinstance(entry, str) else entry.get("role") or entry["name"]
+            entry if isinstance(entry, str) else str(entry.get("role") or entry.get("name"))
             for entry in meta.get("dependencies") or ()
         )
         return Role(
@@ -100,11 +105,7 @@ class RoleFinder:
 
     def exists(self, name: str) -> bool:
         """Whether a role of that name can be found."""
-        try:
-            self.role(name)
-        except TopologyError:
-            return False
-        return True
+        return self._find(name) is not None
 
     def chain(self, name: str) -> list[Role]:
         """Return the role and all it depends on, nearest first, each once."""
@@ -119,15 +120,16 @@ class RoleFinder:
         add(name)
         return list(chain.values())
 
-    def _path(self, name: str) -> Path:
+    def _find(self, name: str) -> Path | None:
         if name.count(".") == 2:
             found = _get_collection_role_path(name)
-            if found:
-                return Path(found[1])
-        else:
-            for folder in self._search:
-                if (folder / name).is_dir():
-                    return folder / name
+            return Path(found[1]) if found else None
+        return next((folder / name for folder in self._search if (folder / name).is_dir()), None)
+
+    def _path(self, name: str) -> Path:
+        path = self._find(name)
+        if path is not None:
+            return path
         places = ", ".join(str(folder) for folder in self._search)
         raise TopologyError(
             [f"There is no role '{name}' (looked in {places} and the collections). Correct dockfra_role."]
@@ -136,7 +138,10 @@ class RoleFinder:
     def _templated_yaml(self, path: Path) -> dict[str, Any]:
         if not path.is_file():
             return {}
-        return self._loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {}
+        try:
+            return _mapping(path, self._loader.load_from_file(str(path), cache="all", trusted_as_template=True))
+        except AnsibleError as error:
+            raise TopologyError([f"{path} is no valid YAML: {error}"]) from error
 
 
 def _plain_yaml(path: Path) -> dict[str, Any]:
@@ -144,6 +149,12 @@ def _plain_yaml(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER) or {}  # noqa: S506  a safe loader
+        return _mapping(path, yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER))  # noqa: S506  a safe one
     except yaml.YAMLError as error:
         raise TopologyError([f"{path} is no valid YAML: {error}"]) from error
+
+
+def _mapping(path: Path, content: Any) -> dict[str, Any]:
+    if content is not None and not isinstance(content, dict):
+        raise TopologyError([f"{path} has to hold a mapping of names to values."])
+    return content or {}

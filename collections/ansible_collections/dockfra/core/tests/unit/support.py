@@ -130,9 +130,10 @@ class Project:
         loader.set_basedir(str(self.root))
         inventory = InventoryManager(loader, sources=[str(self.root / "hosts.yml")])
         variables = VariableManager(loader, inventory)
-        config = {"ansible_config_file": str(self.root / "ansible.cfg"), "ansible_check_mode": check_mode}
+        config = {"ansible_config_file": str(self.root / "ansible.cfg")}
         # Ansible knows it from its start, which was that of the tests.
         constants.CONFIG_FILE = config["ansible_config_file"]
+        variables._options_vars = {**variables._options_vars, "ansible_check_mode": check_mode}
         hostvars = HostVars(inventory, variables, loader)
         hosts = [host.name for host in inventory.get_hosts("all")]
         templar = Templar(loader, variables={"hostvars": hostvars, **config})
@@ -158,7 +159,7 @@ def python_command(code: str, *arguments: str) -> list[str]:
     The code may call ``become(uid)`` once it has imported what it needs: other users may not read this Python.
     """
     preamble = f"""
-import os, sys
+import encodings.ascii, os, sys
 sys.path.insert(0, {str(COLLECTIONS)!r})
 def become(uid):
     os.setgroups([])

@@ -1,0 +1,254 @@
+"""A platform's life: repaired, changed, cloned anew, interrupted, grown and shrunk, always by the same command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+
+from ansible_collections.dockfra.core.plugins.module_utils.run_lock import LOCK_DIRECTORY
+from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge
+from tests.e2e.support import runs
+from tests.e2e.support.clients import sql
+from tests.e2e.support.platform import Platform, eventually, read_topology
+from tests.e2e.support.runs import INVENTORY
+from tests.e2e.test_reachability import reached_edges
+
+Change = Callable[[dict[str, Any], dict[str, Any]], None]
+
+
+@pytest.fixture(autouse=True)
+def good(platform: Platform) -> Iterator[None]:
+    """Whatever a test does, it leaves the platform as declared and healthy."""
+    yield
+    platform.wait_healthy(*platform.names)
+    assert set(platform.ids()) == set(platform.names)
+
+
+@pytest.fixture
+def kept(platform: Platform, web: requests.Session) -> Iterator[Callable[[Platform], None]]:
+    """Data in volumes: a row in the database and a file in a home; returns what checks that they are there."""
+    name = f"kept-{uuid.uuid4().hex[:8]}"
+    body = {"installation_id": str(uuid.uuid4()), "name": name, "platform": "ios", "version": "1"}
+    assert web.post(platform.url("/mobile/device/register"), json=body).status_code == 201
+    assert platform.ssh("developer", f"echo {name} > kept").returncode == 0
+
+    def check(current: Platform) -> None:
+        rows = sql(current, "readonly", f"SELECT count(*) FROM mobile.devices WHERE name = '{name}'")
+        assert rows == (0, "1", "")
+        assert current.ssh("developer", "cat kept").stdout.strip() == name
+
+    yield check
+    platform.ssh("developer", "rm -f kept")
+
+
+def by_hand(platform: Platform, service: str, change: Change) -> None:
+    """Replace a service's container by one that differs, as somebody with Docker in his hands would."""
+    api, name = platform.docker.api, platform.topology.container_name(service)
+    details = api.inspect_container(name)
+    config, host = details["Config"], details["HostConfig"]
+    aliases = {
+        network: {"Aliases": entry["Aliases"]} for network, entry in details["NetworkSettings"]["Networks"].items()
+    }
+    change(config, host)
+    api.remove_container(name, force=True)
+    first = host["NetworkMode"]
+    networking = {"EndpointsConfig": {first: aliases.pop(first)}}
+    api.create_container_from_config({**config, "HostConfig": host, "NetworkingConfig": networking}, name)
+    for network, entry in aliases.items():
+        api.connect_container_to_network(name, network, aliases=entry["Aliases"])
+    api.start(name)
+
+
+def test_nothing_to_do(platform: Platform) -> None:
+    before = platform.snapshot()
+    run = runs.playbook("site.yml", name="nothing-to-do").ok()
+    assert run.changed == 0
+    assert platform.snapshot() == before
+    assert "https://localhost:" in run.output, "the access map is missing"
+    assert runs.playbook("playbooks/verify.yml", name="verify").ok().changed == 0
+
+
+def test_what_differs_is_shown_then_repaired_and_nothing_else_is_touched(
+    platform: Platform, kept: Callable[[Platform], None]
+) -> None:
+    other_image = platform.container("frontend").attrs["Config"]["Image"]
+    platform.container("db").remove(force=True)
+    platform.container("ssh-developer").remove(force=True)
+    platform.container("frontend").stop(timeout=5)
+    platform.container("redis").kill()
+    by_hand(platform, "desktop-app", lambda config, host: config.update(Image=other_image))
+    platform.docker.networks.get(platform.topology.network_name("ssh-net")).connect(
+        platform.topology.container_name("mobile-backend")
+    )
+    by_hand(platform, "backend", lambda config, host: config["Env"].append("DEBUG=1"))
+    by_hand(platform, "ssh-backend", lambda config, host: host.update(CapAdd=["CAP_NET_RAW"], ReadonlyRootfs=False))
+    platform.container("ssh-frontend").update(mem_limit="300m", memswap_limit="300m")
+    remade = {"db", "ssh-developer", "desktop-app", "mobile-backend", "backend", "ssh-backend", "ssh-frontend"}
+    restarted = {"frontend", "redis"}
+    reasons = {
+        "db": "no container",
+        "ssh-developer": "no container",
+        "frontend": "exited",
+        "redis": "exited",
+        "desktop-app": "image differs",
+        "mobile-backend": "networks differs",
+        "backend": "env differs",
+        "ssh-backend": "cap_add differs",
+        "ssh-frontend": "memory differs",
+    }
+
+    verify = runs.playbook("playbooks/verify.yml", name="verify-altered")
+    assert verify.code != 0
+    assert all(name in verify.errors[0] for name in remade | restarted)
+
+    before, ids = platform.snapshot(), platform.ids()
+    shown = runs.playbook("site.yml", "--check", "--diff", name="check-altered").ok()
+    assert platform.snapshot() == before
+    for name, reason in reasons.items():
+        assert any(line.startswith(f"--- before: {name} (") and reason in line for line in shown.output.splitlines()), name
+    untouched = set(platform.names) - remade - restarted
+    assert not [line for line in shown.output.splitlines() for name in untouched if line.startswith(f"--- before: {name} (")]
+
+    runs.playbook("site.yml", name="repair").ok()
+    after = platform.ids()
+    assert {name for name in after if after[name] != ids.get(name)} == remade
+    snapshot = platform.snapshot()
+    for name in untouched:
+        key = f"container {platform.topology.container_name(name)}"
+        assert snapshot[key] == before[key], f"{name} was touched"
+    kept(platform)
+    assert runs.playbook("site.yml", name="after-repair").ok().changed == 0
+
+
+def test_a_changed_file_of_one_role_concerns_its_service_only(platform: Platform, tmp_path: Path) -> None:
+    clone, state = runs.copy_tree(tmp_path / "clone"), f"dockfra_state_dir={platform.state}"
+    ids, image = platform.ids(), platform.container("redis").attrs["Image"]
+    with (clone / "roles/redis/files/image/healthcheck").open("a") as script:
+        script.write(f"# {uuid.uuid4()}\n")
+    runs.playbook("site.yml", "-e", state, root=clone, name="changed-file").ok()
+    after = platform.ids()
+    assert {name for name in after if after[name] != ids[name]} == {"redis"}
+    changed = platform.container("redis").attrs["Image"]
+    assert changed != image
+    # And back: the image is still there, nothing is built.
+    runs.playbook("site.yml", name="changed-back").ok()
+    assert platform.container("redis").attrs["Image"] == image
+    platform.docker.images.remove(changed, force=True)
+
+
+def lock_holder(platform: Platform) -> int:
+    """The process that has the platform's lock."""
+    with contextlib.suppress(OSError, ValueError):
+        return int(json.loads((LOCK_DIRECTORY / f"dockfra-{platform.topology.project}.lock").read_text())["pid"])
+    return 0
+
+
+def test_fresh_clone_beside_old_volumes_interrupted_and_two_at_once(
+    platform: Platform, kept: Callable[[Platform], None], tmp_path: Path
+) -> None:
+    """A clone has no keys and no passwords: it makes new ones, and what the volumes hold is there again."""
+    clone = runs.copy_tree(tmp_path / "clone")
+    fresh = Platform(platform.topology, clone / ".dockfra/test")
+
+    # Ctrl-C in the middle of the work.
+    first = runs.start("site.yml", root=clone, name="clone-interrupted")
+    first.wait_for(r"ready after", 180)
+    first.kill(signal.SIGINT)
+    assert first.end().code != 0
+
+    # The next run completes it; others at the same time wait for it, or say who runs.
+    second = runs.start("site.yml", root=clone, name="clone-completed")
+    eventually_holds(platform, second)
+    third = runs.playbook("site.yml", "-e", "dockfra_lock_wait=1", root=clone, name="clone-refused")
+    assert third.code != 0
+    assert len(third.errors) == 1
+    assert f"pid {second.process.pid}" in third.errors[0]
+    fourth = runs.start("site.yml", root=clone, name="clone-waited")
+    assert f"pid {second.process.pid}" in fourth.wait_for(r"^Another run works on this platform.*$", 60)
+    assert second.process.poll() is None
+    second.end().ok()
+    assert fourth.end().ok().changed == 0
+
+    kept(fresh)
+    assert fresh.secret("db/readonly") != platform.secret("db/readonly")
+    assert sql(platform, "readonly", "SELECT 1")[0] != 0, "the old password still works"
+    old = platform.ssh("developer", "true", options=["-o", f"UserKnownHostsFile={fresh.state / 'known_hosts'}"])
+    assert (old.returncode, "Permission denied" in old.stderr) == (255, True), "the old key still works"
+
+    # Back to the keys of before; the first run is killed outright.
+    killed = runs.start("site.yml", name="back-killed")
+    killed.wait_for(r"ready after", 180)
+    killed.process.send_signal(signal.SIGKILL)
+    assert killed.end().code == -signal.SIGKILL
+    runs.playbook("site.yml", name="back-completed").ok()
+    kept(platform)
+    assert runs.playbook("site.yml", name="after-clone").ok().changed == 0
+
+
+def eventually_holds(platform: Platform, run: runs.Started) -> None:
+    eventually(lambda: lock_holder(platform) == run.process.pid, "the run has the lock", 30)
+
+
+def test_a_sixteenth_service_is_one_entry_in_the_inventory(platform: Platform, tmp_path: Path) -> None:
+    """A ready-made image, no role: it appears with the edges of its networks, and goes with its entry."""
+    image = next(tag for image in platform.docker.images.list("dockfra/python") for tag in image.tags)
+    entry = {
+        "dockfra_description": "Added by the tests",
+        "dockfra_user": "extra",
+        "dockfra_uid": 20000,
+        "dockfra_image": image,
+        "dockfra_networks": ["desktop-net", "dev-net"],
+        "dockfra_ports": [{"name": "http", "port": 8099, "networks": ["desktop-net"]}],
+        "dockfra_command": ["python3", "-m", "http.server", "--bind", "sixteenth.desktop-net", "--directory", "/tmp", "8099"],
+        "dockfra_health": ["bash", "-c", "exec 3<>/dev/tcp/sixteenth.desktop-net/8099"],
+        "dockfra_memory": "64m",
+    }
+    extra = tmp_path / "extra.yml"
+    extra.write_text(yaml.safe_dump({"app": {"hosts": {"sixteenth": entry}}}))
+    ids = platform.ids()
+    runs.playbook("site.yml", inventories=[INVENTORY, extra], name="sixteenth-added").ok()
+    try:
+        after = platform.ids()
+        assert {name for name in after if after[name] != ids.get(name)} == {"sixteenth"}
+        topology = read_topology(INVENTORY, extra)
+        declared = topology.edges()
+        assert Edge("ssh-rpi3", "sixteenth", 8099, "desktop-net") in declared
+        assert Edge("sixteenth", "ssh-developer", 2222, "dev-net") in declared
+        assert reached_edges(Platform(topology), topology) == declared
+        details = platform.container("sixteenth").attrs
+        assert details["HostConfig"]["ReadonlyRootfs"] is True
+        assert details["Config"]["User"] == "20000:20000"
+    finally:
+        runs.playbook("site.yml", name="sixteenth-removed").ok()
+    assert platform.ids() == ids
+
+
+def test_check_mode_where_nothing_runs(platform: Platform, tmp_path: Path) -> None:
+    """The plan of a platform that is not there, and no trace of it afterwards."""
+    project, state = "dockfra-planned", tmp_path / "state"
+    shown = runs.playbook(
+        "site.yml",
+        *("--check", "--diff", "-e", f"dockfra_project={project}", "-e", "dockfra_port_offset=25000"),
+        *("-e", f"dockfra_state_dir={state}"),
+        name="check-nothing-runs",
+    ).ok()
+    for network in platform.topology.networks:
+        assert f"network {project}-{network}" in shown.output
+    for name in platform.names:
+        assert f"{name} (create: no container" in shown.output
+    for secret in (platform.secret("db/backend"), "PRIVATE KEY"):
+        assert secret not in shown.output
+    assert not state.exists()
+    listed = platform.docker.containers.list(all=True, ignore_removed=True)
+    assert not [container for container in listed if container.name.startswith(project)]
+    assert not platform.docker.networks.list(names=[project])
+    assert not platform.docker.volumes.list(filters={"name": project})

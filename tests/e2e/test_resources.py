@@ -1,0 +1,45 @@
+"""What the platform takes of the machine while nothing happens."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tests.e2e.support.platform import Platform
+
+_MEMORY = 1 << 30
+_IMAGES = 2_200_000_000
+
+
+def test_idle_memory(platform: Platform, record_property: Any) -> None:
+    """Memory of all containers, the page cache that the kernel would give back left out."""
+
+    def measure(name: str) -> int:
+        stats = platform.docker.api.stats(str(platform.container(name).id), stream=False, one_shot=True)["memory_stats"]
+        # cgroup v1 and v2 name it differently.
+        cache = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
+        return int(stats["usage"] - cache)
+
+    with ThreadPoolExecutor(len(platform.names)) as pool:
+        used = dict(zip(platform.names, pool.map(measure, platform.names), strict=True))
+    total = sum(used.values())
+    for name, size in sorted(used.items(), key=lambda pair: -pair[1]):
+        print(f"{name:16} {size / 2**20:7.1f} MiB")
+    print(f"{'all services':16} {total / 2**20:7.1f} MiB")
+    record_property("idle_memory_mib", round(total / 2**20))
+    assert total < _MEMORY
+
+
+def test_image_size(platform: Platform, record_property: Any) -> None:
+    """Each layer counted once, however many images stand on it."""
+    layers: dict[tuple[Any, ...], int] = {}
+    for name in platform.names:
+        chain: tuple[Any, ...] = ()
+        image = platform.container(name).attrs["Image"]
+        for step in reversed(platform.docker.api.history(image)):
+            chain = (*chain, step["Created"], step["CreatedBy"], step["Size"])
+            layers[chain] = int(step["Size"])
+    total = sum(layers.values())
+    print(f"images of all services: {total / 1e6:.0f} MB")
+    record_property("unique_image_mb", round(total / 1e6))
+    assert 100_000_000 < total < _IMAGES

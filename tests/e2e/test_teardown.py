@@ -1,0 +1,49 @@
+"""The platform's end: what it made is gone, and what it did not make stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import KEEP, others
+from tests.e2e.support import runs
+from tests.e2e.support.platform import Platform
+
+
+@pytest.mark.skipif(KEEP, reason="DOCKFRA_KEEP is set")
+def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platform, untouched: None) -> None:
+    project = platform.topology.project
+    volumes = {platform.topology.volume_name(volume.name) for s in platform.topology.containers() for volume in s.volumes}
+    before, images = others(platform.docker, project), len(platform.docker.images.list())
+    configuration = {
+        Path(mount["Source"])
+        for name in platform.names
+        for mount in platform.container(name).attrs["Mounts"]
+        if mount["Type"] == "bind"
+    }
+    assert configuration
+    assert all(path.exists() for path in configuration)
+
+    runs.playbook("playbooks/teardown.yml", "-e", "dockfra_remove_images=false", name="teardown").ok()
+    assert platform.ids() == {}
+    assert platform.docker.networks.list(filters={"label": f"dockfra.project={project}"}) == []
+    kept = platform.docker.volumes.list(filters={"label": f"dockfra.project={project}"})
+    assert {volume.name for volume in kept} == volumes
+    assert platform.key("manager").exists()
+    assert not [path for path in configuration if path.exists()]
+
+    removed = runs.playbook(
+        *("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false"),
+        name="teardown-with-data",
+    ).ok()
+    assert removed.changed > 0
+    assert platform.docker.volumes.list(filters={"label": f"dockfra.project={project}"}) == []
+    assert not [volume for volume in platform.docker.volumes.list() if volume.name.startswith(f"{project}-")]
+    assert not platform.state.exists()
+    assert len(platform.docker.images.list()) >= images
+
+    again = runs.playbook("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
+    assert again.ok().changed == 0
+    after = others(platform.docker, project)
+    assert {name: after.get(name) for name in before} == before

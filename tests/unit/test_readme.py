@@ -1,0 +1,232 @@
+"""The documentation says what is so: generated parts are current, and what it tells people to type exists."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+ROOT = Path(__file__).parents[2]
+RENDER = ROOT / "tests" / "tools" / "render_docs.py"
+COLLECTION = Path("collections/ansible_collections/dockfra/core")
+DOCUMENTS = [Path("README.md"), Path("app/README.md"), COLLECTION / "README.md", Path("docs/variables.md")]
+
+# What readers make themselves while they follow the examples.
+MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
+# Known to templates and playbooks, not variables that people set.
+NO_VARIABLES = {"dockfra_listen_hosts", "dockfra_ssh_peers", "dockfra_pending_services", "dockfra_progress"}
+
+TOP_LEVEL = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
+PATH = re.compile(
+    rf"(?<![\w./-])(?:\./[\w./-]+|(?:{'|'.join(TOP_LEVEL)})/[\w./-]*|(?:init|run-tests)\.sh|site\.yml)"
+)
+BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; ``file`` is the path that its first line names, if it does."""
+
+    language: str
+    text: str
+
+    @property
+    def file(self) -> str:
+        found = re.match(r"# ([\w./-]+/[\w.-]+)\n", self.text)
+        return found[1] if found else ""
+
+
+def read(document: Path) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
+
+
+def blocks(document: Path, *languages: str) -> list[Block]:
+    found = [Block(match["language"], match["text"]) for match in BLOCK.finditer(read(document))]
+    return [block for block in found if block.language in languages]
+
+
+def prose(document: Path) -> str:
+    return BLOCK.sub("", read(document))
+
+
+@functools.cache
+def tool() -> ModuleType:
+    """The script that writes the generated parts, as a module."""
+    spec = importlib.util.spec_from_file_location("render_docs", RENDER)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # data classes look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def specifications() -> dict[str, dict[str, Any]]:
+    """The options of each role, by its name."""
+    return {role: options for role, _short, options in tool().specifications()}
+
+
+@pytest.fixture(scope="module")
+def variables(specifications: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    return {name for options in specifications.values() for name in options}
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors that GitHub gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_generated_parts_are_current() -> None:
+    done = subprocess.run([sys.executable, RENDER, "--check"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+
+
+def test_check_finds_what_is_stale(tmp_path: Path) -> None:
+    module = tool()
+    file = tmp_path / "a.md"
+    file.write_text("old", encoding="utf-8")
+    assert module.stale({file: "new", tmp_path / "b.md": "new"}) == [file, tmp_path / "b.md"]
+    assert module.stale({file: "old"}) == []
+
+
+def test_a_lost_section_is_refused() -> None:
+    module = tool()
+    platform = module.load_platform()
+    with pytest.raises(module.DocsError, match="generated sections"):
+        module.fill_sections("# Nothing generated\n", platform)
+
+
+def test_picture_shows_every_service_and_network() -> None:
+    module = tool()
+    platform = module.load_platform()
+    picture = module.Drawing(platform).text()
+    for name in (*platform.topology.services, *platform.topology.networks):
+        assert f">{name}</text>" in picture
+    assert "http://" not in picture.replace("http://www.w3.org/2000/svg", "")
+
+
+def named_paths(document: Path) -> Iterator[str]:
+    sources = [block.text for block in blocks(document, "sh")]
+    sources += re.findall(r"`([^`\n]+)`", prose(document))
+    made = {block.file for block in blocks(document, "yaml", "dockerfile")}
+    for text in sources:
+        if any(character in text for character in "*<…{"):
+            continue
+        for match in PATH.finditer(text):
+            path = match[0].rstrip(".")
+            if path not in made and not path.removeprefix("./").startswith(MADE_BY_READER):
+                yield path
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_paths_exist(document: Path) -> None:
+    # The collection's page names the repository's files; those of roles and libraries are its own.
+    places = [ROOT, ROOT / document.parent]
+    missing = {path for path in named_paths(document) if not any((place / path).exists() for place in places)}
+    # In the collection these are files of any role.
+    missing -= {path for path in missing if path.startswith(("templates/", "tasks/"))}
+    assert not missing
+
+
+def test_paths_are_looked_for() -> None:
+    assert {"./init.sh", "playbooks/verify.yml", "inventories/local"} <= set(named_paths(Path("README.md")))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_links_lead_somewhere(document: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(document)):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _hash, anchor = target.partition("#")
+        page = document.parent / path if path else document
+        assert (ROOT / page).exists(), target
+        if anchor:
+            assert anchor in anchors(read(page)), target
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_variables_exist(document: Path, variables: set[str]) -> None:
+    words = set(
+        re.findall(
+            r"(?<![\w.-])(?:dockfra|traefik|vnc_rpi3|frontend|backend|db|redis)_[a-z_]+\b", read(document)
+        )
+    )
+    assert not words - variables - NO_VARIABLES
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_secrets_exist(document: Path) -> None:
+    templates = "\n".join(
+        path.read_text(encoding="utf-8") for path in (ROOT / "roles").rglob("templates/**/*.j2")
+    )
+    for name in re.findall(r"\.dockfra/local/secrets/([\w/]+)", read(document)):
+        group = name.partition("/")[0]
+        assert f"'{name}'" in templates or f"'{group}/' ~" in templates, name
+
+
+def test_ssh_names_are_services() -> None:
+    services = tool().load_platform().topology.services
+    names = {name for name in services if tool().ssh_ports(services[name])}
+    names |= {name.removeprefix("ssh-") for name in names}
+    logins = re.findall(r"ssh -F \.dockfra/local/ssh_config ([\w-]+)", read(Path("README.md")))
+    assert logins
+    assert set(logins) <= names
+
+
+def test_targets_exist() -> None:
+    script = (ROOT / "run-tests.sh").read_text(encoding="utf-8")
+    named = re.findall(r"run-tests\.sh ([a-z0-9]+)", "".join(map(read, DOCUMENTS)))
+    assert named
+    for target in named:
+        assert f"target_{target}()" in script, target
+
+
+def test_heading_that_failed_runs_point_to() -> None:
+    callback = (ROOT / "plugins" / "callback" / "dockfra_progress.py").read_text(encoding="utf-8")
+    found = re.search(r'README, "([^"]+)"', callback)
+    assert found
+    assert f"\n## {found[1]}\n" in read(Path("README.md"))
+
+
+def test_examples_make_a_sound_platform(tmp_path: Path, specifications: Mapping[str, dict[str, Any]]) -> None:
+    """All of README's inventory files at once, beside the local inventory."""
+    inventory = tmp_path / "local"
+    shutil.copytree(ROOT / "inventories" / "local", inventory)
+    examples = [
+        block for block in blocks(Path("README.md"), "yaml") if block.file.startswith("inventories/local/")
+    ]
+    assert len(examples) >= 5
+    for block in examples:
+        path = inventory / block.file.removeprefix("inventories/local/")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block.text, encoding="utf-8")
+    topology = tool().load_platform(str(inventory)).topology
+    assert topology.problems() == []
+    assert topology.services["db"].port("postgres").publish == 15432
+    assert topology.services["hello"].networks == ("proxy-net",)
+    assert topology.services["rpi3"].external_address
+    options = specifications["dockfra.core.service"]
+    for name in ("db", "hello", "backend", "frontend", "ssh-manager", "rpi3"):
+        given = {key: value for key, value in topology.services[name].variables.items() if key in options}
+        outcome = ArgumentSpecValidator(options).validate(given, validate_role_argument_spec=True)
+        assert outcome.error_messages == [], name
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_yaml_is_valid(document: Path) -> None:
+    for block in blocks(document, "yaml"):
+        assert yaml.safe_load(block.text) is not None
