@@ -292,20 +292,18 @@ def test_missing_ensurepip_without_root(clone: Clone) -> None:
     prefix = as_nobody(clone)
     (clone.fake / "no-ensurepip").touch()
     clone.program("sudo", "#!/bin/sh\nexit 1\n")
-    (clone.fake / "docker.sock").touch(mode=0o666)
-    (clone.fake / "docker.sock").chmod(0o666)
-    code, output = clone.run("local", prefix=prefix, DOCKER_HOST=f"unix://{clone.fake}/docker.sock")
+    code, output = clone.run("local", "--become-password-file", "x", prefix=prefix)
     assert code == 1
     assert "run: sudo apt-get install python3.12-venv" in output
     assert len(output.splitlines()) == 1
 
 
-def test_neither_docker_nor_sudo(clone: Clone) -> None:
+def test_neither_root_nor_sudo(clone: Clone) -> None:
     prefix = as_nobody(clone)
     clone.env["PATH"] = f"{clone.fake / 'bin'}:{bare_path(clone)}"
     code, output = clone.run("local", prefix=prefix)
     assert code == 1
-    assert "cannot use Docker and there is no sudo" in output
+    assert "is not root and there is no sudo" in output
     assert len(output.splitlines()) == 1
     assert not (clone.root / ".venv").exists()
     # Elsewhere's Docker is none of this machine's business.
