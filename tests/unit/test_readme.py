@@ -213,7 +213,8 @@ def test_examples_make_a_sound_platform(tmp_path: Path, specifications: Mapping[
     for block in examples:
         path = inventory / block.file.removeprefix("inventories/local/")
         path.parent.mkdir(exist_ok=True)
-        path.write_text(block.text, encoding="utf-8")
+        # Keys are shortened for the reader.
+        path.write_text(block.text.replace("AAAAI…", "AAAAI" + "A" * 43), encoding="utf-8")
     topology = tool().load_platform(str(inventory)).topology
     assert topology.problems() == []
     assert topology.services["db"].port("postgres").publish == 15432
