@@ -17,11 +17,13 @@ import docker
 import pytest
 import requests
 
+from ansible_collections.dockfra.core.plugins.module_utils.containers import LABEL_PROJECT
+
 # Ordinary imports of what lies beside the tests, however pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.e2e.support import runs  # noqa: E402
-from tests.e2e.support.platform import LABEL_PROJECT, Platform, read_topology  # noqa: E402
+from tests.e2e.support import runs
+from tests.e2e.support.platform import Platform, read_topology
 
 KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
 SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
@@ -73,7 +75,12 @@ def platform(untouched: None) -> Iterator[Platform]:
 def remove(platform: Platform) -> runs.Run:
     """Remove the platform with its data; images stay for the next session."""
     return runs.playbook(
-        "playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false", name="session-end"
+        "playbooks/teardown.yml",
+        "-e",
+        "dockfra_remove_data=true",
+        "-e",
+        "dockfra_remove_images=false",
+        name="session-end",
     ).ok()
 
 

@@ -30,7 +30,11 @@ def test_backend_names_what_is_down_and_recovers(
         def told() -> bool:
             status = web.get(platform.url("/api/status"))
             states = {entry["service"]: entry["state"] for entry in status.json()["services"]}
-            return status.status_code == 200 and states[service] == "down" and status.json()["status"] == "degraded"
+            return (
+                status.status_code == 200
+                and states[service] == "down"
+                and status.json()["status"] == "degraded"
+            )
 
         eventually(told, f"/api/status says that {service} is down", 30)
         if service == "redis":
@@ -38,11 +42,16 @@ def test_backend_names_what_is_down_and_recovers(
             assert web.get(platform.url("/api/deployments")).status_code == 200
         else:
             refused = web.get(platform.url("/api/deployments"))
-            assert (refused.status_code, refused.json()) == (503, {"detail": "the database is unavailable, try again"})
+            assert (refused.status_code, refused.json()) == (
+                503,
+                {"detail": "the database is unavailable, try again"},
+            )
             mobile = web.get(f"http://localhost:{platform.published('mobile-backend', 'http')}/health")
             assert (mobile.status_code, mobile.json()["down"]) == (503, ["database"])
     eventually(lambda: web.get(health).status_code == 200, "the backend is healthy again", 30)
-    eventually(lambda: web.get(platform.url("/api/status")).json()["status"] == "ok", "the status is ok again", 30)
+    eventually(
+        lambda: web.get(platform.url("/api/status")).json()["status"] == "ok", "the status is ok again", 30
+    )
 
 
 def test_the_desktop_says_that_its_device_is_away(platform: Platform, web: requests.Session) -> None:
@@ -62,7 +71,9 @@ def test_a_killed_process_is_started_again(platform: Platform, web: requests.Ses
     before = platform.container("frontend")
     platform.run("frontend", "/bin/sh", "-c", "kill -9 -1")
     eventually(
-        lambda: platform.container("frontend").attrs["State"]["StartedAt"] != before.attrs["State"]["StartedAt"],
+        lambda: (
+            platform.container("frontend").attrs["State"]["StartedAt"] != before.attrs["State"]["StartedAt"]
+        ),
         "Docker has started the frontend again",
         30,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,13 +23,13 @@ _PEM = re.compile(rb"-----BEGIN ([A-Z0-9 ]*)PRIVATE KEY-----[A-Za-z0-9+/=\s:,-]+
 
 
 @pytest.fixture(params=SERVICES)
-def service(request: pytest.FixtureRequest) -> Iterator[str]:
+def service(request: pytest.FixtureRequest) -> str:
     """Each service; one with a reviewed exception from this check must still need it."""
     name, check = str(request.param), request.node.originalname.removeprefix("test_")
     for exception in EXCEPTIONS:
         if (exception["service"], exception["check"]) == (name, check):
             request.node.add_marker(pytest.mark.xfail(reason=exception["reason"], strict=True))
-    yield name
+    return name
 
 
 @pytest.fixture
@@ -80,11 +79,15 @@ def test_mounts(platform: Platform, service: str) -> None:
         for volume in platform.topology.services[service].volumes
     }
     mounts = details["Mounts"]
-    volumes = {(mount["Name"], mount["Destination"], mount["RW"]) for mount in mounts if mount["Type"] == "volume"}
+    volumes = {
+        (mount["Name"], mount["Destination"], mount["RW"]) for mount in mounts if mount["Type"] == "volume"
+    }
     assert volumes == declared
     binds = [mount for mount in mounts if mount["Type"] == "bind"]
     assert [(mount["Destination"], mount["RW"]) for mount in binds] in ([], [("/etc/dockfra", False)])
-    assert all(mount["Source"].endswith(f"/{platform.topology.project}/services/{service}") for mount in binds)
+    assert all(
+        mount["Source"].endswith(f"/{platform.topology.project}/services/{service}") for mount in binds
+    )
     for path, options in details["HostConfig"]["Tmpfs"].items():
         assert {"noexec", "nosuid", "nodev"} <= set(options.split(",")), path
         assert "size=" in options, path
@@ -106,7 +109,7 @@ def test_log_rotation(platform: Platform, service: str) -> None:
 def test_processes(platform: Platform, service: str) -> None:
     """Every process has the service's own user, no capability in reach, no way to gain one, and a system call filter."""
     uid = platform.topology.services[service].uid
-    listed = platform.container(service).top(ps_args="-eo pid")
+    listed: Any = platform.container(service).top(ps_args="-eo pid")
     assert listed["Processes"]
     checked = 0
     for (pid,) in listed["Processes"]:
@@ -180,7 +183,7 @@ def _private_keys(platform: Platform, service: str) -> dict[str, str]:
     for user, roots in places.items():
         search = (
             f"grep -rlsI --exclude-dir=proc --exclude-dir=sys --exclude-dir=dev -e 'PRIVATE KEY-----' {roots}"
-            " | while IFS= read -r file; do printf '\n%s\n' \"file:$file\"; cat \"$file\"; done"
+            ' | while IFS= read -r file; do printf \'\n%s\n\' "file:$file"; cat "$file"; done'
         )
         done = platform.run(service, "/bin/bash", "-c", search, user=user)
         for part in re.split(r"^file:", done.stdout, flags=re.MULTILINE)[1:]:
@@ -192,12 +195,18 @@ def _private_keys(platform: Platform, service: str) -> dict[str, str]:
 
 def test_each_private_key_lives_in_one_container_only(platform: Platform) -> None:
     with ThreadPoolExecutor(4) as pool:
-        scanned = dict(zip(SERVICES, pool.map(lambda name: _private_keys(platform, name), SERVICES), strict=True))
+        scanned = dict(
+            zip(SERVICES, pool.map(lambda name: _private_keys(platform, name), SERVICES), strict=True)
+        )
     places: dict[str, dict[str, str]] = defaultdict(dict)
     for name, keys in scanned.items():
         for fingerprint, path in keys.items():
             places[fingerprint][name] = path
-    shared = [sorted(f"{name}:{path}" for name, path in found.items()) for found in places.values() if len(found) > 1]
+    shared = [
+        sorted(f"{name}:{path}" for name, path in found.items())
+        for found in places.values()
+        if len(found) > 1
+    ]
     assert shared == []
 
     # And each is where it belongs: everybody's own host key, the role's own client key, Traefik's certificate.

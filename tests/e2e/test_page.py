@@ -9,14 +9,22 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    HttpCredentials,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 
 from tests.e2e.support.clients import server_certificate_pin
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.runs import REPORTS
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DESK, PHONE = {"width": 1280, "height": 900}, {"width": 320, "height": 640}
+DESK, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=320, height=640)
 SECTIONS = ("services", "deployments", "devices", "downloads")
 
 
@@ -31,7 +39,12 @@ def browser(platform: Platform) -> Iterator[Browser]:
                 "--no-sandbox",  # there is none for root
                 "--disable-dev-shm-usage",
                 # The browser's own services stay quiet: whatever goes out is the page's doing.
-                *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run"),
+                *(
+                    "--disable-background-networking",
+                    "--disable-component-update",
+                    "--disable-sync",
+                    "--no-first-run",
+                ),
                 "--no-proxy-server",
                 # This one server key is trusted, instead of putting the authority into a store of the machine.
                 f"--ignore-certificate-errors-spki-list={server_certificate_pin(platform.state / 'tls/server.crt')}",
@@ -74,7 +87,9 @@ def size(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def view(platform: Platform, browser: Browser, size: str) -> Iterator[View]:
-    context = browser.new_context(viewport=DESK if size == "desk" else PHONE, has_touch=size == "phone", locale="en-GB")
+    context = browser.new_context(
+        viewport=DESK if size == "desk" else PHONE, has_touch=size == "phone", locale="en-GB"
+    )
     seen = View(platform, context)
     yield seen
     context.close()
@@ -120,12 +135,18 @@ def _readable(page: Page) -> bool:
 def test_an_empty_backend_shows_as_such(view: View, size: str) -> None:
     """What a platform answers in its first minute."""
     for path, answer in (
-        ("**/api/status", '{"status": "ok", "cache": "miss", "checked_at": "2026-01-01T00:00:00Z", "services": []}'),
+        (
+            "**/api/status",
+            '{"status": "ok", "cache": "miss", "checked_at": "2026-01-01T00:00:00Z", "services": []}',
+        ),
         ("**/api/deployments*", "[]"),
         ("**/api/devices*", "[]"),
         ("**/artifacts/manifest.json", '{"artifacts": []}'),
     ):
-        view.page.route(path, lambda route, _request, body=answer: route.fulfill(body=body, content_type="application/json"))
+        view.page.route(
+            path,
+            lambda route, _request, body=answer: route.fulfill(body=body, content_type="application/json"),
+        )
     page = view.open()
     expect(page.locator("#summary")).to_have_text("No services yet")
     for section in SECTIONS:
@@ -152,7 +173,7 @@ def test_a_stopped_backend_shows_as_such_and_comes_back(platform: Platform, view
 
 def test_the_desktop_appears_in_the_browser(platform: Platform, browser: Browser) -> None:
     """noVNC draws the device's screen; a failed connection would leave its dialog on the page."""
-    login = {"username": "admin", "password": platform.secret("vnc/web")}
+    login = HttpCredentials(username="admin", password=platform.secret("vnc/web"))
     context = browser.new_context(viewport=DESK, http_credentials=login)
     page = context.new_page()
     page.goto(platform.url("/vnc/"))

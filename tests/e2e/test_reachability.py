@@ -84,7 +84,9 @@ def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(pl
     gateways = {
         str(pool["Gateway"])
         for network in platform.topology.networks
-        for pool in platform.docker.networks.get(platform.topology.network_name(network)).attrs["IPAM"]["Config"]
+        for pool in platform.docker.networks.get(platform.topology.network_name(network)).attrs["IPAM"][
+            "Config"
+        ]
         if pool.get("Gateway")
     }
     addresses = gateways | host_addresses()

@@ -15,7 +15,9 @@ def test_idle_memory(platform: Platform, record_property: Any) -> None:
     """Memory of all containers, the page cache that the kernel would give back left out."""
 
     def measure(name: str) -> int:
-        stats = platform.docker.api.stats(str(platform.container(name).id), stream=False, one_shot=True)["memory_stats"]
+        stats = platform.docker.api.stats(str(platform.container(name).id), stream=False, one_shot=True)[
+            "memory_stats"
+        ]
         # cgroup v1 and v2 name it differently.
         cache = stats["stats"].get("total_inactive_file", stats["stats"].get("inactive_file", 0))
         return int(stats["usage"] - cache)

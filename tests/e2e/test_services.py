@@ -29,12 +29,15 @@ def test_http_leads_to_the_published_https_port(platform: Platform, web: request
 
 
 @pytest.mark.parametrize("host", ["localhost", LOCALHOST])
-def test_tls_is_verified_by_the_platforms_own_authority(platform: Platform, web: requests.Session, host: str) -> None:
+def test_tls_is_verified_by_the_platforms_own_authority(
+    platform: Platform, web: requests.Session, host: str
+) -> None:
     url = platform.url().replace("localhost", host)
     assert web.get(url).status_code == 200
-    with pytest.raises(requests.exceptions.SSLError), requests.Session() as stranger:
+    with requests.Session() as stranger:
         stranger.trust_env = False
-        stranger.get(url)
+        with pytest.raises(requests.exceptions.SSLError):
+            stranger.get(url)
 
 
 def test_the_dashboard_asks_for_its_password(platform: Platform, web: requests.Session) -> None:
@@ -105,7 +108,10 @@ def test_api_documentation_needs_nothing_from_elsewhere(platform: Platform, web:
 def test_deployments_are_recorded_with_the_token_only(
     platform: Platform, web: requests.Session, token: dict[str, str]
 ) -> None:
-    url, body = platform.url("/api/deployments"), {"service": "frontend", "version": "1.2.3", "deployed_by": "end-to-end"}
+    url, body = (
+        platform.url("/api/deployments"),
+        {"service": "frontend", "version": "1.2.3", "deployed_by": "end-to-end"},
+    )
     for headers in ({}, {"Authorization": "Bearer wrong"}):
         assert web.post(url, json=body, headers=headers).status_code == 401
     made = web.post(url, json=body, headers=token)
@@ -115,7 +121,9 @@ def test_deployments_are_recorded_with_the_token_only(
     assert (ended.status_code, ended.json()["status"]) == (200, "succeeded")
     assert number in [entry["id"] for entry in web.get(url).json()]
     assert web.post(url, json={**body, "service": ""}, headers=token).status_code == 422
-    code, rows, _complaint = sql(platform, "readonly", f"SELECT status FROM backend.deployments WHERE id = {int(number)}")
+    code, rows, _complaint = sql(
+        platform, "readonly", f"SELECT status FROM backend.deployments WHERE id = {int(number)}"
+    )
     assert (code, rows) == (0, "succeeded")
 
 
@@ -140,15 +148,21 @@ def test_a_phone_registers_and_its_events_persist(platform: Platform, web: reque
         json={"installation_id": str(uuid.uuid4()), "name": name, "platform": "android", "version": "1.0"},
     )
     assert registered.status_code == 201
-    batch = {"events": [{"id": "e1", "type": "opened", "at": "2026-01-01T00:00:00Z", "data": {"screen": "start"}}]}
+    batch = {
+        "events": [{"id": "e1", "type": "opened", "at": "2026-01-01T00:00:00Z", "data": {"screen": "start"}}]
+    }
     url = platform.url("/mobile/sync")
     assert web.post(url, json=batch).status_code == 401
     synced = web.post(url, json=batch, headers={"Authorization": f"Bearer {registered.json()['token']}"})
     assert (synced.status_code, synced.json()["acknowledged"]) == (200, ["e1"])
 
-    query = f"SELECT type FROM mobile.events JOIN mobile.devices d ON d.id = device_id WHERE d.name = '{name}'"
+    query = (
+        f"SELECT type FROM mobile.events JOIN mobile.devices d ON d.id = device_id WHERE d.name = '{name}'"
+    )
     assert sql(platform, "readonly", query)[:2] == (0, "opened")
-    assert name in [entry["name"] for entry in web.get(platform.url("/api/devices"), params={"limit": 200}).json()]
+    assert name in [
+        entry["name"] for entry in web.get(platform.url("/api/devices"), params={"limit": 200}).json()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +198,11 @@ def test_applications_keep_to_their_own_schema(platform: Platform) -> None:
 
 
 def test_redis_users_keep_to_their_own_keys(platform: Platform) -> None:
-    with redis(platform, "backend") as backend, redis(platform, "mobile") as mobile, redis(platform, "readonly") as reader:
+    with (
+        redis(platform, "backend") as backend,
+        redis(platform, "mobile") as mobile,
+        redis(platform, "readonly") as reader,
+    ):
         assert backend("SET", "backend:e2e", "1", "EX", "60") == "OK"
         assert reader("GET", "backend:e2e") == "1"
         for client, command in (
@@ -224,7 +242,9 @@ def test_artifacts_are_what_the_manifest_says(
     assert {entry["architecture"] for entry in manifest} == {"x86_64", "arm64"}
     for entry in manifest:
         content = web.get(platform.url(entry["url"])).content
-        assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["size"], entry["sha256"]), entry["name"]
+        assert (len(content), hashlib.sha256(content).hexdigest()) == (entry["size"], entry["sha256"]), entry[
+            "name"
+        ]
     assert web.get(platform.url("/artifacts/..%2f..%2fetc/passwd")).status_code in (400, 404)
 
 

@@ -24,9 +24,7 @@ SERVERS = [
     if any(port.publish is not None for port in ssh_ports(service))
 ]
 CLIENTS = [
-    service.name
-    for service in TOPOLOGY.services.values()
-    if service.variables.get("dockfra_ssh_client_key")
+    service.name for service in TOPOLOGY.services.values() if service.variables.get("dockfra_ssh_client_key")
 ]
 _REFUSED = "Permission denied (publickey)"
 _SSH_AUDIT = str(Path(sys.executable).parent / "ssh-audit")
@@ -41,8 +39,23 @@ def with_key(platform: Platform, server: str, key: Path) -> subprocess.Completed
     """Log in with one key and no other: without the generated configuration, but with the host key it pins."""
     return subprocess.run(
         [
-            *("ssh", "-F", "none", "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"),
-            *("-o", "StrictHostKeyChecking=yes", "-o", f"UserKnownHostsFile={platform.state / 'known_hosts'}"),
+            *(
+                "ssh",
+                "-F",
+                "none",
+                "-o",
+                "BatchMode=yes",
+                "-o",
+                "IdentitiesOnly=yes",
+                "-o",
+                "IdentityAgent=none",
+            ),
+            *(
+                "-o",
+                "StrictHostKeyChecking=yes",
+                "-o",
+                f"UserKnownHostsFile={platform.state / 'known_hosts'}",
+            ),
             *("-o", f"HostKeyAlias={server}", "-i", str(key), "-p", str(platform.published(server, "ssh"))),
             *(f"{TOPOLOGY.services[server].user}@{LOCALHOST}", "id -un"),
         ],
@@ -60,7 +73,9 @@ def test_there_are_seven_published_servers() -> None:
 @pytest.mark.parametrize("server", SERVERS)
 def test_declared_keys_log_in_and_all_others_are_refused(platform: Platform, server: str) -> None:
     """With the generated configuration, host keys pinned; the user is the declared one."""
-    config = subprocess.run(["ssh", "-G", "-F", str(platform.state / "ssh_config"), server], capture_output=True, text=True)
+    config = subprocess.run(
+        ["ssh", "-G", "-F", str(platform.state / "ssh_config"), server], capture_output=True, text=True
+    )
     assert "stricthostkeychecking true" in config.stdout
     assert "globalknownhostsfile none" in config.stdout
 
@@ -84,7 +99,11 @@ def test_declared_keys_log_in_and_all_others_are_refused(platform: Platform, ser
 def test_a_changed_host_key_is_refused(platform: Platform, server: str, tmp_path: Path) -> None:
     """The key of another server under this one's name: no connection, and no way to accept it."""
     other = next(name for name in SERVERS if name != server)
-    line = next(line for line in (platform.state / "known_hosts").read_text().splitlines() if line.startswith(f"{other},"))
+    line = next(
+        line
+        for line in (platform.state / "known_hosts").read_text().splitlines()
+        if line.startswith(f"{other},")
+    )
     known = tmp_path / "known_hosts"
     known.write_text(f"{server} {line.split(' ', 1)[1]}\n")
     done = platform.ssh(server, "true", options=["-o", f"UserKnownHostsFile={known}"])
@@ -95,7 +114,15 @@ def test_a_changed_host_key_is_refused(platform: Platform, server: str, tmp_path
 @pytest.mark.parametrize("server", SERVERS)
 def test_no_passwords_no_other_users_no_forwarding(platform: Platform, server: str, tmp_path: Path) -> None:
     password = platform.ssh(
-        server, "true", options=["-v", "-o", "PubkeyAuthentication=no", "-o", "PreferredAuthentications=password,keyboard-interactive"]
+        server,
+        "true",
+        options=[
+            "-v",
+            "-o",
+            "PubkeyAuthentication=no",
+            "-o",
+            "PreferredAuthentications=password,keyboard-interactive",
+        ],
     )
     assert password.returncode == 255
     assert "Authentications that can continue: publickey\n" in password.stderr.replace("\r", "")
@@ -105,21 +132,29 @@ def test_no_passwords_no_other_users_no_forwarding(platform: Platform, server: s
     through = platform.ssh(server, options=["-W", f"{LOCALHOST}:2222"])
     assert through.returncode != 0
     assert "administratively prohibited" in through.stderr
-    back = platform.ssh(server, "echo connected", options=["-o", "ExitOnForwardFailure=yes", "-R", f"29999:{LOCALHOST}:1"])
+    back = platform.ssh(
+        server, "echo connected", options=["-o", "ExitOnForwardFailure=yes", "-R", f"29999:{LOCALHOST}:1"]
+    )
     assert (back.returncode, back.stdout) == (255, "")
     agent = platform.ssh(server, 'echo "agent:$SSH_AUTH_SOCK display:$DISPLAY"', options=["-A"])
     assert agent.stdout.strip() == "agent: display:"
 
 
 @pytest.mark.parametrize("caller", [service.name for service in TOPOLOGY.containers() if ssh_ports(service)])
-def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(platform: Platform, caller: str) -> None:
+def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(
+    platform: Platform, caller: str
+) -> None:
     """From a container's own shell, with its own configuration, which pins the host keys of all it can reach."""
     key = str(TOPOLOGY.services[caller].variables.get("dockfra_ssh_client_key") or "")
     for peer in TOPOLOGY.ssh_peers(caller):
         done = platform.run(caller, "ssh", "-o", "BatchMode=yes", peer.name, "id -un")
-        assert "known_hosts" not in done.stderr, f"{caller} has not pinned the host key of {peer.name}: {done.stderr}"
+        assert "known_hosts" not in done.stderr, (
+            f"{caller} has not pinned the host key of {peer.name}: {done.stderr}"
+        )
         if key and key in logins(peer.name):
-            assert (done.returncode, done.stdout.strip()) == (0, peer.user), f"{caller} → {peer.name}: {done.stderr}"
+            assert (done.returncode, done.stdout.strip()) == (0, peer.user), (
+                f"{caller} → {peer.name}: {done.stderr}"
+            )
         else:
             assert done.returncode == 255, f"{caller} → {peer.name}"
             assert _REFUSED in done.stderr, f"{caller} → {peer.name}: {done.stderr}"
@@ -127,18 +162,32 @@ def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(
 
 def test_the_way_to_the_device_is_real(platform: Platform) -> None:
     """A person logs in at the monitor, goes on to the bastion, and from there to the device."""
-    assert {"ssh-frontend", "ssh-backend", "ssh-rpi3"} <= {peer.name for peer in TOPOLOGY.ssh_peers("ssh-monitor")}
+    assert {"ssh-frontend", "ssh-backend", "ssh-rpi3"} <= {
+        peer.name for peer in TOPOLOGY.ssh_peers("ssh-monitor")
+    }
     done = platform.ssh("monitor", "ssh ssh-rpi3 'ssh rpi3 \"id -un; hostname\"'")
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [TOPOLOGY.services["rpi3"].user, TOPOLOGY.container_name("rpi3")]
 
 
 def test_the_desktop_tunnels_key_opens_its_tunnel_and_nothing_else(platform: Platform) -> None:
-    command = platform.run("vnc-rpi3", "ssh", "-F", "/etc/dockfra/ssh/ssh_config", "-o", "BatchMode=yes", "rpi3", "id")
+    command = platform.run(
+        "vnc-rpi3", "ssh", "-F", "/etc/dockfra/ssh/ssh_config", "-o", "BatchMode=yes", "rpi3", "id"
+    )
     assert command.returncode == 77
     assert command.stderr.splitlines()[-1].startswith("denied:")
     other = platform.run(
-        *("vnc-rpi3", "ssh", "-F", "/etc/dockfra/ssh/ssh_config", "-o", "BatchMode=yes", "-W", "localhost:2222", "rpi3")
+        *(
+            "vnc-rpi3",
+            "ssh",
+            "-F",
+            "/etc/dockfra/ssh/ssh_config",
+            "-o",
+            "BatchMode=yes",
+            "-W",
+            "localhost:2222",
+            "rpi3",
+        )
     )
     assert other.returncode != 0
     assert "administratively prohibited" in other.stderr
@@ -148,7 +197,9 @@ def test_files_go_both_ways(platform: Platform, tmp_path: Path) -> None:
     source, back = tmp_path / "there", tmp_path / "back"
     source.write_bytes(os.urandom(100_000))
     for pair in ((str(source), "developer:copied"), ("developer:copied", str(back))):
-        done = subprocess.run(["scp", "-q", "-F", str(platform.state / "ssh_config"), *pair], capture_output=True, text=True)
+        done = subprocess.run(
+            ["scp", "-q", "-F", str(platform.state / "ssh_config"), *pair], capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stderr
     assert back.read_bytes() == source.read_bytes()
     assert platform.ssh("developer", "rm copied").returncode == 0
@@ -158,7 +209,9 @@ def test_twenty_bad_logins_do_not_lock_the_owner_out(platform: Platform) -> None
     """Behind Docker's gateway all clients share one address, so nobody may be punished for another's mistakes."""
     with ThreadPoolExecutor(4) as pool:
         wrong = platform.key("manager")
-        codes = list(pool.map(lambda _number: with_key(platform, "ssh-developer", wrong).returncode, range(20)))
+        codes = list(
+            pool.map(lambda _number: with_key(platform, "ssh-developer", wrong).returncode, range(20))
+        )
     assert codes == [255] * 20
     assert platform.ssh("developer", "true").returncode == 0
 
@@ -204,7 +257,17 @@ def test_ssh_audit_of_the_client(platform: Platform, client: str) -> None:
             assert audit.poll() is None, audit.communicate()[0]
             assert time.monotonic() < deadline, "ssh-audit does not listen"
             time.sleep(0.1)
-        platform.run(client, "ssh", "-F", "/etc/dockfra/ssh/ssh_config", "-o", "BatchMode=yes", "-p", str(port), LOCALHOST)
+        platform.run(
+            client,
+            "ssh",
+            "-F",
+            "/etc/dockfra/ssh/ssh_config",
+            "-o",
+            "BatchMode=yes",
+            "-p",
+            str(port),
+            LOCALHOST,
+        )
         report, _nothing = audit.communicate(timeout=60)
     assert audit.returncode == 0, report
     assert re.search(r"\(kex\)|kex", report)

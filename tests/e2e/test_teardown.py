@@ -14,7 +14,11 @@ from tests.e2e.support.platform import Platform
 @pytest.mark.skipif(KEEP, reason="DOCKFRA_KEEP is set")
 def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platform, untouched: None) -> None:
     project = platform.topology.project
-    volumes = {platform.topology.volume_name(volume.name) for s in platform.topology.containers() for volume in s.volumes}
+    volumes = {
+        platform.topology.volume_name(volume.name)
+        for s in platform.topology.containers()
+        for volume in s.volumes
+    }
     before, images = others(platform.docker, project), len(platform.docker.images.list())
     configuration = {
         Path(mount["Source"])
@@ -43,7 +47,9 @@ def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platf
     assert not platform.state.exists()
     assert len(platform.docker.images.list()) >= images
 
-    again = runs.playbook("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
+    again = runs.playbook(
+        "playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false"
+    )
     assert again.ok().changed == 0
     after = others(platform.docker, project)
     assert {name: after.get(name) for name in before} == before

@@ -64,8 +64,16 @@ def test_a_port_that_another_process_has(platform: Platform, extra: Any) -> None
 @pytest.mark.parametrize(
     ("name", "variables", "words"),
     [
-        ("unknown-variable", {"redis": {"dockfra_memry": "64m"}}, ["redis", "dockfra_memry", "did you mean 'dockfra_memory'"]),
-        ("role-variable", {"redis": {"redis_maxmemry": "64m"}}, ["redis", "redis_maxmemry", "did you mean 'redis_maxmemory'"]),
+        (
+            "unknown-variable",
+            {"redis": {"dockfra_memry": "64m"}},
+            ["redis", "dockfra_memry", "did you mean 'dockfra_memory'"],
+        ),
+        (
+            "role-variable",
+            {"redis": {"redis_maxmemry": "64m"}},
+            ["redis", "redis_maxmemry", "did you mean 'redis_maxmemory'"],
+        ),
         ("wrong-type", {"redis": {"dockfra_pids": "many"}}, ["redis", "dockfra_pids", "many", "int"]),
         (
             "wrong-type-inside",
@@ -82,7 +90,11 @@ def test_a_port_that_another_process_has(platform: Platform, extra: Any) -> None
             {"redis": {"dockfra_ports": [{"name": "redis", "port": 6379, "publish": 5432}]}},
             ["redis", "db", "25432", "`publish`", "dockfra_ports"],
         ),
-        ("unknown-key", {"ssh-manager": {"dockfra_ssh_logins": ["nobody"]}}, ["ssh-manager", "nobody", "known keys are"]),
+        (
+            "unknown-key",
+            {"ssh-manager": {"dockfra_ssh_logins": ["nobody"]}},
+            ["ssh-manager", "nobody", "known keys are"],
+        ),
         ("unknown-role", {"redis": {"dockfra_role": "radish"}}, ["radish", "dockfra_role"]),
         ("wrong-memory", {"redis": {"dockfra_memory": "plenty"}}, ["redis", "dockfra_memory", "plenty"]),
         ("root", {"redis": {"dockfra_uid": 0}}, ["redis", "dockfra_uid", "1000"]),
@@ -128,7 +140,7 @@ def test_an_unknown_service_in_limit(platform: Platform, limit: str) -> None:
 
 def test_an_inventory_without_services(platform: Platform, tmp_path: Path) -> None:
     inventory = tmp_path / "empty.yml"
-    inventory.write_text("all: {hosts: {lonely: }}\n")
+    inventory.write_text("docker_hosts: {hosts: {localhost: }}\nall: {hosts: {lonely: }}\n")
     run = runs.playbook("site.yml", inventories=[inventory], name="no-services")
     assert run.code != 0
     assert "Traceback" not in run.output
@@ -225,7 +237,14 @@ def test_a_full_disk_during_a_build(platform: Platform, tmp_path: Path) -> None:
         "site.yml",
         *("--limit", "redis", "-e", f"dockfra_state_dir={platform.state}", "-e", f"dockfra_data_root={full}"),
         root=clone,
-        prefix=["unshare", "--mount", "sh", "-c", f'mount -t tmpfs -o size=8k tmpfs {full} && exec "$@"', "sh"],
+        prefix=[
+            "unshare",
+            "--mount",
+            "sh",
+            "-c",
+            f'mount -t tmpfs -o size=8k tmpfs {full} && exec "$@"',
+            "sh",
+        ],
         name="full-disk",
     )
-    refused(run, "dockfra/redis could not be built", "No space left on device", str(full))
+    refused(run, f"{full}/", "redis", "No space left on device", "free space")

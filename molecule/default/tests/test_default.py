@@ -61,7 +61,9 @@ def test_service(name: str) -> None:
 def test_page() -> None:
     context = ssl.create_default_context(cafile=str(STATE / "tls/ca.crt"))
     https = next(port["publish"] for port in SERVICES["traefik"]["dockfra_ports"] if port["name"] == "https")
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    opener = urllib.request.build_opener(
+        urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+    )
     with opener.open(f"https://localhost:{https + OFFSET}/", timeout=10) as answer:
         assert answer.status == 200
         assert b"<title>" in answer.read()

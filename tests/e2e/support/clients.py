@@ -10,8 +10,9 @@ import ssl
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedRWPair
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -28,12 +29,14 @@ class Redis:
 
     def __init__(self, port: int, user: str, password: str) -> None:
         self._socket = socket.create_connection((LOCALHOST, port), timeout=10)
-        self._stream: IO[bytes] = self._socket.makefile("rwb")
+        self._stream = self._socket.makefile("rwb")
         self("AUTH", user, password)
 
     def __call__(self, *words: str) -> object:
         encoded = [word.encode() for word in words]
-        self._stream.write(b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded))
+        self._stream.write(
+            b"*%d\r\n" % len(encoded) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in encoded)
+        )
         self._stream.flush()
         return self._answer()
 
@@ -72,11 +75,15 @@ def sql(platform: Platform, user: str, statement: str) -> tuple[int, str, str]:
         "IFS= read -r PGPASSWORD; export PGPASSWORD;"
         f" exec psql --no-psqlrc --tuples-only --no-align --set ON_ERROR_STOP=1 -h db -U {user} -d app"
     )
-    done = platform.run("db", "/bin/bash", "-c", command, text=f"{platform.secret(f'db/{user}')}\n{statement}\n")
+    done = platform.run(
+        "db", "/bin/bash", "-c", command, text=f"{platform.secret(f'db/{user}')}\n{statement}\n"
+    )
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def websocket_greeting(platform: Platform, path: str, user: str = "", password: str = "") -> tuple[str, bytes]:
+def websocket_greeting(
+    platform: Platform, path: str, user: str = "", password: str = ""
+) -> tuple[str, bytes]:
     """Open a WebSocket through Traefik; returns the status line and the first bytes the other side sends."""
     number = platform.published("traefik", "https")
     context = ssl.create_default_context(cafile=str(platform.authority))
@@ -105,7 +112,7 @@ def websocket_greeting(platform: Platform, path: str, user: str = "", password: 
         return status, _frame(stream) if " 101 " in status else b""
 
 
-def _frame(stream: IO[bytes]) -> bytes:
+def _frame(stream: BinaryIO | BufferedRWPair) -> bytes:
     """The payload of one WebSocket frame from a server (RFC 6455, 5.2)."""
     _opcode, length = stream.read(2)
     if length == 126:

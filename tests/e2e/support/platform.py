@@ -32,7 +32,9 @@ def read_inventory(*inventories: str | Path, root: Path = ROOT) -> dict[str, dic
     """The host variables of every service, untemplated."""
     given = [word for inventory in inventories or (INVENTORY,) for word in ("-i", str(inventory))]
     command = [str(Path(sys.executable).parent / "ansible-inventory"), *given, "--list"]
-    done = subprocess.run(command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     hostvars: dict[str, dict[str, Any]] = json.loads(done.stdout)["_meta"]["hostvars"]
     return {host: values for host, values in hostvars.items() if "dockfra_networks" in values}
@@ -74,14 +76,23 @@ class Platform:
 
     def ids(self) -> dict[str, str]:
         """Container id by service, of all containers that carry the platform's label."""
-        found = self.docker.containers.list(all=True, filters={"label": f"{LABEL_PROJECT}={self.topology.project}"})
-        return {container.name.removeprefix(f"{self.topology.project}-"): str(container.id) for container in found}
+        found = self.docker.containers.list(
+            all=True, filters={"label": f"{LABEL_PROJECT}={self.topology.project}"}
+        )
+        return {
+            container.name.removeprefix(f"{self.topology.project}-"): str(container.id) for container in found
+        }
 
     def snapshot(self) -> dict[str, str]:
         """What Docker and the state directory have of the platform; equal snapshots mean that nothing was changed."""
         label = {"label": f"{LABEL_PROJECT}={self.topology.project}"}
         found = {f"volume {volume['Name']}": "" for volume in self.docker.api.volumes(label)["Volumes"] or ()}
-        found.update({f"network {network['Name']}": network["Id"] for network in self.docker.api.networks(filters=label)})
+        found.update(
+            {
+                f"network {network['Name']}": network["Id"]
+                for network in self.docker.api.networks(filters=label)
+            }
+        )
         for container in self.docker.containers.list(all=True, filters=label):
             found[f"container {container.name}"] = f"{container.id} {container.attrs['State']['StartedAt']}"
         for path in self.state.rglob("*"):
@@ -104,7 +115,9 @@ class Platform:
                     found[str(details[key])] = (str(network), family)
         return found
 
-    def run(self, service: str, *command: str, user: str = "", text: str | None = None) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, service: str, *command: str, user: str = "", text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command in a service's container, as its own user unless another is named."""
         options = [*(["--interactive"] if text is not None else []), *(["--user", user] if user else [])]
         return subprocess.run(
@@ -122,7 +135,11 @@ class Platform:
         deadline = time.monotonic() + timeout
         waiting = set(services)
         while waiting:
-            waiting = {name for name in waiting if self.container(name).attrs["State"]["Health"]["Status"] != "healthy"}
+            waiting = {
+                name
+                for name in waiting
+                if self.container(name).attrs["State"]["Health"]["Status"] != "healthy"
+            }
             assert time.monotonic() < deadline, f"not healthy after {timeout} s: {', '.join(sorted(waiting))}"
             time.sleep(0.5)
 
@@ -176,7 +193,9 @@ class Platform:
             if service.variables.get("dockfra_ssh_client_key")
         }
 
-    def ssh(self, host: str, *command: str, options: Sequence[str] = (), text: str = "") -> subprocess.CompletedProcess[str]:
+    def ssh(
+        self, host: str, *command: str, options: Sequence[str] = (), text: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """Run a command over SSH as people do, with the generated configuration."""
         return subprocess.run(
             ["ssh", "-F", str(self.state / "ssh_config"), "-o", "BatchMode=yes", *options, host, *command],
@@ -193,7 +212,9 @@ class Platform:
         """Where each container listens, all addresses of its network namespace counted."""
         pids = {self.pid(service): service for service in services}
         answer = _netprobe("listening", list(pids))
-        return {pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()}
+        return {
+            pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()
+        }
 
     def reachable(
         self, services: Iterable[str], targets: Iterable[tuple[str, int]]
@@ -201,7 +222,9 @@ class Platform:
         """Which targets accept a connection that a container opens."""
         pids = {self.pid(service): service for service in services}
         answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
-        return {pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()}
+        return {
+            pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()
+        }
 
 
 def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> None:
@@ -220,7 +243,11 @@ def as_root(*command: str) -> list[str]:
 def _netprobe(action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
     program = Path(__file__).with_name("netprobe.py")
     done = subprocess.run(
-        as_root(sys.executable, str(program), action), input=json.dumps(request), capture_output=True, text=True, timeout=120
+        as_root(sys.executable, str(program), action),
+        input=json.dumps(request),
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     answer: dict[str, list[tuple[str, int]]] = json.loads(done.stdout)

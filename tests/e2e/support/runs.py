@@ -45,8 +45,8 @@ class Run:
 
     @property
     def errors(self) -> list[str]:
-        """What the end of the output says went wrong, a line each, the same message of several hosts once."""
-        return list(dict.fromkeys(re.findall(r"^FAILED [^:]+: [^:]+: (.*)$", self.output, re.MULTILINE)))
+        """What the end of the output says went wrong, a line each."""
+        return re.findall(r"^FAILED (.*)$", self.output, re.MULTILINE)
 
     def ok(self) -> Run:
         """This run, which must have succeeded."""
@@ -72,7 +72,9 @@ class Started:
             ended = self.process.poll() is not None
             if found := re.search(pattern, self.output(), re.MULTILINE):
                 return found[0]
-            assert not ended, f"ended before its output showed {pattern!r}, see {self.log}:\n{self.output()[-3000:]}"
+            assert not ended, (
+                f"ended before its output showed {pattern!r}, see {self.log}:\n{self.output()[-3000:]}"
+            )
             time.sleep(0.1)
         raise AssertionError(f"no {pattern!r} in {timeout} s, see {self.log}")
 
@@ -87,7 +89,9 @@ class Started:
         except subprocess.TimeoutExpired:
             self.kill(signal.SIGKILL)
             self.process.wait()
-            raise AssertionError(f"still running after {timeout} s, see {self.log}:\n{self.output()[-3000:]}") from None
+            raise AssertionError(
+                f"still running after {timeout} s, see {self.log}:\n{self.output()[-3000:]}"
+            ) from None
         return Run(code, self.output(), self.log, time.monotonic() - self.begin)
 
 
@@ -153,18 +157,31 @@ def playbook(
     timeout: float = TIMEOUT,
 ) -> Run:
     """Run a playbook to its end; options as those of `start`."""
-    return start(path, *options, root=root, inventories=inventories, env=env, prefix=prefix, name=name).end(timeout)
+    return start(path, *options, root=root, inventories=inventories, env=env, prefix=prefix, name=name).end(
+        timeout
+    )
 
 
 def copy_tree(target: Path) -> Path:
     """Copy the project as a clone would have it, with what is not committed yet but not ignored either."""
     listed = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        [
+            "git",
+            "-c",
+            f"safe.directory={ROOT}",
+            "ls-files",
+            "-z",
+            "--cached",
+            "--others",
+            "--exclude-standard",
+        ],
         cwd=ROOT,
         capture_output=True,
     )
     assert listed.returncode == 0, listed.stderr.decode()
-    names = [name for name in listed.stdout.split(b"\0") if name and os.path.lexists(ROOT / os.fsdecode(name))]
+    names = [
+        name for name in listed.stdout.split(b"\0") if name and os.path.lexists(ROOT / os.fsdecode(name))
+    ]
     target.mkdir(parents=True)
     packed = subprocess.run(
         ["tar", "--create", "--null", "--files-from=-"],

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import pwd
 from pathlib import Path
@@ -17,6 +18,8 @@ from ..module_utils import run_lock
 from ..module_utils.errors import DockfraError
 from ..plugin_utils.failures import failed
 
+# Options of ansible-playbook whose value may look like a playbook.
+_TAKE_FILES = ("-i", "--inventory", "--inventory-file", "-e", "--extra-vars")
 _ARGUMENTS = {"name": {"type": "str", "required": True}, "wait": {"type": "int", "default": 600}}
 
 
@@ -41,7 +44,11 @@ class ActionModule(ActionBase):
 def _this_run() -> run_lock.Holder:
     pid = os.getppid()
     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    playbooks = [os.path.basename(word) for word in command if word.endswith((".yml", ".yaml"))]
+    playbooks = [
+        os.path.basename(word)
+        for before, word in itertools.pairwise(command)
+        if word.endswith((".yml", ".yaml")) and before not in _TAKE_FILES
+    ]
     return run_lock.Holder(
         pid=pid,
         started=run_lock.process_start(pid),

@@ -13,7 +13,7 @@ import json
 import re
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 from .errors import TicketDamagedError, TicketInvalidError, TicketNewerError
 
@@ -256,8 +256,12 @@ def clean_timestamp(value: object, name: str = "The time") -> str:
     raise TicketInvalidError(f"{name} {shown(value)} is no time like 2026-01-31T12:00:00Z (RFC 3339).")
 
 
+def _is_number(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _issue_number(value: object) -> int | None:
-    if value is not None and (type(value) is not int or not 0 < value < 2**63):
+    if value is not None and (not _is_number(value) or not 0 < value < 2**63):
         raise TicketInvalidError(f"The GitHub issue number {shown(value)} is no number from 1 on.")
     return value
 
@@ -389,31 +393,29 @@ def decode(data: bytes, expected_id: str) -> Ticket:
     """
     if len(data) > MAX_FILE_BYTES:
         raise TicketDamagedError(f"it is larger than {MAX_FILE_BYTES} bytes")
-    if not data.strip():
-        raise TicketDamagedError("it is empty")
     try:
         values = _DECODER.decode(data.decode())
     except (ValueError, RecursionError) as error:
-        raise TicketDamagedError(f"it is no JSON ({_reason(error)})") from error
+        reason = f"no JSON ({_reason(error)})" if data.strip() else "empty"
+        raise TicketDamagedError(f"it is {reason}") from error
     if not isinstance(values, dict):
         raise TicketDamagedError("it is no JSON object")
     schema = values.get("schema", SCHEMA)
-    if type(schema) is not int or schema < 1:
+    if not _is_number(schema) or schema < 1:
         raise TicketDamagedError(f"its schema {shown(schema)} is no version number")
     if schema > SCHEMA:
         raise TicketNewerError(f"it has schema {schema}, and this version knows {SCHEMA}")
-    for name in _REQUIRED:
-        if name not in values:
-            raise TicketDamagedError(f"it lacks the field '{name}'")
+    if lacking := [name for name in _REQUIRED if name not in values]:
+        raise TicketDamagedError(f"it lacks the field '{lacking[0]}'")
     if values["id"] != expected_id:
         raise TicketDamagedError(f"it holds the id {shown(values['id'])}")
     try:
         fields: dict[str, Any] = {
             name: clean(values[name]) for name, clean in _CLEANERS.items() if name in values
         }
-        if len(values) > len(fields) + 1:  # the id; perhaps the schema
+        if not _FIELDS.issuperset(values):
             extra = {name: value for name, value in values.items() if name not in _FIELDS}
-            fields["extra"] = _further(extra, _FIELDS) if extra else {}
+            fields["extra"] = _further(extra, _FIELDS)
     except TicketInvalidError as error:
         raise TicketDamagedError(str(error).rstrip(".")) from error
     return Ticket(id=expected_id, **fields)

@@ -21,7 +21,6 @@ import errno
 import fcntl
 import gc
 import os
-import random
 import re
 import stat
 import time
@@ -214,8 +213,8 @@ class TicketStore:
         with self._opened() as folder:
             tickets, bad = self._read_all(folder)
             bad += self._set_apart_before(folder)
-        admits = (wanted or Filter()).admits
-        tickets = [ticket for ticket in tickets if admits(ticket)]
+        if wanted is not None:
+            tickets = [ticket for ticket in tickets if wanted.admits(ticket)]
         tickets.sort(key=lambda ticket: ticket.number)
         if sort == "updated":
             tickets.sort(key=lambda ticket: ticket.updated_at)
@@ -231,7 +230,9 @@ class TicketStore:
 
     # -- changing --
 
-    def create(self, actor: str, fields: Mapping[str, Any], *, dry_run: bool = False) -> Change:
+    def create(
+        self, actor: str, fields: Mapping[str, Any], *, comment: str | None = None, dry_run: bool = False
+    ) -> Change:
         """Create a ticket, unless there is one with the same external key: that one is returned as it is.
 
         Args:
@@ -239,6 +240,7 @@ class TicketStore:
             fields: ``title``, and as wanted ``description``, ``priority``, ``assigned_to``, ``labels``, ``external_key``;
                 for the manager also ``status``, ``created_by``, ``created_at``, ``comments``, ``github_issue_number``
                 and ``extra``.
+            comment: text of a first comment by the actor.
             dry_run: change nothing; the returned id is the one that would be given now.
 
         Raises:
@@ -252,6 +254,9 @@ class TicketStore:
             raise TicketInvalidError("A ticket needs a title.")
         if cleaned.get("status", "open") != "open":
             rules.check(actor, "import")
+        if comment is not None:
+            new = model.clean_comment({"author": actor, "text": comment, "timestamp": self._time()})
+            cleaned["comments"] = (*cleaned.get("comments", ()), new)
         if dry_run and not os.path.lexists(self._directory):
             return Change(None, self._made(1, actor, cleaned))
         with self._writing(dry_run, make=True) as folder:
@@ -301,10 +306,8 @@ class TicketStore:
         if expected is not None:
             expected = model.clean_timestamp(expected, "The expected updated_at")
         if comment is not None:
-            # Checked before anything else is: its time does not matter yet.
-            added = model.clean_comment(
-                {"author": actor, "text": comment, "timestamp": "2000-01-01T00:00:00Z"}
-            )
+            # Its time is that of the change.
+            comment = model.clean_comment({"author": actor, "text": comment, "timestamp": self._time()}).text
         with self._writing(dry_run) as folder:
             before = self._get(folder, ticket_id, set_apart=not dry_run)
             if "status" in cleaned:
@@ -322,14 +325,14 @@ class TicketStore:
             time_now = model.next_time(self._now(), before.updated_at)
             after = model.changed(before, cleaned)
             if comment is not None and not (
-                comment_once and any((c.author, c.text) == (actor, added.text) for c in before.comments)
+                comment_once and any((c.author, c.text) == (actor, comment) for c in before.comments)
             ):
                 if len(after.comments) >= model.MAX_COMMENTS:
                     raise TicketInvalidError(
                         f"{ticket_id} has {model.MAX_COMMENTS} comments, the most there may be; go on in a new ticket."
                     )
-                new = Comment(actor, added.text, time_now)
-                after = model.changed(after, {"comments": (*after.comments, new)})
+                comments = (*after.comments, Comment(actor, comment, time_now))
+                after = model.changed(after, {"comments": comments})
             if after == before:
                 return Change(before, before)
             after = model.changed(after, {"updated_at": time_now})
@@ -345,9 +348,12 @@ class TicketStore:
             return [self._set_apart(folder, file.name, file.reason) for file in bad if file.kind == "damaged"]
 
     def _made(self, number: int, actor: str, cleaned: Mapping[str, Any]) -> Ticket:
-        now = model.format_time(self._now())
+        now = self._time()
         values = {"created_by": actor, "created_at": now, "updated_at": now, **cleaned}
         return Ticket(id=model.ticket_id(number), **values)
+
+    def _time(self) -> str:
+        return model.format_time(self._now())
 
     # -- reading files --
 
@@ -355,23 +361,22 @@ class TicketStore:
         name = f"{ticket_id}.json"
         try:
             data = _read(folder, name)
-            if data is None:
-                apart = next(
-                    (file for file in self._set_apart_before(folder) if ticket_id in file.name), None
-                )
-                if apart is not None:
-                    raise TicketDamagedError(f"{ticket_id} is damaged; see {self._directory}/{apart.name}.")
-                raise TicketNotFoundError(f"There is no ticket {ticket_id}.")
-            return model.decode(data, ticket_id)
+            ticket = None if data is None else model.decode(data, ticket_id)
         except TicketDamagedError as error:
-            where = f"{self._directory}/{name}"
-            if set_apart:
-                where = f"{self._directory}/{self._set_apart(folder, name, str(error)).name}"
-            raise TicketDamagedError(f"{ticket_id} is damaged: {error}; see {where}.") from error
+            file = self._set_apart(folder, name, str(error)).name if set_apart else name
+            raise TicketDamagedError(
+                f"{ticket_id} is damaged: {error}; see {self._directory}/{file}."
+            ) from error
         except TicketNewerError as error:
             raise TicketNewerError(
                 f"{ticket_id} is of a later version: {error}; update this platform."
             ) from error
+        if ticket is not None:
+            return ticket
+        for earlier in self._set_apart_before(folder):
+            if earlier.name.startswith(f"{_DAMAGED}/{name}"):
+                raise TicketDamagedError(f"{ticket_id} is damaged; see {self._directory}/{earlier.name}.")
+        raise TicketNotFoundError(f"There is no ticket {ticket_id}.")
 
     def _read_all(self, folder: int) -> tuple[list[Ticket], list[BadFile]]:
         """Every ticket, in no order, and what is none."""
@@ -481,7 +486,7 @@ class TicketStore:
         os.fsync(folder)
 
     @contextlib.contextmanager
-    def _new_file(self, folder: int, data: bytes) -> Iterator[_Owner]:
+    def _new_file(self, folder: int, data: bytes) -> Iterator[tuple[int, int] | None]:
         """Have the content on disk below a name of its own; that name is gone afterwards."""
         _unlink(folder, _NEW)  # it may be a second name of a finished ticket: not to be written to
         descriptor = os.open(
@@ -510,7 +515,10 @@ class TicketStore:
         except OSError:
             return BadFile(name, "damaged", reason)  # something else has that name
         try:
-            _give_to_owner(folder, apart)
+            owner = _give_to_owner(folder, apart)
+            # Its number counts as given, for objects too that have looked at all files before it was there.
+            if (number := model.parse_id(name.removesuffix(".json"))) > _last_number(folder):
+                _remember_number(folder, number, owner)
             taken = set(os.listdir(apart))
             target, count = name, 1
             while target in taken:
@@ -563,7 +571,7 @@ class TicketStore:
                             "try again."
                         )
                     # At random, so that no writer always comes too late.
-                    time.sleep(random.uniform(0.001, 0.01))  # noqa: S311
+                    time.sleep(0.001 + os.urandom(1)[0] / 25_600)
                 if _same_file(folder, descriptor):
                     yield
                     return
@@ -601,7 +609,6 @@ class TicketStore:
             raise TicketStoreError(f"{self._directory} cannot be used: {error.strerror}.") from error
 
 
-_Owner = tuple[int, int] | None
 # What somebody works on, then what waits, then what is done.
 _URGENCY = {"in_progress": 0, "open": 1, "closed": 2}
 
@@ -644,7 +651,7 @@ def _last_number(folder: int) -> int:
     return int(target) if re.fullmatch(r"[0-9]{1,18}", target) else 0
 
 
-def _remember_number(folder: int, number: int, owner: _Owner) -> None:
+def _remember_number(folder: int, number: int, owner: tuple[int, int] | None) -> None:
     # A link and no file, because its target cannot be half written and needs no fsync beside that of the directory.
     temporary = f"{_LAST_ID}.new"
     _unlink(folder, temporary)
@@ -669,12 +676,12 @@ def _highest_number(folder: int) -> int:
     return max((int(match[1]) for match in map(_SET_APART.fullmatch, names) if match), default=0)
 
 
-def _give_to_owner(folder: int, descriptor: int) -> _Owner:
+def _give_to_owner(folder: int, descriptor: int) -> tuple[int, int] | None:
     """Where root writes, files belong to the directory's owner as if that one had written; returns whom, if so."""
     if os.geteuid() != 0:
         return None
     owner = os.fstat(folder)
-    if owner.st_uid == 0 or os.fstat(descriptor).st_uid == owner.st_uid:
+    if owner.st_uid == 0:
         return None
     os.fchown(descriptor, owner.st_uid, owner.st_gid)
     return owner.st_uid, owner.st_gid

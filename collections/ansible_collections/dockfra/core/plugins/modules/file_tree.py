@@ -96,6 +96,14 @@ def wanted_files(files: dict[str, t.Any]) -> dict[str, file_tree.WantedFile]:
     return wanted
 
 
+def directory_mode(text: str) -> int:
+    """Return the module's ``directory_mode`` option as a number; raises FileTreeError when it is malformed."""
+    try:
+        return int(text, 8)
+    except ValueError as error:
+        raise FileTreeError(f"directory_mode is '{text}'; write it in octal, like 0700.") from error
+
+
 def change(module: AnsibleModule) -> dict[str, t.Any]:
     """Bring the directory to its state and return the module's result."""
     path = module.params["path"]
@@ -105,7 +113,7 @@ def change(module: AnsibleModule) -> dict[str, t.Any]:
         path,
         wanted_files(module.params["files"]),
         module.params["owner"],
-        int(module.params["directory_mode"], 8),
+        directory_mode(module.params["directory_mode"]),
         module.check_mode,
     )
     before = [*changes.updated, *changes.removed]

@@ -162,7 +162,9 @@ def compare(
 def check_settled(plan: HostPlan) -> None:
     """Raise TopologyError naming everything that is not as declared on the Docker host."""
     problems = [f"{plan.docker_host}: {plan.engine_error}"] if plan.engine_error else []
-    problems += [f"{service.name} is not as declared: {', '.join(service.reasons)}." for service in plan.services]
+    problems += [
+        f"{service.name} is not as declared: {', '.join(service.reasons)}." for service in plan.services
+    ]
     problems += [f"The network {network['name']} is not as declared." for network in plan.networks]
     problems += [f"The container {name} is not in the inventory." for name in plan.orphans]
     if problems:

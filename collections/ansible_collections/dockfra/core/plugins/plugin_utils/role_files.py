@@ -139,7 +139,9 @@ class RoleFinder:
         if not path.is_file():
             return {}
         try:
-            return _mapping(path, self._loader.load_from_file(str(path), cache="all", trusted_as_template=True))
+            return _mapping(
+                path, self._loader.load_from_file(str(path), cache="all", trusted_as_template=True)
+            )
         except AnsibleError as error:
             raise TopologyError([f"{path} is no valid YAML: {error}"]) from error
 

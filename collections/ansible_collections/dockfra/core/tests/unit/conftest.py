@@ -34,8 +34,14 @@ settings.load_profile("dockfra")
 def empty_project(tmp_path: Path) -> Project:
     """A project without roles or inventory."""
     project = Project(tmp_path / "project")
-    settings = f"collections_path = {COLLECTIONS}\nroles_path = roles\nlocalhost_warning = False\nnocows = True\n"
-    project.write({"ansible.cfg": f"[defaults]\n{settings}retry_files_enabled = False\nforks = 2\n"})
+    settings = (
+        f"collections_path = {COLLECTIONS}\nroles_path = roles\nlocalhost_warning = False\nnocows = True\n"
+    )
+    project.write(
+        {
+            "ansible.cfg": f"[defaults]\n{settings}retry_files_enabled = False\nforks = 3\n[connection]\npipelining = True\n"
+        }
+    )
     return project
 
 

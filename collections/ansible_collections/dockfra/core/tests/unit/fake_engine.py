@@ -58,7 +58,11 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
         "Name": f"/{name}",
         "Image": made_from["Id"],
         "RestartCount": 0,
-        "State": {"Status": "running", **({"Health": {"Status": "healthy", "Log": []}} if health else {}), **state},
+        "State": {
+            "Status": "running",
+            **({"Health": {"Status": "healthy", "Log": []}} if health else {}),
+            **state,
+        },
         "Config": {
             "Hostname": spec["hostname"],
             "User": spec["user"],
@@ -116,7 +120,9 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
     }
 
 
-def network(name: str, project: str = "", internal: bool = False, ipv6: bool = False, *subnets: str) -> dict[str, Any]:
+def network(
+    name: str, project: str = "", internal: bool = False, ipv6: bool = False, *subnets: str
+) -> dict[str, Any]:
     """What ``GET /networks`` says of a network."""
     return {
         "Id": identity(f"network {name}"),
@@ -152,7 +158,9 @@ class FakeEngine:
         self.requests: list[str] = []
         self._server = _Server(str(socket), _Handler)
         self._server.engine = self
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True
+        )
 
     @property
     def url(self) -> str:
@@ -265,7 +273,12 @@ def _listed(details: Mapping[str, Any]) -> dict[str, Any]:
         "Labels": details["Config"].get("Labels") or {},
         "State": details["State"]["Status"],
         "Ports": [
-            {"IP": entry["HostIp"], "PrivatePort": int(port.split("/")[0]), "PublicPort": int(entry["HostPort"]), "Type": "tcp"}
+            {
+                "IP": entry["HostIp"],
+                "PrivatePort": int(port.split("/")[0]),
+                "PublicPort": int(entry["HostPort"]),
+                "Type": "tcp",
+            }
             for port, entries in bindings.items()
             for entry in entries
             if running

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
+
 from ansible_collections.dockfra.core.plugins.plugin_utils import images, keyrings
 from ansible_collections.dockfra.core.plugins.plugin_utils.desired import Platform
 
@@ -30,6 +32,7 @@ is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 # A service with an image, a configuration and a secret of its own.
 STORE_ROLE = {
+    "tasks/main.yml": "[]\n",
     "files/image/Dockerfile": "ARG BASE\nFROM ${BASE}\n",
     "templates/etc/store.conf.j2": (
         "size={{ store_size }}\npassword={{ lookup('dockfra.core.password', 'store/writer') }}\n"
@@ -47,6 +50,7 @@ STORE_ROLE = {
         """,
 }
 WEB_ROLE = {
+    "tasks/main.yml": "[]\n",
     "files/image/Dockerfile": "ARG BASE\nFROM ${BASE}\n",
     "templates/etc/web.conf.j2": "store={{ hostvars['store'].dockfra_ports[0].port }}\n",
     "meta/main.yml": "dependencies: [{role: dockfra.core.base}]\n",
@@ -60,7 +64,10 @@ def service(uid: int, *networks: str, **variables: Any) -> dict[str, Any]:
         "dockfra_user": "somebody",
         "dockfra_uid": uid,
         "dockfra_networks": list(networks),
-        **{f"dockfra_{key}" if not key.startswith("store_") else key: value for key, value in variables.items()},
+        **{
+            f"dockfra_{key}" if not key.startswith("store_") else key: value
+            for key, value in variables.items()
+        },
     }
 
 
@@ -68,9 +75,17 @@ def three_services() -> dict[str, dict[str, Any]]:
     """A small platform: a store, a web server in front of it, and a ready-made image."""
     return {
         "store": service(
-            10001, "back", ports=[{"name": "db", "port": 5432}], volumes=[{"name": "store-data", "path": "/data"}]
+            10001,
+            "back",
+            ports=[{"name": "db", "port": 5432}],
+            volumes=[{"name": "store-data", "path": "/data"}],
         ),
-        "web": service(10002, "back", "front", ports=[{"name": "http", "port": 8080, "publish": 28080, "networks": ["front"]}]),
+        "web": service(
+            10002,
+            "back",
+            "front",
+            ports=[{"name": "http", "port": 8080, "publish": 28080, "networks": ["front"]}],
+        ),
         "cache": service(10003, "back", image="cache:1", health=[]),
     }
 
@@ -140,16 +155,42 @@ class Project:
         return Platform(templar, loader, hostvars, hosts, only)
 
     def play(
-        self, tasks: list[dict[str, Any]], *arguments: str, hosts: str = "all:!docker_hosts", **environment: str
+        self, tasks: list[dict[str, Any]], *arguments: str, **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        """Run tasks with ``ansible-playbook``; results are printed as JSON by the tasks that ask for it."""
-        play = [{"hosts": hosts, "gather_facts": False, "tasks": tasks}]
+        """Run tasks with ``ansible-playbook``."""
+        run = self.start(tasks, *arguments, **environment)
+        stdout, stderr = run.communicate(timeout=120)
+        return subprocess.CompletedProcess(run.args, run.returncode, stdout, stderr)
+
+    def start(
+        self, tasks: list[dict[str, Any]], *arguments: str, **environment: str
+    ) -> subprocess.Popen[str]:
+        """Begin to run tasks on all services with ``ansible-playbook``."""
+        play = [{"hosts": "all:!docker_hosts", "gather_facts": False, "tasks": tasks}]
         (self.root / "play.yml").write_text(yaml.safe_dump(play, sort_keys=False), encoding="utf-8")
-        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "hosts.yml", "play.yml", *arguments]
-        variables = {key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "DOCKER_"))}
-        variables |= {"ANSIBLE_CONFIG": str(self.root / "ansible.cfg"), "HOME": str(self.root), "NO_COLOR": "1"}
-        return subprocess.run(
-            command, cwd=self.root, env=variables | environment, capture_output=True, text=True, timeout=120
+        command = [
+            str(Path(sys.executable).with_name("ansible-playbook")),
+            "-i",
+            "hosts.yml",
+            "play.yml",
+            *arguments,
+        ]
+        variables = {
+            key: value for key, value in os.environ.items() if not key.startswith(("ANSIBLE_", "DOCKER_"))
+        }
+        variables |= {
+            "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"),
+            "HOME": str(self.root),
+            "NO_COLOR": "1",
+        }
+        return subprocess.Popen(
+            command,
+            cwd=self.root,
+            env=variables | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
 
 
@@ -171,7 +212,9 @@ def become(uid):
 
 def run_python(code: str, *arguments: str) -> str:
     """Run Python code in a process of its own (see `python_command`) and return what it printed."""
-    done = subprocess.run(python_command(code, *arguments), capture_output=True, text=True, timeout=60, cwd="/")
+    done = subprocess.run(
+        python_command(code, *arguments), capture_output=True, text=True, timeout=60, cwd="/", check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -179,6 +222,30 @@ def run_python(code: str, *arguments: str) -> str:
 def open_to_all(path: Path) -> None:
     """Let other users reach a temporary directory, which pytest makes for its own user only."""
     for folder in (path, *path.parents):
-        if folder == Path("/tmp"):  # noqa: S108
+        if folder == Path("/tmp"):
             break
         folder.chmod(folder.stat().st_mode | 0o755)
+
+
+def run_module(name: str, arguments: Mapping[str, Any], **environment: str) -> dict[str, Any]:
+    """Run a module of the collection as Ansible does, and return its result."""
+    module = f"ansible_collections.dockfra.core.plugins.modules.{name}"
+    code = f"""
+        from ansible.module_utils import basic
+        basic._ANSIBLE_ARGS = sys.stdin.buffer.read()
+        basic._ANSIBLE_PROFILE = "legacy"
+        import {module} as module
+        module.main()
+        """
+    done = subprocess.run(
+        python_command(code),
+        input=json.dumps({"ANSIBLE_MODULE_ARGS": dict(arguments)}),
+        env={key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")} | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return dict(json.loads(done.stdout))

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils import containers
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 
 FIXTURES = Path(__file__).resolve().parents[2] / "fixtures"
-IMAGE = fake_engine.image("dockfra/db:1", Env=["PATH=/bin", "LANG=C"], Cmd=["serve"], Labels={"dockfra.managed": "true"})
+IMAGE = fake_engine.image(
+    "dockfra/db:1", Env=["PATH=/bin", "LANG=C"], Cmd=["serve"], Labels={"dockfra.managed": "true"}
+)
 
 SPEC: dict[str, Any] = {
     "name": "p-db",
@@ -39,7 +42,12 @@ SPEC: dict[str, Any] = {
     "restart_policy": "unless-stopped",
     "log_driver": "json-file",
     "log_options": {"max-size": "10m", "max-file": "3"},
-    "labels": {"dockfra.project": "p", "dockfra.service": "db", "dockfra.config": "c", "dockfra.revision": "r"},
+    "labels": {
+        "dockfra.project": "p",
+        "dockfra.service": "db",
+        "dockfra.config": "c",
+        "dockfra.revision": "r",
+    },
     "healthcheck": {"test": ["CMD", "/check"], "interval": "10s", "timeout": "5s", "start_period": "60s"},
 }
 
@@ -81,7 +89,9 @@ def specification(details: dict[str, Any], **own: Any) -> dict[str, Any]:
         "restart_policy": "unless-stopped",
         "log_driver": "json-file",
         "log_options": {"max-size": "10m", "max-file": "3"},
-        "labels": {key: text for key, text in details["Config"]["Labels"].items() if key != "dockfra.managed"},
+        "labels": {
+            key: text for key, text in details["Config"]["Labels"].items() if key != "dockfra.managed"
+        },
         "healthcheck": {
             "test": ["CMD", "/usr/local/bin/healthcheck"],
             "interval": "10s",
@@ -169,21 +179,30 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("mounts", lambda c: c["Mounts"].pop()),
     ("mounts", lambda c: c["Mounts"][1].update(RW=True)),
     ("mounts", lambda c: c["Mounts"][0].update(Name="other")),
-    ("mounts", lambda c: c["Mounts"].append({"Type": "bind", "Source": "/", "Destination": "/host", "RW": True})),
+    (
+        "mounts",
+        lambda c: c["Mounts"].append({"Type": "bind", "Source": "/", "Destination": "/host", "RW": True}),
+    ),
     ("tmpfs", lambda c: c["HostConfig"]["Tmpfs"].pop("/run")),
     ("tmpfs", lambda c: c["HostConfig"]["Tmpfs"].update({"/tmp": "rw,exec"})),
     ("tmpfs", lambda c: c["HostConfig"].update(Tmpfs=None)),
     ("ports", lambda c: c["HostConfig"]["PortBindings"].pop("8080/tcp")),
     ("ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostIp="")),
     ("ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostPort="5433")),
-    ("ports", lambda c: c["HostConfig"]["PortBindings"].update({"53/udp": [{"HostIp": "", "HostPort": "53"}]})),
+    (
+        "ports",
+        lambda c: c["HostConfig"]["PortBindings"].update({"53/udp": [{"HostIp": "", "HostPort": "53"}]}),
+    ),
     ("ports", lambda c: c["HostConfig"].update(PortBindings=None)),
     ("read_only", lambda c: c["HostConfig"].update(ReadonlyRootfs=False)),
     ("privileged", lambda c: c["HostConfig"].update(Privileged=True)),
     ("cap_add", lambda c: c["HostConfig"].update(CapAdd=["NET_ADMIN"])),
     ("cap_drop", lambda c: c["HostConfig"].update(CapDrop=None)),
     ("security_opts", lambda c: c["HostConfig"].update(SecurityOpt=None)),
-    ("security_opts", lambda c: c["HostConfig"].update(SecurityOpt=["no-new-privileges", "seccomp=unconfined"])),
+    (
+        "security_opts",
+        lambda c: c["HostConfig"].update(SecurityOpt=["no-new-privileges", "seccomp=unconfined"]),
+    ),
     ("groups", lambda c: c["HostConfig"].update(GroupAdd=["docker"])),
     ("devices", lambda c: c["HostConfig"].update(Devices=[{"PathOnHost": "/dev/sda"}])),
     ("host_namespaces", lambda c: c["HostConfig"].update(NetworkMode="host")),
@@ -268,12 +287,15 @@ def test_status(state: dict[str, Any], expected: str) -> None:
 
 
 def test_an_image_without_anything() -> None:
-    empty = {"id": "sha256:x", "env": [], "command": None, "entrypoint": None}
+    empty: dict[str, Any] = {"id": "sha256:x", "env": [], "command": None, "entrypoint": None}
     assert containers.image_view({"Id": "sha256:x", "Config": None}) == empty
     assert containers.image_view({"Id": "sha256:x", "Config": {"Env": None}}) == empty
 
 
 def test_a_digest_is_short_and_depends_on_everything_but_order() -> None:
     assert containers.digest({"a": 1, "b": [2]}) == containers.digest({"b": [2], "a": 1})
-    assert len({containers.digest(value) for value in ({}, [], "", None, {"a": 1}, {"a": "1"}, [1, 2], [2, 1])}) == 8
+    assert (
+        len({containers.digest(value) for value in ({}, [], "", None, {"a": 1}, {"a": "1"}, [1, 2], [2, 1])})
+        == 8
+    )
     assert len(containers.digest({})) == 16

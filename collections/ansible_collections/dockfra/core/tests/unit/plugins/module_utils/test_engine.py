@@ -11,6 +11,7 @@ from typing import Any
 
 import docker
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils import engine as library
 from ansible_collections.dockfra.core.plugins.module_utils.errors import EngineError
 from ansible_collections.dockfra.core.tests.unit import fake_engine
@@ -57,7 +58,7 @@ def client(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> docker.APICli
 @pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:1", "rubbish", "ssh://"])
 def test_no_engine_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("DOCKER_HOST", host)
-    with pytest.raises(EngineError, match="^The Docker Engine does not answer: ") as caught:
+    with pytest.raises(EngineError, match=r"^The Docker Engine does not answer: ") as caught:
         library.connect(timeout=2)
     assert "\n" not in str(caught.value)
 
@@ -65,7 +66,7 @@ def test_no_engine_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, host: st
 def test_an_engine_that_refuses_is_told(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DOCKER_HOST", engine.url)
     engine.refuse = {"/_ping": 500}
-    with pytest.raises(EngineError, match="does not answer.*refused with 500"):
+    with pytest.raises(EngineError, match=r"does not answer.*refused with 500"):
         library.connect()
 
 
@@ -90,7 +91,9 @@ def test_an_engine_with_nothing(client: docker.APIClient) -> None:
     }
 
 
-def test_what_belongs_to_the_platform_or_has_its_names_is_read(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_what_belongs_to_the_platform_or_has_its_names_is_read(
+    engine: FakeEngine, client: docker.APIClient
+) -> None:
     engine.apply(spec("p-db", healthcheck=HEALTH))
     engine.apply(spec("p-gone"), Status="exited")
     engine.apply(spec("p-taken", project=""))
@@ -107,14 +110,21 @@ def test_what_belongs_to_the_platform_or_has_its_names_is_read(engine: FakeEngin
         "p-taken": ("running", False),
     }
     assert state["containers"]["p-db"]["view"]["hostname"] == "p-db"
-    assert {name: found["ours"] for name, found in state["networks"].items()} == {"p-net": True, "p-taken-net": False}
+    assert {name: found["ours"] for name, found in state["networks"].items()} == {
+        "p-net": True,
+        "p-taken-net": False,
+    }
     assert state["volumes"] == ["p-data", "p-old"]
     assert list(state["images"]) == ["i:1"]
 
 
 def test_networks_are_told_with_their_settings(engine: FakeEngine, client: docker.APIClient) -> None:
     engine.networks["a"] = fake_engine.network("a", "p", True, True, "fd00::/64")
-    engine.networks["b"] = {**fake_engine.network("b", "p"), "IPAM": {"Config": None}, "Labels": {"dockfra.project": "p"}}
+    engine.networks["b"] = {
+        **fake_engine.network("b", "p"),
+        "IPAM": {"Config": None},
+        "Labels": {"dockfra.project": "p"},
+    }
     state = library.read_state(client, "p")
     assert state["networks"]["a"] == {
         "id": fake_engine.identity("network a"),
@@ -137,14 +147,16 @@ def test_a_container_removed_while_it_is_read_is_not_there(
 ) -> None:
     engine.apply(spec("p-db"))
     gone = engine.apply(spec("p-gone"))
-    monkeypatch.setattr(engine, "find", lambda name: None if name == gone["Id"] else engine.containers.get("p-db"))
+    monkeypatch.setattr(
+        engine, "find", lambda name: None if name == gone["Id"] else engine.containers.get("p-db")
+    )
     assert list(library.read_state(client, "p")["containers"]) == ["p-db"]
 
 
 @pytest.mark.parametrize("path", ["/containers/json", "/networks", "/volumes", "/images", "/version"])
 def test_a_request_that_is_refused_is_told(engine: FakeEngine, client: docker.APIClient, path: str) -> None:
     engine.refuse = {path: 500}
-    with pytest.raises(EngineError, match="^The Docker Engine refuses to answer: .*refused with 500"):
+    with pytest.raises(EngineError, match=r"^The Docker Engine refuses to answer: .*refused with 500"):
         library.read_state(client, "p", [], ["i:1"])
 
 
@@ -195,7 +207,9 @@ def test_one_that_never_becomes_healthy_says_why(engine: FakeEngine, client: doc
     assert "first" not in text
 
 
-def test_one_that_ends_again_and_again_is_given_up_early(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_one_that_ends_again_and_again_is_given_up_early(
+    engine: FakeEngine, client: docker.APIClient
+) -> None:
     details = engine.apply(spec("p-db"), Status="restarting")
     details["RestartCount"] = 7  # from before
 
@@ -206,7 +220,9 @@ def test_one_that_ends_again_and_again_is_given_up_early(engine: FakeEngine, cli
 
     threading.Thread(target=crash).start()
     began = time.monotonic()
-    with pytest.raises(EngineError, match=r"^db ends again and again\. Its container p-db is restarting\. .*log is empty"):
+    with pytest.raises(
+        EngineError, match=r"^db ends again and again\. Its container p-db is restarting\. .*log is empty"
+    ):
         library.wait_ready(client, "p-db", "db", 60, 5)
     assert time.monotonic() - began < 10
 
@@ -219,11 +235,13 @@ def test_one_that_has_ended_is_not_ready(engine: FakeEngine, client: docker.APIC
 
 
 def test_one_that_is_gone_is_told(client: docker.APIClient) -> None:
-    with pytest.raises(EngineError, match="db: the container p-db is gone. Run the playbook again."):
+    with pytest.raises(EngineError, match=r"db: the container p-db is gone. Run the playbook again."):
         library.wait_ready(client, "p-db", "db", 10, 5)
 
 
-def test_a_log_that_cannot_be_read_is_no_reason_to_say_nothing(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_a_log_that_cannot_be_read_is_no_reason_to_say_nothing(
+    engine: FakeEngine, client: docker.APIClient
+) -> None:
     details = engine.apply(spec("p-db"), Status="exited")
     engine.refuse = {f"/containers/{name}/logs": 500 for name in ("p-db", details["Id"])}
     with pytest.raises(EngineError, match=r"(?s)p-db is exited\..*cannot be read: .*refused with 500"):
@@ -232,5 +250,5 @@ def test_a_log_that_cannot_be_read_is_no_reason_to_say_nothing(engine: FakeEngin
 
 def test_an_engine_that_refuses_while_waiting_is_told(engine: FakeEngine, client: docker.APIClient) -> None:
     engine.refuse = {"/containers": 500}
-    with pytest.raises(EngineError, match="^db: the Docker Engine refuses to answer"):
+    with pytest.raises(EngineError, match=r"^db: the Docker Engine refuses to answer"):
         library.wait_ready(client, "p-db", "db", 0, 5)

@@ -16,19 +16,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from ansible_collections.dockfra.core.plugins.module_utils import file_tree
 from ansible_collections.dockfra.core.plugins.module_utils.errors import FileTreeError
 from ansible_collections.dockfra.core.plugins.module_utils.file_tree import Changes, WantedFile
 from ansible_collections.dockfra.core.tests.unit.support import is_root, python_command
-from hypothesis import given
-from hypothesis import strategies as st
 
 TREE = {"a.conf": WantedFile(b"one", 0o400), "sub/deep/b": WantedFile(b"\x00two", 0o644)}
 NOTHING = Changes([], [], [])
 
 
 def contents(root: Path) -> dict[str, bytes]:
-    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()
+    }
 
 
 def mode(path: Path) -> int:
@@ -130,7 +133,9 @@ def test_a_path_that_leaves_the_directory_is_refused_before_anything_is_done(
 
 
 _NAMES = st.sampled_from(["a", "b", "c", "d/e", "d/f", "d/g/h", "é"])
-_TREES = st.dictionaries(_NAMES, st.builds(WantedFile, st.binary(max_size=4), st.sampled_from([0o400, 0o644, 0o755])))
+_TREES = st.dictionaries(
+    _NAMES, st.builds(WantedFile, st.binary(max_size=4), st.sampled_from([0o400, 0o644, 0o755]))
+)
 
 
 @given(before=_TREES, after=_TREES)
@@ -165,7 +170,9 @@ def outside(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
-def test_a_link_in_place_of_the_directory_is_not_followed(tmp_path: Path, outside: Path, dry_run: bool) -> None:
+def test_a_link_in_place_of_the_directory_is_not_followed(
+    tmp_path: Path, outside: Path, dry_run: bool
+) -> None:
     root = tmp_path / "root"
     root.symlink_to(outside)
     assert file_tree.apply(root, TREE, dry_run=dry_run) == Changes(["a.conf", "sub/deep/b"], [], [])
@@ -277,7 +284,8 @@ def test_one_killed_half_way_leaves_each_file_old_or_new(tmp_path: Path) -> None
         apply(sys.argv[1], {name: WantedFile(b"new", 0o600) for name in "abc"})
         """
     with subprocess.Popen(python_command(code, str(tmp_path)), stdout=subprocess.PIPE) as writer:
-        assert writer.stdout and writer.stdout.readline() == b"there\n"
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"there\n"
         writer.send_signal(signal.SIGKILL)
     assert {name: (tmp_path / name).read_bytes() for name in "abc"} == {"a": b"new", "b": b"old", "c": b"old"}
     changes = file_tree.apply(tmp_path, {name: WantedFile(b"new", 0o600) for name in "abc"})
@@ -292,7 +300,12 @@ def test_one_killed_half_way_leaves_each_file_old_or_new(tmp_path: Path) -> None
 @contextlib.contextmanager
 def mounted(folder: Path, options: str) -> Iterator[Path]:
     folder.mkdir()
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)], capture_output=True, text=True)
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         pytest.skip(f"cannot mount: {done.stderr.strip()}")
     try:
@@ -305,7 +318,9 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
 def test_a_full_disk_is_told_and_leaves_what_was_there(tmp_path: Path) -> None:
     with mounted(tmp_path / "small", "size=64k") as folder:
         file_tree.apply(folder / "root", {"a": WantedFile(b"old", 0o400)})
-        with pytest.raises(FileTreeError, match="No space left on device. Check its owner and the free space"):
+        with pytest.raises(
+            FileTreeError, match=r"No space left on device\. Check its owner and the free space"
+        ):
             file_tree.apply(folder / "root", {"a": WantedFile(bytes(200_000), 0o400)})
         assert contents(folder) == {"root/a": b"old"}
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import datetime
-import multiprocessing
 import os
 import re
 import signal
@@ -19,6 +18,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
 from ansible_collections.dockfra.core.plugins.module_utils import keyring as library
 from ansible_collections.dockfra.core.plugins.module_utils.errors import KeyringError
 from ansible_collections.dockfra.core.plugins.module_utils.keyring import Keyring
@@ -28,9 +31,6 @@ from ansible_collections.dockfra.core.tests.unit.support import (
     python_command,
     run_python,
 )
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
 
 NAMES = ["localhost", "127.0.0.1", "::1"]
 
@@ -90,12 +90,30 @@ def test_only_the_owner_may_look(tmp_path: Path) -> None:
     for path in [tmp_path / "new/state", *(tmp_path / "new/state").rglob("*")]:
         wanted = 0o700 if path.is_dir() else 0o600
         assert stat.S_IMODE(path.stat().st_mode) == wanted, path
-    assert not [path for path in tmp_path.rglob(".*")]
+    assert not list(tmp_path.rglob(".*"))
 
 
 @pytest.mark.parametrize(
     "name",
-    ["", ".", "..", "../x", "a/../b", "a/..", "/etc/passwd", "a//b", "a/", "a\0b", "a b", "A", "ä", "a\n", "a\\b", ".x", "-x"],
+    [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/../b",
+        "a/..",
+        "/etc/passwd",
+        "a//b",
+        "a/",
+        "a\0b",
+        "a b",
+        "A",
+        "ä",
+        "a\n",
+        "a\\b",
+        ".x",
+        "-x",
+    ],
 )
 def test_a_name_cannot_leave_its_directory(tmp_path: Path, name: str) -> None:
     ring = Keyring(tmp_path / "state")
@@ -144,9 +162,13 @@ def test_a_dry_run_keeps_nothing_and_agrees_with_itself(tmp_path: Path) -> None:
     public = ring.ssh_public_key("keys/a")
     private = serialization.load_ssh_private_key(ring.ssh_private_key("keys/a").encode(), None)
     assert isinstance(private, ed25519.Ed25519PrivateKey)
-    line = private.public_key().public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
+    line = private.public_key().public_bytes(
+        serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+    )
     assert public.startswith(line.decode())
-    certificate(ring.server_certificate("server", NAMES)).verify_directly_issued_by(certificate(ring.ca_certificate()))
+    certificate(ring.server_certificate("server", NAMES)).verify_directly_issued_by(
+        certificate(ring.ca_certificate())
+    )
     assert not (tmp_path / "state").exists()
 
 
@@ -168,7 +190,10 @@ def test_ssh_keys_are_what_openssh_reads(tmp_path: Path) -> None:
     public = ring.ssh_public_key("keys/manager")
     assert re.fullmatch(r"ssh-ed25519 [A-Za-z0-9+/=]+ unit-manager", public)
     derived = subprocess.run(
-        ["ssh-keygen", "-y", "-f", str(tmp_path / "keys/manager/id_ed25519")], capture_output=True, text=True, check=True
+        ["ssh-keygen", "-y", "-f", str(tmp_path / "keys/manager/id_ed25519")],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert derived.stdout.split()[1] == public.split()[1]
     assert (tmp_path / "keys/manager/id_ed25519.pub").read_text() == public + "\n"
@@ -195,7 +220,11 @@ def test_a_comment_of_the_persons_own_stays(tmp_path: Path) -> None:
 
 def test_the_certificate_is_good_for_its_names_in_a_real_handshake(tmp_path: Path) -> None:
     ring = Keyring(tmp_path)
-    pem, key, authority = ring.server_certificate("server", NAMES), ring.server_key("server"), ring.ca_certificate()
+    pem, key, authority = (
+        ring.server_certificate("server", NAMES),
+        ring.server_key("server"),
+        ring.ca_certificate(),
+    )
     (tmp_path / "chain.pem").write_text(pem + key)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     server.load_cert_chain(tmp_path / "chain.pem")
@@ -203,7 +232,10 @@ def test_the_certificate_is_good_for_its_names_in_a_real_handshake(tmp_path: Pat
     strict.verify_flags |= ssl.VERIFY_X509_STRICT
     for name, good in [("localhost", True), ("127.0.0.1", True), ("::1", True), ("example.org", False)]:
         incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        ends = [strict.wrap_bio(incoming, outgoing, server_hostname=name), server.wrap_bio(outgoing, incoming, True)]
+        ends = [
+            strict.wrap_bio(incoming, outgoing, server_hostname=name),
+            server.wrap_bio(outgoing, incoming, True),
+        ]
         if good:
             _shake(ends)
         else:
@@ -232,7 +264,10 @@ def test_a_certificate_lives_no_longer_than_browsers_allow(tmp_path: Path) -> No
 def test_a_certificate_is_renewed_thirty_days_before_it_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, days_left: int, renewed: bool
 ) -> None:
-    first, authority = Keyring(tmp_path).server_certificate("server", NAMES), Keyring(tmp_path).ca_certificate()
+    first, authority = (
+        Keyring(tmp_path).server_certificate("server", NAMES),
+        Keyring(tmp_path).ca_certificate(),
+    )
     at(monkeypatch, days=library.SERVER_DAYS - days_left)
     second = Keyring(tmp_path).server_certificate("server", NAMES)
     assert (second != first) == renewed
@@ -256,7 +291,10 @@ def test_a_lost_file_is_made_anew_and_all_fit_together_and_stay(tmp_path: Path, 
     Keyring(tmp_path).server_certificate("server", NAMES)
     (tmp_path / "tls" / lost).unlink()
     ring = Keyring(tmp_path)
-    made, authority = certificate(ring.server_certificate("server", NAMES)), certificate(ring.ca_certificate())
+    made, authority = (
+        certificate(ring.server_certificate("server", NAMES)),
+        certificate(ring.ca_certificate()),
+    )
     made.verify_directly_issued_by(authority)
     key = serialization.load_pem_private_key(ring.server_key("server").encode(), None)
     assert made.public_key() == key.public_key()
@@ -271,7 +309,9 @@ def test_an_authority_that_ends_is_replaced(tmp_path: Path, monkeypatch: pytest.
     assert Keyring(tmp_path).ca_certificate() != first
 
 
-@pytest.mark.parametrize("names", [[], ["not a name"], ["münchen.example"], [""], ["a..b"], ["-a"], ["x" * 64 + ".org"]])
+@pytest.mark.parametrize(
+    "names", [[], ["not a name"], ["münchen.example"], [""], ["a..b"], ["-a"], ["x" * 64 + ".org"]]
+)
 def test_names_no_certificate_can_have_are_told(tmp_path: Path, names: list[str]) -> None:
     with pytest.raises(KeyringError, match="dockfra_hostnames") as caught:
         Keyring(tmp_path).server_certificate("server", names)
@@ -358,7 +398,9 @@ def test_a_directory_of_somebody_elses(tmp_path: Path, folder: str, mode: int) -
         """
     said = run_python(code, str(tmp_path / "state")).splitlines()
     assert len(said) == 2
-    assert all("Permission denied" in line and "Check" in line and str(tmp_path) in line for line in said), said
+    assert all("Permission denied" in line and "Check" in line and str(tmp_path) in line for line in said), (
+        said
+    )
 
 
 def test_without_the_library_the_message_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,28 +412,33 @@ def test_without_the_library_the_message_says_which(tmp_path: Path, monkeypatch:
 # Several at once -----------------------------------------------------------------------------------------------------
 
 
-def _ask(state: str, barrier: object, answers: multiprocessing.Queue) -> None:  # type: ignore[type-arg]
-    ring = Keyring(state)
-    barrier.wait()  # type: ignore[attr-defined]
-    answers.put((ring.password("shared/one"), ring.ssh_public_key("keys/shared"), ring.server_certificate("server", NAMES)))
-
-
 def test_processes_that_make_the_same_agree(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    for attempt in range(8):
-        state = str(tmp_path / str(attempt))
-        barrier, answers = context.Barrier(4), context.Queue()
-        makers = [context.Process(target=_ask, args=(state, barrier, answers)) for _number in range(4)]
-        for maker in makers:
-            maker.start()
-        said = {answers.get(timeout=30) for _maker in makers}
-        for maker in makers:
-            maker.join()
-        assert len(said) == 1
-        assert Keyring(state).password("shared/one") == said.pop()[0]
+    code = """
+        import multiprocessing
+        from ansible_collections.dockfra.core.plugins.module_utils.keyring import Keyring
+        context = multiprocessing.get_context("fork")
+        def ask(state, barrier, answers):
+            ring = Keyring(state)
+            barrier.wait()
+            made = ring.password("shared/one"), ring.ssh_public_key("keys/shared"), ring.ca_certificate()
+            answers.put((*made, ring.server_certificate("server", ["localhost"])))
+        for attempt in range(8):
+            state = f"{sys.argv[1]}/{attempt}"
+            barrier, answers = context.Barrier(4), context.Queue()
+            makers = [context.Process(target=ask, args=(state, barrier, answers)) for _number in range(4)]
+            for maker in makers:
+                maker.start()
+            said = {answers.get(timeout=30) for _maker in makers}
+            for maker in makers:
+                maker.join()
+            print(len(said), Keyring(state).password("shared/one") == said.pop()[0])
+        """
+    assert run_python(code, str(tmp_path)).splitlines() == ["1 True"] * 8
 
 
-def test_the_first_of_two_makers_wins_even_in_the_worst_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_first_of_two_makers_wins_even_in_the_worst_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The other one makes it between our look and our write."""
     make = library._new_password
 
@@ -416,7 +463,8 @@ def test_one_killed_while_it_writes_leaves_no_half_secret(tmp_path: Path, step: 
         keyring.Keyring(sys.argv[1]).password("a")
         """
     with subprocess.Popen(python_command(code, str(tmp_path / "state")), stdout=subprocess.PIPE) as maker:
-        assert maker.stdout and maker.stdout.readline() == b"there\n"
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == b"there\n"
         maker.send_signal(signal.SIGKILL)
     assert not (tmp_path / "state/secrets/a").exists()
     made = Keyring(tmp_path / "state").password("a")
@@ -445,5 +493,3 @@ def test_a_renewal_is_never_seen_half_done(tmp_path: Path) -> None:
     reader.join()
     assert not broken
     assert looks[0] > 10
-
-

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils import ports
 from ansible_collections.dockfra.core.tests.unit.support import is_root, run_python
 
@@ -84,7 +85,9 @@ def test_another_process_is_named_with_its_number() -> None:
         "import socket, sys; s = socket.create_server(('127.0.0.1', 0)); print(s.getsockname()[1], flush=True); "
         "sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
         assert other.stdout
         port = int(other.stdout.readline())
         (user,) = ports.busy([f"127.0.0.1:{port}"]).values()

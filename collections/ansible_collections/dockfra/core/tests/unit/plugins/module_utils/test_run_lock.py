@@ -14,9 +14,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils.errors import RunLockedError
 from ansible_collections.dockfra.core.plugins.module_utils.run_lock import Holder, acquire, process_start
-from ansible_collections.dockfra.core.tests.unit.support import is_root, open_to_all, python_command, run_python
+from ansible_collections.dockfra.core.tests.unit.support import (
+    is_root,
+    open_to_all,
+    python_command,
+    run_python,
+)
 
 Run = subprocess.Popen[str]
 
@@ -25,7 +31,9 @@ def me(what: str = "this test") -> Holder:
     return Holder(os.getpid(), process_start(os.getpid()), "me", "12:00:00", what)
 
 
-def take(folder: Path, wait: float = 0, told: list[Holder] | None = None, holder: Holder | None = None) -> float:
+def take(
+    folder: Path, wait: float = 0, told: list[Holder] | None = None, holder: Holder | None = None
+) -> float:
     seen: list[Holder] = [] if told is None else told
     return acquire("unit", holder or me(), wait, seen.append, folder, interval=0.02)
 
@@ -75,14 +83,18 @@ def test_the_second_waits_until_the_first_has_ended(start: Callable[..., Run]) -
 
 def test_of_many_only_one_has_it(start: Callable[..., Run], tmp_path: Path) -> None:
     runs = [start() for _number in range(5)]
-    order = []
+    order: list[int] = []
     while len(order) < 5:
         # Whoever holds the lock has written itself down; the others wait.
         holder = None
         deadline = time.monotonic() + 20
         while holder is None and time.monotonic() < deadline:
             left = {run.pid: run for run in runs if run.poll() is None}
-            with_lock = json.loads((tmp_path / "dockfra-unit.lock").read_text() or "{}") if list(tmp_path.iterdir()) else {}
+            with_lock = (
+                json.loads((tmp_path / "dockfra-unit.lock").read_text() or "{}")
+                if list(tmp_path.iterdir())
+                else {}
+            )
             holder = left.get(with_lock.get("pid", 0))
         assert holder is not None
         order.append(holder.pid)
@@ -110,7 +122,9 @@ def test_the_same_process_may_ask_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_killed_holder_leaves_it_free(start: Callable[..., Run], tmp_path: Path, how: signal.Signals) -> None:
+def test_a_killed_holder_leaves_it_free(
+    start: Callable[..., Run], tmp_path: Path, how: signal.Signals
+) -> None:
     first = start()
     says(first)
     first.send_signal(how)
@@ -120,7 +134,9 @@ def test_a_killed_holder_leaves_it_free(start: Callable[..., Run], tmp_path: Pat
     assert not told
 
 
-def test_a_holder_that_is_dead_but_not_buried_leaves_it_free(start: Callable[..., Run], tmp_path: Path) -> None:
+def test_a_holder_that_is_dead_but_not_buried_leaves_it_free(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
     first = start()
     says(first)
     first.kill()
@@ -146,7 +162,15 @@ def test_locks_of_two_platforms_are_two(start: Callable[..., Run], tmp_path: Pat
 
 @pytest.mark.parametrize(
     "content",
-    ["", "rubbish", "[]", "{}", '{"pid": 1}', '{"pid": "1", "started": "", "user": "", "since": "", "what": ""}', "null"],
+    [
+        "",
+        "rubbish",
+        "[]",
+        "{}",
+        '{"pid": 1}',
+        '{"pid": "1", "started": "", "user": "", "since": "", "what": ""}',
+        "null",
+    ],
 )
 def test_a_damaged_lock_file_is_nobodys(tmp_path: Path, content: str) -> None:
     (tmp_path / "dockfra-unit.lock").write_text(content)
@@ -235,7 +259,9 @@ def test_process_start_tells_processes_apart() -> None:
     assert process_start(os.getpid()).isdigit()
     assert process_start(2**22 + 1) == ""
     # A command's name may hold anything, brackets and spaces too.
-    with subprocess.Popen(["bash", "-c", "printf ') R 1' >/proc/$BASHPID/comm; read -r"], stdin=subprocess.PIPE) as odd:
+    with subprocess.Popen(
+        ["bash", "-c", "printf ') R 1' >/proc/$BASHPID/comm; read -r"], stdin=subprocess.PIPE
+    ) as odd:
         time.sleep(0.1)
         assert int(process_start(odd.pid)) >= int(process_start(os.getpid()))
         odd.communicate(b"\n")

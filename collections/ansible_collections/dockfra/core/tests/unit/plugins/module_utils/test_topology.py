@@ -8,9 +8,12 @@ import ipaddress
 from typing import Any
 
 import pytest
-from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge, Port, Service, Topology
 from hypothesis import given
 from hypothesis import strategies as st
+
+from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge, Port, Service, Topology
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
 
 
 def make(name: str, *networks: str, uid: int = 10000, **variables: Any) -> Service:
@@ -27,7 +30,9 @@ def port(name: str, number: int, publish: int | None = None, *networks: str) -> 
     }
 
 
-def problems(*services: Service, project: str = "dockfra", options: dict[str, Any] | None = None) -> list[str]:
+def problems(
+    *services: Service, project: str = "dockfra", options: dict[str, Any] | None = None
+) -> list[str]:
     return Topology(project, services, options).problems()
 
 
@@ -100,7 +105,7 @@ def test_edges_need_a_shared_network_on_which_the_listener_listens() -> None:
 
 
 def test_a_real_device_has_no_edges_and_no_container_but_is_a_peer() -> None:
-    device = make("pi", "iot", ports=[port("ssh", 2222)], address="192.0.2.7", host_key="ssh-ed25519 AAAA")
+    device = make("pi", "iot", ports=[port("ssh", 2222)], address="192.0.2.7", host_key=HOST_KEY)
     caller = make("caller", "iot")
     topology = Topology("p", [device, caller])
     assert topology.edges() == set()
@@ -139,14 +144,22 @@ def test_a_project_name_docker_refuses(project: str) -> None:
 @pytest.mark.parametrize(
     ("services", "options", "message"),
     [
-        ([GOOD], {"b": {}}, "dockfra_network_options names the network 'b', which no service uses; the networks are a."),
+        (
+            [GOOD],
+            {"b": {}},
+            "dockfra_network_options names the network 'b', which no service uses; the networks are a.",
+        ),
         (
             [GOOD],
             {"a": {"internl": True}},
             "dockfra_network_options: a has the unknown option 'internl'; there are internal, gateway, subnet.",
         ),
         ([GOOD], {"a": {"gateway": "no"}}, "dockfra_network_options: gateway of a cannot be 'no'."),
-        ([GOOD], {"a": {"subnet": "10.0.0.300/24"}}, "dockfra_network_options: subnet of a cannot be '10.0.0.300/24'."),
+        (
+            [GOOD],
+            {"a": {"subnet": "10.0.0.300/24"}},
+            "dockfra_network_options: subnet of a cannot be '10.0.0.300/24'.",
+        ),
         (
             [make("web", "a", ports=[port("http", 80), port("http", 81)])],
             {},
@@ -157,7 +170,11 @@ def test_a_project_name_docker_refuses(project: str) -> None:
             {},
             "web: port 'http' listens on c, which is not among its dockfra_networks (a, b).",
         ),
-        ([make("web", "a", ports=[port("http", 0)])], {}, "web: port 'http' is 0; choose one between 1 and 65535."),
+        (
+            [make("web", "a", ports=[port("http", 0)])],
+            {},
+            "web: port 'http' is 0; choose one between 1 and 65535.",
+        ),
         (
             [make("web", "a", ports=[port("http", 80, 8080)], port_offset=60000)],
             {},
@@ -210,14 +227,23 @@ def test_a_project_name_docker_refuses(project: str) -> None:
         ([make("web", "a", uid=999)], {}, "web: dockfra_uid is 999; choose 1000 or more."),
         ([make("web")], {}, "web: dockfra_networks is empty; name at least one network."),
         (
+            [make("pi", "a", address="192.0.2.7", host_key="192.0.2.7 ssh-ed25519 AAAA")],
+            {},
+            "pi: dockfra_host_key is '192.0.2.7 ssh-ed25519 AAAA', which is no public key; "
+            "it begins with the key's type, such as ssh-ed25519, and the key follows.",
+        ),
+        (
             [make("pi", "a", address="192.0.2.7")],
             {},
             "pi: has dockfra_address but no dockfra_host_key, and host keys are pinned; "
-            "set it to what `ssh-keyscan -t ed25519 192.0.2.7` prints, once you have checked that.",
+            "set it to what `ssh-keyscan -t ed25519 192.0.2.7` prints after the address, "
+            "once you have checked that.",
         ),
     ],
 )
-def test_each_contradiction_is_named_once(services: list[Service], options: dict[str, Any], message: str) -> None:
+def test_each_contradiction_is_named_once(
+    services: list[Service], options: dict[str, Any], message: str
+) -> None:
     assert problems(*services, options=options) == [message]
 
 
@@ -252,11 +278,12 @@ def topologies(draw: st.DrawFn) -> Topology:
             for number in range(draw(st.integers(0, 3)))
         ]
         address = draw(st.sampled_from(["", "", "", "192.0.2.1"]))
-        services.append(make(name, *networks, ports=entries, address=address, host_key="key"))
+        services.append(make(name, *networks, ports=entries, address=address, host_key=HOST_KEY))
     used = {network for service in services for network in service.networks}
     options = draw(
         st.dictionaries(
-            st.sampled_from(sorted(used)), st.fixed_dictionaries({"internal": st.booleans(), "gateway": st.booleans()})
+            st.sampled_from(sorted(used)),
+            st.fixed_dictionaries({"internal": st.booleans(), "gateway": st.booleans()}),
         )
     )
     return Topology(draw(st.sampled_from(["dockfra", "dockfra-test"])), services, options)
@@ -272,12 +299,16 @@ def test_an_edge_is_there_exactly_when_both_are_on_a_network_that_is_listened_on
         assert edge.network in containers[edge.listener].listen_networks
     for listener in containers.values():
         for entry in listener.ports:
-            callers = {edge.caller for edge in edges if (edge.listener, edge.port) == (listener.name, entry.number)}
+            callers = {
+                edge.caller for edge in edges if (edge.listener, edge.port) == (listener.name, entry.number)
+            }
             able = {
                 caller.name
                 for caller in containers.values()
                 for same in listener.ports
-                if same.number == entry.number and caller is not listener and set(caller.networks) & set(same.networks)
+                if same.number == entry.number
+                and caller is not listener
+                and set(caller.networks) & set(same.networks)
             }
             assert callers == able
     # Two services that listen on a network they share reach each other.
@@ -302,11 +333,19 @@ def test_what_is_published_listens_where_it_comes_in_or_is_refused(topology: Top
 
 @given(topologies())
 def test_no_two_services_publish_one_port_unnoticed(topology: Topology) -> None:
-    published = [entry.publish for service in topology.containers() for entry in service.ports if entry.publish]
-    assert any("both publish" in problem for problem in topology.problems()) == (len(published) != len(set(published)))
+    published = [
+        entry.publish for service in topology.containers() for entry in service.ports if entry.publish
+    ]
+    assert any("both publish" in problem for problem in topology.problems()) == (
+        len(published) != len(set(published))
+    )
 
 
-@given(st.lists(st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True), min_size=2, max_size=30, unique=True))
+@given(
+    st.lists(
+        st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True), min_size=2, max_size=30, unique=True
+    )
+)
 def test_ipv6_subnets_are_valid_unique_local_and_stay_the_same(networks: list[str]) -> None:
     first, second = (Topology("dockfra", [make("web", *names)]) for names in (networks, reversed(networks)))
     subnets = [ipaddress.IPv6Network(first.ipv6_subnet(network)) for network in networks]

@@ -9,6 +9,7 @@ import re
 from typing import Any
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.plugin_utils.desired import Platform
 from ansible_collections.dockfra.core.tests.unit.support import STORE_ROLE, Project, service, three_services
@@ -22,16 +23,22 @@ def with_change(project: Project, name: str, **variables: Any) -> Platform:
 
 
 def refused(project: Project, name: str, **variables: Any) -> list[str]:
-    with pytest.raises(TopologyError) as caught:
+    def work_out() -> None:
         platform = with_change(project, name, **variables)
         platform.check()
         for host in three_services():
             platform.desired(host)
+
+    with pytest.raises(TopologyError) as caught:
+        work_out()
     return caught.value.problems
 
 
 def revisions(platform: Platform) -> dict[str, str]:
-    return {name: platform.desired(name).container["labels"]["dockfra.revision"] for name in platform.topology.services}
+    return {
+        name: platform.desired(name).container["labels"]["dockfra.revision"]
+        for name in platform.topology.services
+    }
 
 
 # What comes out ------------------------------------------------------------------------------------------------------
@@ -152,8 +159,16 @@ def test_a_service_without_a_role_may_bring_its_image_only(project: Project) -> 
     services = three_services() | {"plain": service(10009, "back", image_context="mine")}
     project.inventory(services)
     desired = project.platform().desired("plain")
-    assert [image.repository for image in desired.images] == ["dockfra/plain"]
+    assert desired.images[-1].repository == "dockfra/plain"
+    assert desired.images[-1].reference == desired.container["image"]
     assert desired.files == {}
+
+
+def test_a_service_is_applied_by_the_nearest_role_that_has_tasks(project: Project) -> None:
+    platform = project.platform()
+    assert [platform.role_name(name) for name in ("store", "cache")] == ["store", "dockfra.core.service"]
+    (project.root / "roles/store/tasks/main.yml").unlink()
+    assert project.platform().role_name("store") == "dockfra.core.service"
 
 
 def test_networks_are_those_the_docker_host_needs(project: Project) -> None:
@@ -179,7 +194,9 @@ def test_networks_are_those_the_docker_host_needs(project: Project) -> None:
 
 def test_templates_see_defaults_host_variables_neighbours_and_what_follows(project: Project) -> None:
     platform = with_change(project, "store", store_size="7")
-    secret = (project.state / "secrets/store/writer").read_text() if (project.state / "secrets").exists() else None
+    secret = (
+        (project.state / "secrets/store/writer").read_text() if (project.state / "secrets").exists() else None
+    )
     assert secret is None  # nothing is made before it is asked for
     files = platform.desired("store").files
     secret = (project.state / "secrets/store/writer").read_text().strip()
@@ -205,10 +222,15 @@ def test_without_files_there_is_no_mount(project: Project) -> None:
 
 
 def test_the_nearer_role_wins_where_two_bring_the_same_file(project: Project) -> None:
-    project.write({"templates/etc/web.conf.j2": "parent\n", "templates/etc/more.j2": "parent\n"}, "roles/parent")
+    project.write(
+        {"templates/etc/web.conf.j2": "parent\n", "templates/etc/more.j2": "parent\n"}, "roles/parent"
+    )
     project.write({"meta/main.yml": "dependencies: [parent, dockfra.core.base]\n"}, "roles/web")
     files = project.platform().desired("web").files
-    assert {path: file.content for path, file in files.items()} == {"web.conf": b"store=5432\n", "more": b"parent\n"}
+    assert {path: file.content for path, file in files.items()} == {
+        "web.conf": b"store=5432\n",
+        "more": b"parent\n",
+    }
 
 
 def test_no_secret_is_in_the_container_or_its_labels(project: Project) -> None:
@@ -235,7 +257,9 @@ def test_check_mode_makes_no_secret(project: Project) -> None:
 
 def test_a_template_that_cannot_be_rendered_says_which_and_for_whom(project: Project) -> None:
     project.write({"templates/etc/web.conf.j2": "{{ nowhere }}\n"}, "roles/web")
-    with pytest.raises(TopologyError, match=r"^web: .*roles/web/templates/etc/web.conf.j2 cannot be rendered:.*nowhere"):
+    with pytest.raises(
+        TopologyError, match=r"^web: .*roles/web/templates/etc/web.conf.j2 cannot be rendered:.*nowhere"
+    ):
         project.platform().desired("web")
 
 
@@ -250,12 +274,16 @@ def test_nothing_changes_by_itself(project: Project) -> None:
     ("file", "text", "touched"),
     [
         ("roles/web/templates/etc/web.conf.j2", "changed\n", {"web"}),
-        ("roles/store/templates/etc/store.conf.j2", STORE_ROLE["templates/etc/store.conf.j2"] + "# more\n", {"store"}),
+        (
+            "roles/store/templates/etc/store.conf.j2",
+            STORE_ROLE["templates/etc/store.conf.j2"] + "# more\n",
+            {"store"},
+        ),
         ("roles/store/templates/etc/new.conf.j2", "new\n", {"store"}),
         ("roles/web/files/image/new", "new\n", {"web"}),
         ("roles/store/defaults/main.yml", "store_size: 6\nstore_optional: false\n", {"store"}),
         ("roles/store/README.md", "words\n", set()),
-        ("roles/store/tasks/main.yml", "---\n", set()),
+        ("roles/store/tasks/main.yml", "# nothing\n[]\n", set()),
     ],
 )
 def test_a_changed_file_of_one_role_touches_its_service_only(
@@ -293,16 +321,32 @@ def test_a_changed_variable_touches_those_who_use_it(
 @pytest.mark.parametrize(
     ("name", "variables", "message"),
     [
-        ("web", {"dockfra_memroy": "1g"}, "web: the variable 'dockfra_memroy' is unknown; did you mean 'dockfra_memory'?"),
-        ("store", {"store_siez": 1}, "store: the variable 'store_siez' is unknown; did you mean 'store_size'?"),
+        (
+            "web",
+            {"dockfra_memroy": "1g"},
+            "web: the variable 'dockfra_memroy' is unknown; did you mean 'dockfra_memory'?",
+        ),
+        (
+            "store",
+            {"store_siez": 1},
+            "store: the variable 'store_siez' is unknown; did you mean 'store_size'?",
+        ),
         (
             "web",
             {"dockfra_qqqqqqqq": 1},
             "web: the variable 'dockfra_qqqqqqqq' is unknown; see the argument specification of its role.",
         ),
-        ("web", {"dockfra_uid": "many"}, r"web: argument 'dockfra_uid' is of type .*str.* cannot be converted to .*int"),
+        (
+            "web",
+            {"dockfra_uid": "many"},
+            r"web: argument 'dockfra_uid' is of type .*str.* cannot be converted to .*int",
+        ),
         ("web", {"dockfra_networks": {"a": 1}}, r"web: argument 'dockfra_networks' is of type .*dict.*list"),
-        ("web", {"dockfra_ports": [{"name": "http"}]}, r"web: missing required arguments: port found in dockfra_ports"),
+        (
+            "web",
+            {"dockfra_ports": [{"name": "http"}]},
+            r"web: missing required arguments: port found in dockfra_ports",
+        ),
         (
             "web",
             {"dockfra_ports": [{"name": "http", "port": 80, "publsh": 80}]},
@@ -312,7 +356,11 @@ def test_a_changed_variable_touches_those_who_use_it(
         ("web", {"dockfra_memory": "lots"}, r"web: dockfra_memory is 'lots'; write it like 256m or 1g\."),
         ("web", {"dockfra_uid": 0}, r"web: dockfra_uid is 0; choose 1000 or more\."),
         ("web", {"dockfra_role": "ghost"}, r"There is no role 'ghost'"),
-        ("web", {"dockfra_image_context": "ghost"}, r"ghost does not exist, but an image is to be built from it"),
+        (
+            "web",
+            {"dockfra_image_context": "ghost"},
+            r"ghost does not exist, but an image is to be built from it",
+        ),
         ("web", {"dockfra_env": "{{ nowhere }}"}, r"web: a variable cannot be worked out: .*nowhere"),
     ],
 )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.plugin_utils import images
 from ansible_collections.dockfra.core.plugins.plugin_utils.images import Image, image_sources
@@ -25,7 +26,9 @@ def context(tmp_path: Path) -> Path:
     return root
 
 
-def image(context: Path, parent: str = "base:1", extra: dict[str, str] | None = None, **arguments: str) -> Image:
+def image(
+    context: Path, parent: str = "base:1", extra: dict[str, str] | None = None, **arguments: str
+) -> Image:
     images._fingerprints.cache_clear()
     return Image("dockfra/x", parent, tuple(arguments.items()), image_sources(context, extra or {}))
 
@@ -75,7 +78,9 @@ def test_any_change_of_the_context_changes_the_name(context: Path, change: Calla
         lambda root: (root / "app/.ruff_cache").mkdir() or (root / "app/.ruff_cache/x").touch(),
     ],
 )
-def test_what_does_not_matter_does_not_change_the_name(context: Path, change: Callable[[Path], object]) -> None:
+def test_what_does_not_matter_does_not_change_the_name(
+    context: Path, change: Callable[[Path], object]
+) -> None:
     before = image(context)
     change(context)
     assert image(context).reference == before.reference
@@ -100,12 +105,20 @@ def test_parent_and_arguments_change_the_name(context: Path) -> None:
 
 
 def test_dockerignore_is_obeyed(context: Path) -> None:
-    (context / ".dockerignore").write_text("# tests are not for production\n\n**/*.md\napp/tests\n!app/tests/keep\n")
+    (context / ".dockerignore").write_text(
+        "# tests are not for production\n\n**/*.md\napp/tests\n!app/tests/keep\n"
+    )
     (context / "README.md").touch()
     (context / "app/tests").mkdir()
     (context / "app/tests/test_x.py").touch()
     (context / "app/tests/keep").touch()
-    assert sorted(image(context).context()) == [".dockerignore", "Dockerfile", "app/main.py", "app/tests/keep", "entrypoint"]
+    assert sorted(image(context).context()) == [
+        ".dockerignore",
+        "Dockerfile",
+        "app/main.py",
+        "app/tests/keep",
+        "entrypoint",
+    ]
     before = image(context).reference
     (context / "app/tests/test_x.py").write_text("changed")
     assert image(context).reference == before
@@ -122,9 +135,15 @@ def test_extra_files_come_to_their_place_and_win(context: Path, tmp_path: Path) 
     (certificates / "a.crt").write_text("A")
     (certificates / "b.pem").write_text("B")
     (tmp_path / "other.py").write_text("other")
-    extra = {"certs": f"{certificates}/*.crt", "app/main.py": str(tmp_path / "other.py"), "all": str(certificates)}
+    extra = {
+        "certs": f"{certificates}/*.crt",
+        "app/main.py": str(tmp_path / "other.py"),
+        "all": str(certificates),
+    }
     found = image(context, extra=extra).context()
-    assert {path: file.content for path, file in found.items() if path not in ("Dockerfile", "entrypoint")} == {
+    assert {
+        path: file.content for path, file in found.items() if path not in ("Dockerfile", "entrypoint")
+    } == {
         "certs/a.crt": b"A",
         "all/a.crt": b"A",
         "all/b.pem": b"B",
@@ -135,7 +154,9 @@ def test_extra_files_come_to_their_place_and_win(context: Path, tmp_path: Path) 
     assert image(context, extra=extra).reference != before
 
 
-def test_a_pattern_without_matches_is_no_file_and_a_path_without_one_is_an_error(context: Path, tmp_path: Path) -> None:
+def test_a_pattern_without_matches_is_no_file_and_a_path_without_one_is_an_error(
+    context: Path, tmp_path: Path
+) -> None:
     assert image(context, extra={"certs": f"{tmp_path}/none/*.crt"}).reference == image(context).reference
     with pytest.raises(TopologyError, match="none does not exist, but an image is to be built from it"):
         _unused = image(context, extra={"certs": f"{tmp_path}/none"}).reference

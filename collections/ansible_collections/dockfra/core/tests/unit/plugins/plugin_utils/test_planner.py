@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from ansible_collections.dockfra.core.plugins.module_utils import file_tree
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.modules import docker_state_info
@@ -95,13 +96,15 @@ def test_a_full_verification_looks_at_each_service(site: Site) -> None:
 
 
 def test_on_an_empty_host_all_is_made(site: Site) -> None:
-    platform, desired = site.desired()
     for found in (site.engine.containers, site.engine.networks, site.engine.volumes, site.engine.images):
         found.clear()
     plan = site.plan()
     assert actions(plan) == dict.fromkeys(("store", "web", "cache"), "create")
     assert reasons(plan)["web"] == ["no container"]
-    assert [(network["name"], network["exists"]) for network in plan.networks] == [("unit-back", False), ("unit-front", False)]
+    assert [(network["name"], network["exists"]) for network in plan.networks] == [
+        ("unit-back", False),
+        ("unit-front", False),
+    ]
     assert plan.volumes == ["unit-store-data"]
     assert plan.work
     assert plan.needs_base_image
@@ -131,7 +134,11 @@ def test_an_image_that_several_stand_on_is_built_once(site: Site) -> None:
     site.engine.containers.clear()
     site.engine.images.clear()
     plan = site.plan()
-    built = [(service.name, image["level"], image["repository"]) for service in plan.services for image in service.build]
+    built = [
+        (service.name, image["level"], image["repository"])
+        for service in plan.services
+        for image in service.build
+    ]
     assert built == [("store", 0, "dockfra/base"), ("store", 1, "dockfra/store"), ("web", 1, "dockfra/web")]
     assert {service.levels for service in plan.services} == {2}
     base = next(service for service in plan.services if service.name == "store").build[0]
@@ -145,7 +152,9 @@ def test_an_image_that_several_stand_on_is_built_once(site: Site) -> None:
 
 
 def test_a_changed_context_builds_and_recreates_that_service_only(site: Site) -> None:
-    site.project.write({"roles/web/files/image/Dockerfile": WEB_ROLE["files/image/Dockerfile"] + "RUN true\n"})
+    site.project.write(
+        {"roles/web/files/image/Dockerfile": WEB_ROLE["files/image/Dockerfile"] + "RUN true\n"}
+    )
     plan = site.plan()
     assert actions(plan) == {"web": "recreate"}
     assert reasons(plan) == {"web": ["image dockfra/web to build"]}
@@ -184,7 +193,11 @@ def _alter(change: Callable[[dict[str, Any]], object]) -> Callable[[Site], objec
         (_alter(lambda c: c["Config"]["Env"].append("A=b")), "recreate", "env differs"),
         (_alter(lambda c: c["HostConfig"].update(Memory=1)), "recreate", "memory differs"),
         (_alter(lambda c: c["NetworkSettings"]["Networks"].pop("unit-back")), "recreate", "networks differs"),
-        (_alter(lambda c: c["Config"]["Labels"].update({"dockfra.revision": "old"})), "recreate", "declared settings changed"),
+        (
+            _alter(lambda c: c["Config"]["Labels"].update({"dockfra.revision": "old"})),
+            "recreate",
+            "declared settings changed",
+        ),
     ],
 )
 def test_a_container_altered_by_hand_is_the_only_one_repaired(
@@ -236,7 +249,12 @@ def test_a_changed_template_names_the_file(site: Site) -> None:
 def test_a_ready_made_image_that_is_gone_is_no_image_to_build(site: Site) -> None:
     del site.engine.images["cache:1"]
     (service,) = site.plan().services
-    assert (service.name, service.action, service.reasons, service.build) == ("cache", "recreate", ["image differs"], [])
+    assert (service.name, service.action, service.reasons, service.build) == (
+        "cache",
+        "recreate",
+        ["image differs"],
+        [],
+    )
 
 
 # Networks, volumes, orphans ------------------------------------------------------------------------------------------
@@ -244,7 +262,12 @@ def test_a_ready_made_image_that_is_gone_is_no_image_to_build(site: Site) -> Non
 
 @pytest.mark.parametrize(
     "change",
-    [{"Internal": True}, {"EnableIPv6": False}, {"IPAM": {"Config": [{"Subnet": "172.30.0.0/16"}]}}, {"IPAM": {"Config": None}}],
+    [
+        {"Internal": True},
+        {"EnableIPv6": False},
+        {"IPAM": {"Config": [{"Subnet": "172.30.0.0/16"}]}},
+        {"IPAM": {"Config": None}},
+    ],
 )
 def test_a_changed_network_is_made_anew_with_those_on_it(site: Site, change: dict[str, Any]) -> None:
     site.engine.networks["unit-front"].update(change)
@@ -284,7 +307,12 @@ def test_a_renamed_container_is_an_orphan_and_made_anew(site: Site) -> None:
 
 def test_containers_of_others_are_no_orphans(site: Site) -> None:
     details = site.engine.containers["unit-web"]
-    other = {**details, "Id": "0" * 64, "Name": "/other", "HostConfig": {**details["HostConfig"], "PortBindings": None}}
+    other = {
+        **details,
+        "Id": "0" * 64,
+        "Name": "/other",
+        "HostConfig": {**details["HostConfig"], "PortBindings": None},
+    }
     for labels in ({}, {"dockfra.project": "another"}):
         site.engine.add({**other, "Config": {**details["Config"], "Labels": labels}})
         assert not site.plan().work
@@ -312,7 +340,7 @@ def test_a_container_with_a_services_name_that_is_not_ours_is_left_alone(site: S
 
 
 def test_a_taken_port_says_who_and_which_variable(site: Site) -> None:
-    platform, desired = site.desired()
+    _platform, desired = site.desired()
     site.engine.containers.pop("unit-web")
     port = desired["web"].service.ports[0].publish
     with socket.create_server(("127.0.0.1", port)), pytest.raises(TopologyError) as caught:

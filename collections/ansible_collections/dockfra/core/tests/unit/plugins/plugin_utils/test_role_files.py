@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
+
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.plugin_utils.role_files import RoleFinder
 from ansible_collections.dockfra.core.tests.unit.support import Project
@@ -44,7 +45,9 @@ def test_a_role_is_read_once_with_all_it_brings(empty_project: Project, finder: 
 
 
 def test_a_role_may_bring_nothing(empty_project: Project, finder: RoleFinder) -> None:
-    empty_project.write({"tasks/main.yml": "", "meta/main.yml": "---\n", "defaults/main.yml": "---\n"}, "roles/a")
+    empty_project.write(
+        {"tasks/main.yml": "", "meta/main.yml": "---\n", "defaults/main.yml": "---\n"}, "roles/a"
+    )
     role = finder.role("a")
     assert (role.dependencies, role.defaults, role.options, role.image_context) == ((), {}, {}, None)
     assert list(role.templates()) == []
@@ -55,7 +58,9 @@ def test_a_context_needs_a_dockerfile(empty_project: Project, finder: RoleFinder
     assert finder.role("a").image_context is None
 
 
-def test_the_chain_goes_depth_first_and_names_each_role_once(empty_project: Project, finder: RoleFinder) -> None:
+def test_the_chain_goes_depth_first_and_names_each_role_once(
+    empty_project: Project, finder: RoleFinder
+) -> None:
     for role, dependencies in {"a": "b, c", "b": "d", "c": "d, b", "d": ""}.items():
         empty_project.write({"meta/main.yml": f"dependencies: [{dependencies}]\n"}, f"roles/{role}")
     assert names(finder, "a") == ["a", "b", "d", "c"]
@@ -87,7 +92,9 @@ def test_a_missing_dependency_is_told(empty_project: Project, finder: RoleFinder
 
 @pytest.mark.parametrize("file", ["meta/main.yml", "meta/argument_specs.yml"])
 @pytest.mark.parametrize("text", ["a: [1\n", "a: b: c\n", "!!python/object:os.system x\n"])
-def test_invalid_yaml_names_its_file(empty_project: Project, finder: RoleFinder, file: str, text: str) -> None:
+def test_invalid_yaml_names_its_file(
+    empty_project: Project, finder: RoleFinder, file: str, text: str
+) -> None:
     empty_project.write({file: text}, "roles/a")
     with pytest.raises(TopologyError) as caught:
         finder.role("a")
@@ -120,5 +127,5 @@ def test_a_role_with_invalid_yaml_is_there_nevertheless(empty_project: Project, 
 
 def test_invalid_defaults_name_their_file(empty_project: Project, finder: RoleFinder) -> None:
     empty_project.write({"defaults/main.yml": "a: [1\n"}, "roles/a")
-    with pytest.raises(TopologyError, match="roles/a/defaults/main.yml is no valid YAML: .*flow sequence"):
+    with pytest.raises(TopologyError, match=r"roles/a/defaults/main.yml is no valid YAML: .*flow sequence"):
         finder.role("a")
