@@ -25,7 +25,7 @@ Targets (without one: all of the first five, in this order):
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
   bench      how long a run with nothing to do takes, beside plain docker_container tasks
-  slow       end-to-end tests that take many minutes; not part of all
+  slow       tests that take minutes each, end-to-end and of the library; not part of all
   all        the first five
 
 What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
@@ -123,7 +123,8 @@ run_pytest() {
   local name=$1 python=$2 report=$REPORTS/$1.xml
   shift 2
   rm -f "$report"
-  "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || return
+  # A shell's background job starts with Ctrl-C ignored, and so would every run that a test interrupts.
+  env --default-signal=INT "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || return
   "$python" - "$report" <<'PYTHON' || { warn "$name: no test ran" && return 1; }
 import sys
 import xml.etree.ElementTree as ET
@@ -136,7 +137,7 @@ PYTHON
 target_unit() {
   local app python failed=0
   say "-- project and collection, $(python --version)"
-  run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 "$@" || failed=1
+  run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 -m 'not slow' "$@" || failed=1
   for app in app/*/tests; do
     [[ -d $app ]] || continue
     app=${app%/tests}
@@ -150,7 +151,7 @@ target_unit() {
   elif python=$(find_exact_python 13); then
     say "-- collection, $("$python" --version) and the ansible-core that goes with it"
     (ensure_venv "$NEWER" "$ROOT/requirements-dev.lock" "$python") &&
-      run_pytest unit-3.13 "$NEWER/bin/python" "$COLLECTION/tests/unit" -n 4 "$@" || failed=1
+      run_pytest unit-3.13 "$NEWER/bin/python" "$COLLECTION/tests/unit" -n 4 -m 'not slow' "$@" || failed=1
   else
     say "-- collection on Python 3.13: no python3.13 on this machine, left out"
   fi
@@ -162,7 +163,7 @@ target_e2e() {
 }
 
 target_slow() {
-  run_pytest slow python tests/e2e -m slow "$@"
+  run_pytest slow python tests/e2e "$COLLECTION/tests/unit" -m slow "$@"
 }
 
 target_molecule() {

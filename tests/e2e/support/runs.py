@@ -82,6 +82,19 @@ class Started:
         """Send a signal as a terminal would: to the run and all it has started."""
         os.killpg(self.process.pid, number)
 
+    def interrupt(self, patience: float = 20) -> None:
+        """Press Ctrl-C, and again when nothing happens.
+
+        Ansible can lose the first one: Python drops a KeyboardInterrupt that falls into the clean-up behind a fork.
+        """
+        for _time in range(3):
+            self.kill(signal.SIGINT)
+            try:
+                self.process.wait(patience)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
     def end(self, timeout: float = TIMEOUT) -> Run:
         """Wait until the run has ended."""
         try:

@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.dockfra.core.plugins.module_utils import ticket_model as model
@@ -91,6 +92,66 @@ def test_any_other_content_is_damage_and_nothing_worse(data: bytes) -> None:
     with pytest.raises(TicketDamagedError) as caught:
         model.decode(data, "T-0001")
     assert "\n" not in str(caught.value)
+
+
+odd = st.one_of(
+    values,
+    texts,
+    lines,
+    st.sampled_from(
+        ["open", "", " x", "x ", "a\nb", "a\rb", "a\r\nb", NOW, "2026-01-01T00:00:00Z", 0, 1, True, [], {}]
+    ),
+    st.lists(lines | values, max_size=3),
+    st.lists(
+        st.dictionaries(st.sampled_from(["author", "text", "timestamp", "x"]), values | lines | times),
+        max_size=2,
+    ),
+    st.lists(comments, max_size=2),
+)
+
+
+@settings(max_examples=600)
+@given(
+    fields,
+    st.dictionaries(st.sampled_from([*model._CLEANERS, "further"]), odd, max_size=2),
+    st.sets(st.sampled_from([*model._CLEANERS])),
+)
+def test_both_ways_to_read_fields_agree(
+    given_fields: dict[str, Any], oddities: dict[str, Any], absent: set[str]
+) -> None:
+    stored = model.Ticket(id="T-0001", **model.clean_fields(given_fields)).to_dict()
+    read = {**stored, **oddities}
+    if len(absent) == 1:
+        read.pop(absent.pop())
+    read = json.loads(json.dumps(read))
+
+    def outcome(way: Callable[[str, dict[str, Any]], model.Ticket | None]) -> object:
+        try:
+            return way("T-0001", read)
+        except (TicketInvalidError, TypeError) as error:
+            return type(error)
+
+    quick, thorough = outcome(model._ordinary), outcome(model._any)
+    assert quick is None or quick == thorough
+
+
+def test_what_the_store_writes_is_read_the_quick_way() -> None:
+    ticket = model.Ticket(
+        id="T-0001",
+        **model.clean_fields(
+            {
+                "title": "Grüße",
+                "created_by": "manager",
+                "created_at": NOW,
+                "updated_at": NOW,
+                "labels": ["a", "b"],
+                "description": "Two\nlines",
+                "comments": [{"author": "a", "text": "b", "timestamp": NOW, "github_id": 1}],
+                "extra": {"github": {"a": 1}},
+            }
+        ),
+    )
+    assert model._ordinary("T-0001", json.loads(model.encode(ticket))) == ticket
 
 
 @given(fields, st.data())
