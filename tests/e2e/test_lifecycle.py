@@ -10,10 +10,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 import requests
 import yaml
+from docker.errors import APIError
 
 from ansible_collections.dockfra.core.plugins.module_utils.run_lock import LOCK_DIRECTORY
 from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge
@@ -172,8 +172,7 @@ def test_a_changed_file_of_one_role_concerns_its_service_only(platform: Platform
     # And back: the image is still there, nothing is built.
     runs.playbook("site.yml", name="changed-back").ok()
     assert platform.container("redis").attrs["Image"] == image
-    with contextlib.suppress(docker.errors.APIError):
-        with contextlib.suppress(docker.errors.APIError):
+    with contextlib.suppress(APIError):
         platform.docker.images.remove(changed, force=True)
 
 

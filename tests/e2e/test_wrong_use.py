@@ -88,7 +88,7 @@ def test_a_port_that_another_process_has(platform: Platform, extra: Any) -> None
         (
             "same-host-port",
             {"redis": {"dockfra_ports": [{"name": "redis", "port": 6379, "publish": 5432}]}},
-            ["redis", "db", "25432", "`publish`", "dockfra_ports"],
+            ["redis", "db", "5432", "`publish`", "dockfra_ports"],
         ),
         (
             "unknown-key",

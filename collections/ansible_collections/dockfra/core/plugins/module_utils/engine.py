@@ -59,9 +59,10 @@ def read_state(
     try:
         listed = client.containers(all=True)
         ours = [entry for entry in listed if _is_ours(entry, project, names)]
+        containers = _containers(client, ours, project)
         return {
             "engine_version": client.version()["Version"],
-            "containers": _containers(client, ours, project),
+            "containers": containers,
             "networks": {
                 entry["Name"]: _network(entry)
                 for entry in client.networks()
@@ -73,10 +74,20 @@ def read_state(
                 if _is_ours(entry, project, names)
             ),
             "images": _images(client, images),
-            "published": {**_published(listed), **dict.fromkeys(_published(ours), OWN)},
+            "published": {**_published(listed), **dict.fromkeys([*_published(ours), *_held(containers)], OWN)},
         }
     except (DockerException, OSError) as error:
         raise EngineError(f"The Docker Engine refuses to answer: {error}") from error
+
+
+def _held(containers: Mapping[str, Any]) -> list[str]:
+    """Host ports that containers of the platform hold; while one restarts, Docker lists none for it."""
+    return [
+        place.split(":")[-2]
+        for entry in containers.values()
+        if entry["ours"] and entry["status"] not in ("created", "exited", "dead")
+        for place in entry["view"]["ports"]
+    ]
 
 
 def _is_ours(entry: Mapping[str, Any], project: str, names: Sequence[str]) -> bool:

@@ -138,11 +138,14 @@ def test_a_killed_process_takes_nothing_with_it(tmp_path: Path, kills: int) -> N
         workers = [start(path, f"worker {number + index}", 250) for index in range(4)]
         for worker in workers:
             assert worker.stdout is not None
+            assert worker.stderr is not None
             # Not while Python still starts; what is read here is acknowledged as well.
             first = worker.stdout.readline()
             time.sleep(chance.uniform(0, 0.03))
             worker.kill()
-            rest, error = worker.communicate()
+            # Not communicate(), which passes over what readline() has read ahead.
+            rest, error = worker.stdout.read(), worker.stderr.read()
+            worker.wait()
             assert error == ""
             done |= acknowledged(first + rest)
         if number % 20 == 0:
