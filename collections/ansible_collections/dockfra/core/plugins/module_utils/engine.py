@@ -74,7 +74,10 @@ def read_state(
                 if _is_ours(entry, project, names)
             ),
             "images": _images(client, images),
-            "published": {**_published(listed), **dict.fromkeys([*_published(ours), *_held(containers)], OWN)},
+            "published": {
+                **_published(listed),
+                **dict.fromkeys([*_published(ours), *_held(containers)], OWN),
+            },
         }
     except (DockerException, OSError) as error:
         raise EngineError(f"The Docker Engine refuses to answer: {error}") from error
