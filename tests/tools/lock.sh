@@ -10,5 +10,5 @@ tool=.cache/uv
 
 for name in requirements requirements-dev; do
   "$tool/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-    --default-index "${UV_DEFAULT_INDEX:-https://pypi.org/simple}" --output-file "$name.lock" "$name.txt"
+    --output-file "$name.lock" "$name.txt"
 done
