@@ -76,7 +76,7 @@ def test_mounts(platform: Platform, service: str) -> None:
     details = platform.container(service).attrs
     declared = {
         (platform.topology.volume_name(volume.name), volume.path, not volume.read_only)
-        for volume in platform.topology.services[service].volumes
+        for volume in platform.topology.volumes(service)
     }
     mounts = details["Mounts"]
     volumes = {

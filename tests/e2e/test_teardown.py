@@ -17,7 +17,7 @@ def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platf
     volumes = {
         platform.topology.volume_name(volume.name)
         for s in platform.topology.containers()
-        for volume in s.volumes
+        for volume in platform.topology.volumes(s.name)
     }
     images = len(platform.docker.images.list())
     configuration = {

@@ -26,7 +26,14 @@ DOCUMENTS = [Path("README.md"), Path("app/README.md"), COLLECTION / "README.md",
 # What readers make themselves while they follow the examples.
 MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
 # Known to templates and playbooks, not variables that people set.
-NO_VARIABLES = {"dockfra_listen_hosts", "dockfra_ssh_peers", "dockfra_pending_services", "dockfra_progress"}
+NO_VARIABLES = {
+    "dockfra_gate",
+    "dockfra_gate_callers",
+    "dockfra_listen_hosts",
+    "dockfra_ssh_peers",
+    "dockfra_pending_services",
+    "dockfra_progress",
+}
 
 TOP_LEVEL = sorted(path.name for path in ROOT.iterdir() if path.is_dir() and not path.name.startswith("."))
 PATH = re.compile(

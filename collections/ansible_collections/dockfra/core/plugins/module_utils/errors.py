@@ -9,6 +9,26 @@ class DockfraError(Exception):
     """Base of every error a caller may turn into an exit code or a module failure."""
 
 
+class UsageError(DockfraError):
+    """Words or values that cannot be meant; whoever sent them has to send others."""
+
+
+class DeniedError(DockfraError):
+    """The caller may not do this."""
+
+
+class PolicyError(DockfraError):
+    """The policy on this machine cannot be read."""
+
+
+class AuditError(DockfraError):
+    """The audit log cannot be written or read."""
+
+
+class CommandError(DockfraError):
+    """A command could not do its work."""
+
+
 class TopologyError(DockfraError):
     """The inventory contradicts itself or holds a value that cannot work.
 
@@ -41,7 +61,7 @@ class TicketError(DockfraError):
     """A ticket or the ticket store cannot do what was asked; always one line."""
 
 
-class TicketInvalidError(TicketError):
+class TicketInvalidError(TicketError, UsageError):
     """A value breaks the rules for its field."""
 
 
@@ -49,7 +69,7 @@ class TicketNotFoundError(TicketError):
     """No ticket has the id."""
 
 
-class TicketDeniedError(TicketError):
+class TicketDeniedError(TicketError, DeniedError):
     """The role may not do this to the ticket."""
 
 

@@ -18,6 +18,7 @@ from operator import itemgetter
 from typing import Any, TypeGuard
 
 from .errors import TicketDamagedError, TicketInvalidError, TicketNewerError
+from .text import shown as shown
 
 SCHEMA = 1
 STATUSES = ("open", "in_progress", "closed")
@@ -141,12 +142,6 @@ def _moment(text: str) -> datetime.datetime:
 
 
 # -- values --
-
-
-def shown(value: object) -> str:
-    """Return a value for a message: one short line without control characters."""
-    text = ascii(value[:60]) if isinstance(value, str) else ascii(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def acceptable(text: str, limit: int = MAX_TEXT, *, one_line: bool = False) -> str:

@@ -16,6 +16,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from .audit import DIRECTORY as AUDIT_DIRECTORY
+from .policy import Policy
+
+# Where a reader has the audit logs of other services, a directory each. In AUDIT_DIRECTORY there are links to them.
+AUDIT_OF_OTHERS = "/shared/logs/others"
+
 # What Docker takes in the names of containers, networks and volumes, lower case because image names need it.
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 
@@ -100,6 +106,21 @@ class Service:
         return [f"{self.name}.{network}" for network in self.listen_networks]
 
     @property
+    def client_key(self) -> str:
+        """Name of the SSH client key that lives in the container, or an empty string."""
+        return str(self.variables.get("dockfra_ssh_client_key") or "")
+
+    @property
+    def logins(self) -> list[str]:
+        """Names of the client keys that get a shell."""
+        return list(self.variables.get("dockfra_ssh_logins") or ())
+
+    @property
+    def place(self) -> str:
+        """What the policy calls the container: the name of its client key, or its own when it has none."""
+        return self.client_key or self.name
+
+    @property
     def external_address(self) -> str:
         """Where the service runs when it is not a container of ours (a real device), else an empty string."""
         return str(self.variables.get("dockfra_address") or "")
@@ -151,6 +172,7 @@ class Topology:
         project: prefix of every name on the Docker host.
         services: the services, any order.
         network_options: per network name the options of `Network`, for networks that need any.
+        policy: who may run which command where.
     """
 
     def __init__(
@@ -158,8 +180,10 @@ class Topology:
         project: str,
         services: Iterable[Service],
         network_options: Mapping[str, Mapping[str, Any]] | None = None,
+        policy: Policy | None = None,
     ) -> None:
         self.project = project
+        self.policy = policy or Policy({}, {})
         self.services: dict[str, Service] = {service.name: service for service in services}
         self._network_options = dict(network_options or {})
         names = dict.fromkeys(network for service in self.services.values() for network in service.networks)
@@ -233,6 +257,36 @@ class Topology:
             and any(set(port.networks) & set(caller.networks) for port in ssh_ports(peer))
         ]
 
+    def places(self) -> dict[str, str]:
+        """The services by the names the policy has for them."""
+        return {service.place: service.name for service in self.services.values()}
+
+    def roles(self) -> list[str]:
+        """The places that people log in to with the key that lives there."""
+        return [service.place for service in self.services.values() if service.client_key in service.logins]
+
+    def gate_callers(self, name: str) -> list[str]:
+        """The client keys that reach the gate of service ``name``, in the order of the inventory."""
+        callers = self.policy.callers(self.services[name].place)
+        return [service.client_key for service in self.services.values() if service.client_key in callers]
+
+    def audited(self) -> list[Service]:
+        """The services with an audit log: those where commands of the policy run."""
+        places = {place for rule in self.policy.rules.values() for place in rule.places}
+        return [service for service in self.containers() if service.place in places]
+
+    def volumes(self, name: str) -> list[Volume]:
+        """The volumes of service ``name``: its own, that of its audit log, and for a reader those of the other logs."""
+        service = self.services[name]
+        found = list(service.volumes)
+        for other in self.audited():
+            volume = f"audit-{other.name}"
+            if other == service:
+                found.append(Volume(volume, AUDIT_DIRECTORY))
+            elif service.variables.get("dockfra_reads_audit") and other.docker_host == service.docker_host:
+                found.append(Volume(volume, f"{AUDIT_OF_OTHERS}/{other.name}", read_only=True))
+        return found
+
     # Contradictions ------------------------------------------------------------------------------------------------
 
     def problems(self) -> list[str]:
@@ -250,9 +304,7 @@ class Topology:
                     f"the networks are {', '.join(sorted(self.networks))}."
                 )
         found.extend(self._network_problems())
-        keys = {
-            str(service.variables.get("dockfra_ssh_client_key") or "") for service in self.services.values()
-        }
+        keys = {service.client_key for service in self.services.values()}
         for service in self.services.values():
             found.extend(_service_problems(service))
             found.extend(_port_problems(service))
@@ -260,7 +312,23 @@ class Topology:
             found.extend(_route_problems(service))
             found.extend(_login_problems(service, keys))
         found.extend(self._clashes())
+        found.extend(self.policy.problems(self.places(), self.roles()))
+        found.extend(self._gate_problems())
         return found
+
+    def _gate_problems(self) -> Iterator[str]:
+        for service in self.services.values():
+            for caller in self.gate_callers(service.name):
+                if caller in service.logins:
+                    yield (
+                        f"{service.name}: dockfra_commands admits the key '{caller}' to the gate, and "
+                        "dockfra_ssh_logins gives it a shell; take it out of one of them."
+                    )
+                if service not in self.ssh_peers(self.places()[caller]):
+                    yield (
+                        f"{service.name}: dockfra_commands admits the {caller}, whose container shares no network "
+                        f"on which {service.name} listens for SSH; add one to dockfra_networks."
+                    )
 
     def _network_problems(self) -> Iterator[str]:
         for name, options in self._network_options.items():
@@ -297,7 +365,7 @@ class Topology:
     def _clashes(self) -> Iterator[str]:
         keys: dict[str, str] = {}
         for service in self.services.values():
-            key = str(service.variables.get("dockfra_ssh_client_key") or "")
+            key = service.client_key
             if key and key in keys:
                 yield (
                     f"{service.name} and {keys[key]} both have '{key}' as dockfra_ssh_client_key; "
@@ -385,7 +453,7 @@ def _route_problems(service: Service) -> Iterator[str]:
 
 def _login_problems(service: Service, keys: set[str]) -> Iterator[str]:
     wanted = [
-        *(service.variables.get("dockfra_ssh_logins") or ()),
+        *service.logins,
         *(service.variables.get("dockfra_ssh_tunnels") or ()),
     ]
     for key in wanted:

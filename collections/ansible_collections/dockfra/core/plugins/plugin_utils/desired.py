@@ -24,6 +24,7 @@ from ansible.template import Templar, trust_as_template
 from ..module_utils import containers
 from ..module_utils.errors import TopologyError
 from ..module_utils.file_tree import WantedFile
+from ..module_utils.policy import Policy
 from ..module_utils.topology import Service, Topology, ssh_ports
 from .images import Image, image_sources
 from .role_files import TEMPLATE_SUFFIX, Role, RoleFinder
@@ -45,6 +46,8 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_host_key",
     "dockfra_networks",
     "dockfra_ports",
+    "dockfra_ssh_client_key",
+    "dockfra_ssh_logins",
     "dockfra_ssh_port",
     "dockfra_ssh_user",
     "dockfra_user",
@@ -117,6 +120,7 @@ class Platform:
                 *(Service.from_variables(host, _neighbour(hostvars[host])) for host in neighbours),
             ],
             network_options=first.get("dockfra_network_options"),
+            policy=Policy(first["dockfra_capabilities"], first["dockfra_commands"]),
         )
 
     def check(self) -> None:
@@ -246,7 +250,8 @@ class Platform:
         return (("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
 
     def _extra_files(self, service: Service, role: Role) -> Mapping[str, str]:
-        return self.variables[service.name].get(f"{role.short_name}_image_files") or {}
+        files = self.variables[service.name].get(f"{role.short_name}_image_files") or {}
+        return {place: os.path.join(role.path, pattern) for place, pattern in files.items()}
 
     # Configuration files --------------------------------------------------------------------------------------------
 
@@ -257,6 +262,8 @@ class Platform:
         available = {
             # What was validated is worked out already; only what no specification knows is left to be templated.
             **{key: typed.get(key, value) for key, value in self._raw[name].items()},
+            "dockfra_gate": self._gate(service),
+            "dockfra_gate_callers": self.topology.gate_callers(name),
             "dockfra_listen_hosts": service.listen_hosts,
             "dockfra_ssh_peers": [ssh_address(peer) for peer in self.topology.ssh_peers(name)],
         }
@@ -269,6 +276,15 @@ class Platform:
             if text.strip():
                 files[path] = WantedFile(text.encode(), 0o400)
         return files
+
+    def _gate(self, service: Service) -> dict[str, Any]:
+        """What the commands of a container know of themselves and of each other."""
+        return {
+            "place": service.place,
+            "service": service.name,
+            "services": self.topology.places(),
+            **self.topology.policy.to_dict(),
+        }
 
     def render_operator_files(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return the files that the role ``dockfra.core.platform`` has for the person at the controller, by name."""
@@ -321,10 +337,12 @@ class Platform:
                 "source": self.topology.volume_name(volume.name),
                 "target": volume.path,
                 "read_only": volume.read_only,
+                # Who may write gives a fresh volume its owner and first content, whoever comes first.
+                **({"no_copy": True} if volume.read_only else {}),
                 # Docker makes a missing volume with these.
                 "labels": project,
             }
-            for volume in service.volumes
+            for volume in self.topology.volumes(service.name)
         ]
         if has_files:
             mounts.append({"type": "bind", "source": directory, "target": CONFIG_MOUNT, "read_only": True})

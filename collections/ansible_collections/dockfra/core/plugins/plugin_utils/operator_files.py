@@ -42,7 +42,7 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
             {"name": port.name, "port": port.number, "publish": port.publish, "networks": list(port.networks)}
             for port in service.ports
         ],
-        "logins": list(service.variables.get("dockfra_ssh_logins") or ()),
+        "logins": service.logins,
         "routes": [dict(route) for route in service.variables.get("dockfra_routes") or ()],
         "address": service.external_address,
         "publish_address": service.variables.get("dockfra_publish_address", ""),

@@ -81,7 +81,9 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
     names = [entry.container["name"] for entry in desired.values()]
     names += platform.networks(docker_host)
     names += [
-        topology.volume_name(volume.name) for entry in desired.values() for volume in entry.service.volumes
+        topology.volume_name(volume.name)
+        for entry in desired.values()
+        for volume in topology.volumes(entry.service.name)
     ]
     images = {image.reference for entry in desired.values() for image in entry.images}
     images |= {entry.container["image"] for entry in desired.values()}
@@ -131,7 +133,7 @@ def compare(
         {
             platform.topology.volume_name(volume.name)
             for entry in desired.values()
-            for volume in entry.service.volumes
+            for volume in platform.topology.volumes(entry.service.name)
         }
         - set(state["volumes"])
     )

@@ -1,5 +1,16 @@
 # For every interactive shell. It lives in the image, not in the home directory: that is a volume
 # which outlives the image, and an update must reach people who logged in before it.
+
+# A command of another role is refused as such, also when it is not typed at a prompt: sshd makes bash read this file.
+command_not_found_handle() {
+    if [ -x /usr/local/lib/dockfra/dockfra-refuse ]; then
+        /usr/local/lib/dockfra/dockfra-refuse "$1"
+    else
+        printf '%s: command not found\n' "$1" >&2
+        return 127
+    fi
+}
+
 [ -n "${PS1-}" ] || return
 
 shopt -s checkwinsize histappend

@@ -1,0 +1,149 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What a command gets to work with: who asks, where it runs, what was asked, and the way to the other containers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+from ...module_utils.errors import CommandError, DeniedError, PolicyError, UsageError
+from ...module_utils.policy import Policy
+from .codes import DENIED, USAGE
+
+CONFIGURATION = Path("/etc/dockfra/gate/policy.json")
+
+# The longest input a command reads: four times the longest text of a ticket, which may have 4 bytes a character.
+MAX_INPUT = 1024 * 1024
+
+# Seconds to wait for an answer. The longest commands talk to services outside.
+PATIENCE = 600
+
+# What ssh exits with when it could not connect (ssh(1)).
+_UNREACHABLE = 255
+
+
+@dataclass(frozen=True)
+class Place:
+    """The container a command runs in.
+
+    Attributes:
+        name: what the policy calls it, for example ``manager``.
+        service: the service's name, for example ``ssh-manager``.
+        policy: the policy of the platform.
+        services: the service's name of every place.
+    """
+
+    name: str
+    service: str
+    policy: Policy
+    services: Mapping[str, str]
+
+    @classmethod
+    def load(cls, path: Path = CONFIGURATION) -> Place:
+        """Read what the role ``dockfra.core.gate`` has written; raises PolicyError."""
+        try:
+            data = json.loads(path.read_bytes())
+            return cls(data["place"], data["service"], Policy.from_dict(data), data["services"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise PolicyError(f"{path} cannot be read ({error}); run site.yml again.") from error
+
+
+@dataclass
+class Call:
+    """One call of a command.
+
+    Attributes:
+        command: its name.
+        caller: who asks; at home the place itself.
+        place: where it runs.
+        options: the parsed arguments.
+        stdin: the input, binary.
+        terminal: whether a person sits in front of it.
+    """
+
+    command: str
+    caller: str
+    place: Place
+    options: argparse.Namespace
+    stdin: IO[bytes]
+    terminal: bool = False
+    _input: bytes | None = field(default=None, repr=False)
+
+    def input(self) -> str:
+        """Return all of the standard input as text.
+
+        Raises:
+            UsageError: it is too long or no UTF-8.
+        """
+        if self._input is None:
+            self._input = self.stdin.read(MAX_INPUT + 1)
+        if len(self._input) > MAX_INPUT:
+            raise UsageError(f"the input has more than {MAX_INPUT} bytes; send less")
+        try:
+            return self._input.decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"the input is no UTF-8 text ({error.reason} at byte {error.start})") from error
+
+    def ask(self, place: str, words: Sequence[str], text: str | None = None) -> Any:
+        """Run a command at another place, through its gate, and return its data.
+
+        Args:
+            place: where.
+            words: the command and its arguments.
+            text: its standard input.
+
+        Raises:
+            CommandError, DeniedError, UsageError: what the command ended with there, or that it cannot be reached.
+        """
+        return ask(self.place, place, words, text)
+
+
+def ask(home: Place, place: str, words: Sequence[str], text: str | None = None) -> Any:
+    """See `Call.ask`."""
+    data, code, message = request(home, place, words, text)
+    if code == DENIED:
+        raise DeniedError(message)
+    if code == USAGE:
+        raise UsageError(message)
+    if data is None:
+        raise CommandError(message)
+    return data
+
+
+def request(home: Place, place: str, words: Sequence[str], text: str | None = None) -> tuple[Any, int, str]:
+    """Run a command at another place and return (its data or None, its exit status, its message)."""
+    service = home.services[place]
+    # sshd hands the line to the gate as it is: quoted here, split there, and no shell in between.
+    line = shlex.join([words[0], "--json", *words[1:]])
+    command = ["ssh", "-T", "-o", "BatchMode=yes", "--", service, line]
+    try:
+        done = subprocess.run(
+            command, input=(text or "").encode(), capture_output=True, check=False, timeout=PATIENCE
+        )
+    except OSError as error:
+        raise CommandError(f"ssh cannot be started: {error.strerror}; see 'ssh {service}'") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"{service} did not answer in {PATIENCE} s; see 'status'") from error
+    message = _last_line(done.stderr)
+    if done.returncode == _UNREACHABLE:
+        raise CommandError(
+            f"{service} cannot be reached: {message or 'the connection was closed'}; see 'status'"
+        )
+    try:
+        data = json.loads(done.stdout) if done.stdout.strip() else None
+    except ValueError as error:
+        raise CommandError(f"{service} gave an answer that is no JSON; run site.yml again") from error
+    return data, done.returncode, message
+
+
+def _last_line(output: bytes) -> str:
+    """The message without what marks it for people (see `codes.message`)."""
+    lines = output.decode(errors="replace").strip().splitlines()
+    return lines[-1].partition(": ")[2] or lines[-1] if lines else ""

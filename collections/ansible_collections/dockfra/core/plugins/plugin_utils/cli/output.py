@@ -1,0 +1,103 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Text for people: tables that fit the terminal, and colour where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import textwrap
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO
+
+_COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to write for a reader.
+
+    Attributes:
+        colour: whether colours may be used.
+        width: columns of the terminal.
+    """
+
+    colour: bool = False
+    width: int = 100
+
+    @classmethod
+    def of(cls, stream: IO[str]) -> Style:
+        """The style for a stream: colours on a terminal only, and never with NO_COLOR (https://no-color.org)."""
+        if not stream.isatty():
+            return cls()
+        return cls(not os.environ.get("NO_COLOR"), shutil.get_terminal_size((100, 24)).columns)
+
+    def paint(self, text: str, colour: str) -> str:
+        """Return the text in a colour: red, green, yellow, cyan, bold or dim."""
+        return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self.colour and text else text
+
+
+def table(
+    style: Style,
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    colours: dict[str, str] | None = None,
+) -> str:
+    """Return a table; its last column is cut to the terminal's width.
+
+    Args:
+        style: how to write.
+        headings: of the columns.
+        rows: their cells.
+        colours: colour by the text of a cell.
+    """
+    cells = [list(map(str, row)) for row in rows]
+    widths = [max(map(cell_width, column)) for column in zip(headings, *cells, strict=True)]
+    last = max(20, style.width - sum(width + 2 for width in widths[:-1]))
+    lines = [style.paint(_row(headings, widths).rstrip(), "bold")]
+    for row in cells:
+        row[-1] = cut(row[-1], last)
+        padded = [_pad(cell, width) for cell, width in zip(row[:-1], widths, strict=False)] + [row[-1]]
+        painted = [
+            style.paint(shown, (colours or {}).get(cell, "")) if cell in (colours or {}) else shown
+            for cell, shown in zip(row, padded, strict=True)
+        ]
+        lines.append("  ".join(painted).rstrip())
+    return "\n".join(lines)
+
+
+def cell_width(text: str) -> int:
+    """Columns a text takes on a terminal."""
+    return sum(
+        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
+        for sign in text
+    )
+
+
+def cut(text: str, width: int) -> str:
+    """Return the text in at most ``width`` columns."""
+    if cell_width(text) <= width:
+        return text
+    while cell_width(text) > width - 1:
+        text = text[:-1]
+    return f"{text}\N{HORIZONTAL ELLIPSIS}"
+
+
+def wrapped(text: str, style: Style, indent: str = "  ") -> str:
+    """Return a longer text indented, its own line breaks kept."""
+    lines = []
+    for line in text.splitlines():
+        lines += textwrap.wrap(
+            line, max(20, min(style.width, 100) - len(indent)), break_long_words=False
+        ) or [""]
+    return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    return "  ".join(_pad(cell, width) for cell, width in zip(cells, widths, strict=True))
+
+
+def _pad(text: str, width: int) -> str:
+    return text + " " * (width - cell_width(text))

@@ -1,0 +1,66 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The gate for a person: a prompt that knows the caller's commands and nothing else."""
+
+from __future__ import annotations
+
+import io
+import readline
+import sys
+
+from . import codes, grammar
+from .gate import HELP, Gate, show
+from .output import Style
+from .runner import available, help_text
+
+_END = ("exit", "quit", "logout")
+
+
+class Prompt:
+    """Reads lines until the person leaves.
+
+    Args:
+        gate: what answers them.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+        self._matches: list[str] = []
+
+    def loop(self) -> int:
+        """Answer lines; returns the exit status of the last one."""
+        readline.set_completer(self._complete)
+        readline.set_completer_delims(" ")
+        readline.parse_and_bind("tab: complete")
+        style = Style.of(sys.stdout)
+        print(help_text(self._gate.place, self._gate.caller, style))
+        print("exit or Ctrl-D leaves.")
+        status = codes.OK
+        while True:
+            try:
+                line = input(f"{self._gate.caller}@{self._gate.place.service}> ").strip()
+            except EOFError:
+                print()
+                return status
+            except KeyboardInterrupt:
+                print()
+                continue
+            if line in _END:
+                return status
+            if line:
+                # What a command reads is what stands in the line: the terminal belongs to the prompt.
+                status = show(self._gate.answer(line, io.BytesIO(), style, terminal=True))
+
+    def _complete(self, text: str, state: int) -> str | None:
+        if state == 0:
+            self._matches = [f"{word} " for word in self._candidates() if word.startswith(text)]
+        return self._matches[state] if state < len(self._matches) else None
+
+    def _candidates(self) -> list[str]:
+        before = readline.get_line_buffer()[: readline.get_begidx()].split()
+        commands = [command for command, _summary in available(self._gate.place, self._gate.caller)]
+        if not before or before[0] in HELP:
+            return [*commands, *(() if before else (HELP[0], _END[0]))]
+        if before[0] not in commands:
+            return []
+        return grammar.find(before[0], self._gate.place.name, self._gate.caller).words()

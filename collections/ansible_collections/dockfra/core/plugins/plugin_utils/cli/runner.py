@@ -1,0 +1,100 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Runs a command for a caller: the same steps for a person at home and for a caller at the gate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import IO, Any
+
+from . import codes, grammar
+from .call import Call, Place, request
+from .grammar import Command
+from .output import Style
+
+
+@dataclass
+class Outcome:
+    """How a command ended.
+
+    Attributes:
+        status: exit status.
+        text: what is printed on standard output.
+        message: the line for standard error, if any.
+    """
+
+    status: int
+    text: str = ""
+    message: str = ""
+
+
+def run(
+    place: Place, caller: str, words: Sequence[str], stdin: IO[bytes], style: Style, terminal: bool = False
+) -> Outcome:
+    """Run a command and return how it ended; never raises an error of the library, nor an unforeseen one.
+
+    Args:
+        place: this container.
+        caller: who asks.
+        words: the command and its arguments.
+        stdin: its input.
+        style: how to write for a person.
+        terminal: whether a person sits in front of it.
+    """
+    command = words[0]
+    try:
+        where = place.policy.place(caller, command) if caller == place.name else place.name
+        place.policy.authorize(caller, where, command)
+        found = grammar.find(command, where, caller)
+        options = found.parse(words[1:])
+        call = Call(command, caller, place, options, stdin, terminal)
+        if where == place.name:
+            return _finished(found, found.run(call), options.json, style)
+        return _forwarded(found, call, where, words, style)
+    except grammar.HelpShown as shown:
+        return Outcome(codes.OK, str(shown))
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
+        return Outcome(codes.status(error), "", codes.message(command, error))
+
+
+def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], style: Style) -> Outcome:
+    """Run a command where it lives. Its arguments were checked here first, so a slip costs no connection."""
+    sent = [word for word in words if word != "--json"] if call.options.json else words
+    text = call.input() if command.reads_input(call.options) else None
+    data, status, message = request(call.place, where, sent, text)
+    if data is None:
+        prefix = "denied" if status == codes.DENIED else call.command
+        return Outcome(status or codes.FAILED, "", f"{prefix}: {message or 'failed without a reason'}")
+    outcome = _finished(command, data, call.options.json, style)
+    return Outcome(status, outcome.text, f"{call.command}: {message}" if message else "")
+
+
+def _finished(command: Command, data: Any, as_json: bool, style: Style) -> Outcome:
+    text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else command.render(data, style)
+    return Outcome(command.exit_status(data), text)
+
+
+def help_text(place: Place, caller: str, style: Style) -> str:
+    """Return the list of what a caller may run at a place, each with what it does."""
+    commands = [*available(place, caller), ("help", "Show this list")]
+    return "\n".join(
+        [f"Commands of the {caller} at {place.service} (COMMAND --help says more):", *listed(commands, style)]
+    )
+
+
+def listed(commands: Iterable[tuple[str, str]], style: Style) -> list[str]:
+    """Return lines that name commands, each with what it does."""
+    return [f"  {style.paint(command.ljust(16), 'bold')}  {summary}" for command, summary in commands]
+
+
+def available(place: Place, caller: str) -> list[tuple[str, str]]:
+    """The commands that a caller may run here and that have come to this platform, each with its summary."""
+    found = []
+    for command in place.policy.commands(caller, place.name):
+        try:
+            found.append((command, grammar.find(command, place.name, caller).summary))
+        except Exception:  # noqa: BLE001, S112  one that cannot be loaded must not hide the others
+            continue
+    return found

@@ -1,0 +1,117 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the ticket commands share: the store, arguments with the fields' own rules, and how tickets look."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ...module_utils import ticket_model as model
+from ...module_utils.ticket_store import DIRECTORY, TicketStore
+from .call import Call
+from .grammar import checked, choices
+from .output import Style, table, wrapped
+
+# Standard input instead of a text in the arguments.
+FROM_INPUT = "-"
+
+_COLOURS = {"critical": "red", "high": "yellow", "in_progress": "cyan", "closed": "dim"}
+
+
+def store() -> TicketStore:
+    """The tickets of this platform."""
+    return TicketStore(DIRECTORY)
+
+
+def add_id(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a ticket."""
+    parser.add_argument("id", type=checked(_id), metavar="ID", help="the ticket, for example T-0001")
+
+
+def add_filters(parser: argparse.ArgumentParser) -> None:
+    """The arguments that choose tickets."""
+    parser.add_argument(
+        "--status", action="append", default=[], help="only of this status", **choices(model.STATUSES)
+    )
+    parser.add_argument(
+        "--priority", action="append", default=[], help="only of this priority", **choices(model.PRIORITIES)
+    )
+    parser.add_argument(
+        "--label", action="append", default=[], help="only with this label; may be given again"
+    )
+    parser.add_argument("--text", default="", help="only with this text in title, description or a comment")
+    parser.add_argument(
+        "--sort", default="id", help="order", **choices(("id", "updated", "created", "priority", "status"))
+    )
+    parser.add_argument("--reverse", action="store_true", help="turn the order round")
+
+
+def text(call: Call, value: str | None) -> str | None:
+    """Return an argument's text, read from the input when it is '-'."""
+    return call.input().strip("\n") if value == FROM_INPUT else value
+
+
+def listing(tickets: Sequence[model.Ticket], damaged: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return tickets as the data of a listing."""
+    return {"tickets": [ticket.to_dict() for ticket in tickets], "damaged": [dict(file) for file in damaged]}
+
+
+def render_listing(data: Mapping[str, Any], style: Style) -> str:
+    """Return a listing for people."""
+    rows = [
+        (
+            ticket["id"],
+            ticket["status"],
+            ticket["priority"],
+            ticket["assigned_to"] or "-",
+            f"#{ticket['github_issue_number']}" if ticket["github_issue_number"] else "-",
+            ticket["title"],
+        )
+        for ticket in data["tickets"]
+    ]
+    lines = (
+        [table(style, ("ID", "STATUS", "PRIORITY", "ASSIGNED", "GITHUB", "TITLE"), rows, _COLOURS)]
+        if rows
+        else []
+    )
+    if not rows:
+        lines.append("No tickets.")
+    lines += [style.paint(f"Damaged: {file['name']}: {file['reason']}", "red") for file in data["damaged"]]
+    return "\n".join(lines)
+
+
+def render_ticket(ticket: Mapping[str, Any], style: Style) -> str:
+    """Return one ticket for people."""
+    facts = {
+        "Status": ticket["status"],
+        "Priority": ticket["priority"],
+        "Assigned to": ticket["assigned_to"] or "nobody",
+        "Labels": ", ".join(ticket["labels"]),
+        "Created": f"{_time(ticket['created_at'])} by {ticket['created_by']}",
+        "Changed": _time(ticket["updated_at"]),
+        "GitHub": f"issue #{ticket['github_issue_number']}" if ticket["github_issue_number"] else "",
+    }
+    lines = [style.paint(f"{ticket['id']}  {ticket['title']}", "bold")]
+    lines += [
+        f"  {name + ':':<13}{style.paint(value, _COLOURS.get(value, ''))}"
+        for name, value in facts.items()
+        if value
+    ]
+    if ticket["description"]:
+        lines += ["", wrapped(ticket["description"], style)]
+    for comment in ticket["comments"]:
+        lines += ["", style.paint(f"  {_time(comment['timestamp'])}  {comment['author']}:", "bold")]
+        lines.append(wrapped(comment["text"], style, "    "))
+    return "\n".join(lines)
+
+
+def _id(text: str) -> str:
+    model.parse_id(text)
+    return text
+
+
+def _time(timestamp: str) -> str:
+    """A stored time to the minute."""
+    return f"{timestamp[:10]} {timestamp[11:16]} UTC"
