@@ -100,7 +100,7 @@ class AuditLog:
     def _opened(self) -> BinaryIO:
         try:
             descriptor = os.open(
-                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
+                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
             )
         except OSError as error:
             raise self._error("written", error) from error

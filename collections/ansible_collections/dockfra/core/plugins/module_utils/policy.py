@@ -162,7 +162,7 @@ class Policy:
                     )
 
     def _reason(self, caller: str, place: str, rule: Rule) -> str:
-        owners = ", the ".join(sorted(rule.callers)) or "nobody"
+        owners = " and the ".join(sorted(rule.callers)) or "nobody"
         where = "" if caller == place else f" at the {place}"
         return f"the {caller} may not use {rule.command}{where}; it is for the {owners}"
 

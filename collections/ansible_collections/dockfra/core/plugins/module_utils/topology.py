@@ -259,21 +259,25 @@ class Topology:
 
     def places(self) -> dict[str, str]:
         """The services by the names the policy has for them."""
-        return {service.place: service.name for service in self.services.values()}
+        return {
+            service.place: service.name for service in sorted(self.services.values(), key=lambda s: s.place)
+        }
 
     def roles(self) -> list[str]:
         """The places that people log in to with the key that lives there."""
         return [service.place for service in self.services.values() if service.client_key in service.logins]
 
     def gate_callers(self, name: str) -> list[str]:
-        """The client keys that reach the gate of service ``name``, in the order of the inventory."""
-        callers = self.policy.callers(self.services[name].place)
-        return [service.client_key for service in self.services.values() if service.client_key in callers]
+        """The client keys that reach the gate of service ``name``, in the order of the policy."""
+        keys = {service.client_key for service in self.services.values()}
+        return [caller for caller in self.policy.callers(self.services[name].place) if caller in keys]
 
     def audited(self) -> list[Service]:
-        """The services with an audit log: those where commands of the policy run."""
+        """The services with an audit log, by name: those where commands of the policy run."""
         places = {place for rule in self.policy.rules.values() for place in rule.places}
-        return [service for service in self.containers() if service.place in places]
+        return sorted(
+            (service for service in self.containers() if service.place in places), key=lambda s: s.name
+        )
 
     def volumes(self, name: str) -> list[Volume]:
         """The volumes of service ``name``: its own, that of its audit log, and for a reader those of the other logs."""

@@ -43,6 +43,7 @@ _INTERNAL = {"dockfra_desired", "dockfra_plan"}
 # What is to be known of a service to reach it.
 _NEIGHBOUR_VARIABLES = (
     "dockfra_address",
+    "dockfra_docker_host",
     "dockfra_host_key",
     "dockfra_networks",
     "dockfra_ports",
