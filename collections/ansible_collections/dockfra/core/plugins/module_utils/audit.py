@@ -21,6 +21,9 @@ from .errors import AuditError
 
 DIRECTORY = "/shared/logs/audit"
 
+# Where a reader has the logs of other services, a directory each; in DIRECTORY there are links to them.
+OTHERS = "/shared/logs/others"
+
 # The hash before the first line.
 START = "0" * 64
 

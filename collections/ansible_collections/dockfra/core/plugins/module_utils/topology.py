@@ -16,11 +16,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .audit import DIRECTORY as AUDIT_DIRECTORY
+from . import audit
 from .policy import Policy
-
-# Where a reader has the audit logs of other services, a directory each. In AUDIT_DIRECTORY there are links to them.
-AUDIT_OF_OTHERS = "/shared/logs/others"
 
 # What Docker takes in the names of containers, networks and volumes, lower case because image names need it.
 _PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
@@ -286,9 +283,9 @@ class Topology:
         for other in self.audited():
             volume = f"audit-{other.name}"
             if other == service:
-                found.append(Volume(volume, AUDIT_DIRECTORY))
+                found.append(Volume(volume, audit.DIRECTORY))
             elif service.variables.get("dockfra_reads_audit") and other.docker_host == service.docker_host:
-                found.append(Volume(volume, f"{AUDIT_OF_OTHERS}/{other.name}", read_only=True))
+                found.append(Volume(volume, f"{audit.OTHERS}/{other.name}", read_only=True))
         return found
 
     # Contradictions ------------------------------------------------------------------------------------------------

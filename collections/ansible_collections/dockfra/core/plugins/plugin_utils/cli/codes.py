@@ -10,6 +10,7 @@ OK = 0
 FAILED = 1
 USAGE = 2
 DENIED = 77  # EX_NOPERM of sysexits(3)
+NOT_FOUND = 127  # as a shell says it
 INTERRUPTED = 130
 
 
