@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes requirements.lock and requirements-dev.lock from the two .txt files: every package beneath them, for every
-# Python from 3.11 on, with hashes. Run it after editing a version.
+# Writes requirements.lock and requirements-dev.lock from the two .txt files, and the requirements of the manager's image:
+# every package beneath them, for every Python from 3.11 on, with hashes. Run it after editing a version.
 set -euo pipefail
 
 ROOT=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/../.." && pwd -P)
@@ -8,7 +8,13 @@ cd -- "$ROOT"
 tool=.cache/uv
 [[ -x $tool/bin/uv ]] || { python3 -m venv "$tool" && "$tool/bin/pip" install --quiet uv==0.13.9; }
 
+lock() { # <Python> <from> <to>
+  "$tool/bin/uv" pip compile --quiet --universal --generate-hashes --python-version "$1" --no-annotate --no-header \
+    --output-file "$3" "$2"
+}
+
 for name in requirements requirements-dev; do
-  "$tool/bin/uv" pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-    --output-file "$name.lock" "$name.txt"
+  lock 3.11 "$name.txt" "$name.lock"
 done
+# Inside the containers there is Debian's Python.
+lock 3.13 roles/ssh_manager/files/image/requirements.in roles/ssh_manager/files/image/requirements.txt
