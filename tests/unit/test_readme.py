@@ -30,6 +30,7 @@ NO_VARIABLES = {
     "dockfra_gate",
     "dockfra_gate_callers",
     "dockfra_listen_hosts",
+    "dockfra_probe_targets",
     "dockfra_ssh_peers",
     "dockfra_pending_services",
     "dockfra_progress",

@@ -162,6 +162,25 @@ class Edge:
     network: str
 
 
+@dataclass(frozen=True)
+class Reach:
+    """A port of a service, as a caller finds it.
+
+    Attributes:
+        service: whose port it is.
+        name: the port's name.
+        kind: the protocol behind the name: http, https, ssh, postgres, redis, else tcp.
+        host: the name or address that leads there.
+        port: its number there.
+    """
+
+    service: str
+    name: str
+    kind: str
+    host: str
+    port: int
+
+
 class Topology:
     """All services of one platform and the networks between them.
 
@@ -253,6 +272,29 @@ class Topology:
             if peer.name != name
             and any(set(port.networks) & set(caller.networks) for port in ssh_ports(peer))
         ]
+
+    def reachable_ports(self, name: str) -> list[Reach]:
+        """The ports that service ``name`` can connect to, its own among them, in the order of the inventory."""
+        caller = self.services[name]
+        found = []
+        for listener in self.services.values():
+            shared = [network for network in caller.networks if network in listener.listen_networks]
+            for port in listener.ports:
+                through = [network for network in shared if network in port.networks]
+                if not through:
+                    continue
+                # The plain name leads to any network they share; where only some of them will do, it is one of those.
+                host = listener.name if through == shared else f"{listener.name}.{through[0]}"
+                number = port.number
+                if listener.external_address:
+                    host = listener.external_address
+                    number = (
+                        int(listener.variables.get("dockfra_ssh_port") or 22)
+                        if port.name == "ssh"
+                        else number
+                    )
+                found.append(Reach(listener.name, port.name, _protocol(port.name), host, number))
+        return found
 
     def places(self) -> dict[str, str]:
         """The services by the names the policy has for them."""
@@ -400,6 +442,12 @@ _NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
     "gateway": lambda value: isinstance(value, bool),
     "subnet": _is_subnet,
 }
+
+
+def _protocol(port: str) -> str:
+    """What a port speaks, by its name: the protocol, or that and a word for what it is for (``http-dashboard``)."""
+    spoken = port.partition("-")[0]
+    return spoken if spoken in ("http", "https", "ssh", "postgres", "redis") else "tcp"
 
 
 def ssh_ports(service: Service) -> list[Port]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -266,6 +266,7 @@ class Platform:
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": self.topology.gate_callers(name),
             "dockfra_listen_hosts": service.listen_hosts,
+            "dockfra_probe_targets": [asdict(reach) for reach in self.topology.reachable_ports(name)],
             "dockfra_ssh_peers": [ssh_address(peer) for peer in self.topology.ssh_peers(name)],
         }
         files: dict[str, WantedFile] = {}

@@ -11,7 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge, Port, Service, Topology
+from ansible_collections.dockfra.core.plugins.module_utils.topology import (
+    Edge,
+    Port,
+    Reach,
+    Service,
+    Topology,
+)
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
 
@@ -123,6 +129,42 @@ def test_ssh_peers_are_those_reachable_over_ssh_in_the_order_of_the_inventory() 
         make("b", "b", ports=[port("ssh", 22)]),
     ]
     assert [peer.name for peer in Topology("p", services).ssh_peers("me")] == ["z", "b"]
+
+
+def test_ports_are_reachable_over_a_shared_network_on_which_they_listen() -> None:
+    topology = Topology(
+        "p",
+        [
+            make("me", "a", "b", ports=[port("ssh", 2222, None, "a")]),
+            make("web", "a", "c", ports=[port("https-page", 443), port("metrics", 9000, None, "c")]),
+            make("hidden", "a", "c", ports=[port("http", 80, None, "c")]),
+            make("db", "b", ports=[port("postgres", 5432)]),
+            make("silent", "a", "b"),
+        ],
+    )
+    assert topology.reachable_ports("me") == [
+        Reach("me", "ssh", "ssh", "me", 2222),
+        Reach("web", "https-page", "https", "web", 443),
+        Reach("db", "postgres", "postgres", "db", 5432),
+    ]
+
+
+def test_a_port_on_some_of_the_shared_networks_is_found_by_the_name_it_has_on_one_of_them() -> None:
+    """The plain name may lead to an address where only the other port listens."""
+    both = make("both", "a", "b", ports=[port("http", 80), port("admin", 81, None, "b")])
+    assert Topology("p", [make("me", "a", "b"), both]).reachable_ports("me") == [
+        Reach("both", "http", "http", "both", 80),
+        Reach("both", "admin", "tcp", "both.b", 81),
+    ]
+
+
+def test_a_real_device_is_reachable_at_its_own_address() -> None:
+    device = make(
+        "pi", "iot", ports=[port("ssh", 2222)], address="192.0.2.7", ssh_port=2022, host_key=HOST_KEY
+    )
+    assert Topology("p", [device, make("me", "iot")]).reachable_ports("me") == [
+        Reach("pi", "ssh", "ssh", "192.0.2.7", 2022)
+    ]
 
 
 # Problems ------------------------------------------------------------------------------------------------------------
@@ -318,6 +360,18 @@ def test_an_edge_is_there_exactly_when_both_are_on_a_network_that_is_listened_on
                 for network in set(one.listen_networks) & set(two.listen_networks):
                     pairs = {(edge.caller, edge.listener) for edge in edges if edge.network == network}
                     assert {(one.name, two.name), (two.name, one.name)} <= pairs
+
+
+@given(topologies())
+def test_what_is_reachable_are_the_edges_and_the_own_ports(topology: Topology) -> None:
+    for caller in topology.containers():
+        reached = {
+            (reach.service, reach.port)
+            for reach in topology.reachable_ports(caller.name)
+            if not topology.services[reach.service].external_address
+        }
+        edges = {(edge.listener, edge.port) for edge in topology.edges() if edge.caller == caller.name}
+        assert reached == edges | {(caller.name, entry.number) for entry in caller.ports}
 
 
 @given(topologies())
