@@ -23,16 +23,14 @@ SERVERS = [
     for service in TOPOLOGY.containers()
     if any(port.publish is not None for port in ssh_ports(service))
 ]
-CLIENTS = [
-    service.name for service in TOPOLOGY.services.values() if service.variables.get("dockfra_ssh_client_key")
-]
+CLIENTS = [service.name for service in TOPOLOGY.services.values() if service.client_key]
 _REFUSED = "Permission denied (publickey)"
 _SSH_AUDIT = str(Path(sys.executable).parent / "ssh-audit")
 
 
 def logins(service: str) -> list[str]:
     """The keys that may log in to a service."""
-    return list(TOPOLOGY.services[service].variables.get("dockfra_ssh_logins") or ())
+    return TOPOLOGY.services[service].logins
 
 
 def with_key(platform: Platform, server: str, key: Path) -> subprocess.CompletedProcess[str]:
@@ -66,6 +64,12 @@ def with_key(platform: Platform, server: str, key: Path) -> subprocess.Completed
     )
 
 
+def assert_gate(done: subprocess.CompletedProcess[str]) -> None:
+    """The key reached the gate, and `id -un` was not run: the gate's own id takes no options, or is not for this caller."""
+    assert (done.returncode in (2, 77), done.stdout) == (True, ""), done
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
 def test_there_are_seven_published_servers() -> None:
     assert len(SERVERS) == 7
 
@@ -90,6 +94,8 @@ def test_declared_keys_log_in_and_all_others_are_refused(platform: Platform, ser
         for name, done in zip(names, attempts, strict=True):
             if name in logins(server):
                 assert (done.returncode, done.stdout.strip()) == (0, TOPOLOGY.services[server].user), name
+            elif name in TOPOLOGY.gate_callers(server):
+                assert_gate(done)
             else:
                 assert done.returncode == 255, name
                 assert _REFUSED in done.stderr, name
@@ -145,7 +151,7 @@ def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(
     platform: Platform, caller: str
 ) -> None:
     """From a container's own shell, with its own configuration, which pins the host keys of all it can reach."""
-    key = str(TOPOLOGY.services[caller].variables.get("dockfra_ssh_client_key") or "")
+    key = TOPOLOGY.services[caller].client_key
     for peer in TOPOLOGY.ssh_peers(caller):
         done = platform.run(caller, "ssh", "-o", "BatchMode=yes", peer.name, "id -un")
         assert "known_hosts" not in done.stderr, (
@@ -155,6 +161,8 @@ def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(
             assert (done.returncode, done.stdout.strip()) == (0, peer.user), (
                 f"{caller} → {peer.name}: {done.stderr}"
             )
+        elif key and key in TOPOLOGY.gate_callers(peer.name):
+            assert_gate(done)
         else:
             assert done.returncode == 255, f"{caller} → {peer.name}"
             assert _REFUSED in done.stderr, f"{caller} → {peer.name}: {done.stderr}"

@@ -19,6 +19,7 @@ import docker
 from docker.models.containers import Container
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import LABEL_PROJECT
+from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.topology import Service, Topology, ssh_ports
 
 from .runs import INVENTORY, ROOT, environment
@@ -48,6 +49,7 @@ def read_topology(*inventories: str | Path, root: Path = ROOT) -> Topology:
         project=first["dockfra_project"],
         services=[Service.from_variables(host, values) for host, values in hosts.items()],
         network_options=first.get("dockfra_network_options"),
+        policy=Policy(first["dockfra_capabilities"], first["dockfra_commands"]),
     )
 
 
@@ -188,9 +190,9 @@ class Platform:
     def client_keys(self) -> dict[str, str]:
         """Service by the name of the SSH client key that lives in it."""
         return {
-            str(service.variables["dockfra_ssh_client_key"]): service.name
+            service.client_key: service.name
             for service in self.topology.services.values()
-            if service.variables.get("dockfra_ssh_client_key")
+            if service.client_key
         }
 
     def ssh(

@@ -1,0 +1,161 @@
+"""What somebody with a full shell in a container can try against the rights of others. Runs inside the container.
+
+Reads a request as JSON from standard input and prints what was possible. It knows no pinned host keys, uses every private key
+it can read, and tries every server under every address.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+_SKIP = ("/proc", "/sys", "/dev", "/usr", "/lib", "/var/lib/dpkg")
+_MAX_FILE = 4 * 1024 * 1024
+
+
+def files() -> Iterator[str]:
+    """Every regular file that is not part of the distribution."""
+    for folder, folders, names in os.walk("/"):
+        folders[:] = [name for name in folders if not os.path.join(folder, name).startswith(_SKIP)]
+        for name in names:
+            yield os.path.join(folder, name)
+
+
+def readable(needles: list[bytes]) -> tuple[list[str], list[str], list[str]]:
+    """Return (private keys, files with a needle, Unix sockets) among all that can be read."""
+    keys, found, sockets = [], [], []
+    for path in files():
+        try:
+            status = os.lstat(path)
+            if stat.S_ISSOCK(status.st_mode):
+                sockets.append(path)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > _MAX_FILE:
+                continue
+            with open(path, "rb") as file:
+                content = file.read()
+        except OSError:
+            continue
+        if b"PRIVATE KEY-----" in content and b"OPENSSH" in content:
+            keys.append(path)
+        if any(needle in content for needle in needles):
+            found.append(path)
+    return keys, found, sockets
+
+
+def environments(needles: list[bytes]) -> list[str]:
+    """Processes whose environment or arguments can be read and hold a needle."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        for name in ("environ", "cmdline"):
+            try:
+                with open(f"/proc/{pid}/{name}", "rb") as file:
+                    content = file.read()
+            except OSError:
+                continue
+            if any(needle in content for needle in needles):
+                found.append(f"/proc/{pid}/{name}")
+    return found
+
+
+def opens(address: str, port: int) -> bool:
+    """Whether a TCP connection can be made."""
+    try:
+        with socket.create_connection((address, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def ssh(key: str, server: dict[str, Any], line: str, folder: str) -> tuple[int, str]:
+    """Return (exit status, last line of what went wrong) of a command on a server; connections are shared."""
+    done = subprocess.run(
+        [
+            *("ssh", "-F", "none", "-T", "-i", key, "-l", server["user"], "-p", str(server["port"])),
+            *("-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "ConnectTimeout=5"),
+            *("-o", f"UserKnownHostsFile={folder}/known", "-o", "StrictHostKeyChecking=accept-new"),
+            *("-o", "ControlMaster=auto", "-o", f"ControlPath={folder}/%C", "-o", "ControlPersist=5"),
+            *("-o", "LogLevel=ERROR", "--", server["address"], line),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+    )
+    return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
+
+
+def attempt_all(keys: list[str], servers: list[dict[str, Any]], lines: list[str]) -> list[dict[str, Any]]:
+    """Try every line on every server with every key; where a key is refused once, it is not tried again."""
+    results = []
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ThreadPoolExecutor(4) as pool:
+        # Keys that others may read would be refused by ssh itself.
+        copies = []
+        for number, key in enumerate(keys):
+            copy = os.path.join(folder, str(number))
+            with (
+                open(key, "rb") as source,
+                open(os.open(copy, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as target,
+            ):
+                target.write(source.read())
+            copies.append((key, copy))
+        pairs = list(itertools.product(copies, servers))
+        first = pool.map(lambda pair: ssh(pair[0][1], pair[1], lines[0], folder), pairs)
+        admitted = []
+        for pair, (code, error) in zip(pairs, first, strict=True):
+            results.append(
+                {"key": pair[0][0], "server": pair[1]["name"], "line": lines[0], "code": code, "error": error}
+            )
+            if code != 255:
+                admitted.append(pair)
+        further = list(itertools.product(admitted, lines[1:]))
+        for (pair, line), (code, error) in zip(
+            further, pool.map(lambda job: ssh(job[0][0][1], job[0][1], job[1], folder), further), strict=True
+        ):
+            results.append(
+                {"key": pair[0][0], "server": pair[1]["name"], "line": line, "code": code, "error": error}
+            )
+    return results
+
+
+def writable(paths: list[str]) -> list[str]:
+    """Directories in which a file can be made, and files that can be opened for writing."""
+    found = []
+    for path in paths:
+        try:
+            if os.path.isdir(path):
+                with tempfile.NamedTemporaryFile(dir=path):
+                    found.append(path)
+            else:
+                with open(path, "ab"):
+                    found.append(path)
+        except OSError:
+            continue
+    return found
+
+
+def main() -> None:
+    request = json.load(sys.stdin)
+    needles = [needle.encode() for needle in request["needles"]]
+    keys, found, sockets = readable(needles)
+    answer = {
+        "keys": keys,
+        "found": [*found, *environments(needles)],
+        "sockets": sockets,
+        "open": [target for target in request["targets"] if opens(*target)],
+        "writable": writable(request["paths"]),
+        "attempts": attempt_all(keys, request["servers"], request["lines"]),
+    }
+    json.dump(answer, sys.stdout)
+
+
+main()

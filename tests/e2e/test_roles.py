@@ -1,0 +1,351 @@
+"""The role matrix, cell by cell, over real SSH: what is allowed by its effect, what is denied by exit 77 and by raw means.
+
+The cells come from the policy (inventories/policy.yml). A capability none of whose commands exists yet is pending where it is
+allowed; where it is denied it is tested already.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import shlex
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.topology import ssh_ports
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
+from tests.e2e.support.platform import Platform, read_topology
+
+TOPOLOGY = read_topology()
+POLICY = TOPOLOGY.policy
+ROLES = TOPOLOGY.roles()
+SERVICE = TOPOLOGY.places()
+CELLS = [(capability, role) for capability in POLICY.capabilities for role in ROLES]
+ALLOWED = [(name, role) for name, role in CELLS if role in POLICY.capabilities[name].roles]
+DENIED = [(name, role) for name, role in CELLS if role not in POLICY.capabilities[name].roles]
+INTRUDER = (Path(__file__).parent / "support" / "intruder.py").read_text()
+
+BASTIONS = ("ssh-frontend", "ssh-backend", "ssh-rpi3")
+DENIED_EXIT = 77
+
+# What belongs to each role alone, put where that role keeps its settings; nobody else may ever see it.
+CANARY = "sk-or-v1-canary-of-the-{role}-4f1d"
+
+# What the denied would type for a capability that has no command of its own.
+WITHOUT_COMMAND = {"ssh-to-bastions": ["ssh-to frontend"]}
+
+
+def lines_of(capability: str) -> list[str]:
+    """What somebody types who wants to use a capability."""
+    commands = [rule.command for rule in POLICY.rules.values() if rule.capability == capability]
+    return commands or WITHOUT_COMMAND[capability]
+
+
+def exists(command: str) -> bool:
+    rule = POLICY.rules[command]
+    return any(
+        (grammar.COMMANDS / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
+        for folder in (*rule.places, *rule.callers, "common")
+    )
+
+
+def as_role(platform: Platform, role: str, line: str, text: str = "") -> subprocess.CompletedProcess[str]:
+    """Type a line in a role's own shell, over SSH from the host."""
+    return platform.ssh(SERVICE[role], line, text=text)
+
+
+def data(done: subprocess.CompletedProcess[str]) -> Any:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def assert_denied(done: subprocess.CompletedProcess[str], what: str) -> None:
+    lines = done.stderr.splitlines()
+    assert done.returncode == DENIED_EXIT, f"{what}: exit {done.returncode}: {done.stdout}{done.stderr}"
+    assert len(lines) == 1, what
+    assert lines[0].startswith("denied: "), what
+    assert done.stdout == "", what
+
+
+# -- the matrix itself --
+
+
+def test_the_matrix_is_the_one_of_the_description() -> None:
+    rows = {row.title: "".join("x" if role in row.roles else "-" for role in ("manager", "autopilot", "developer", "monitor"))
+            for row in POLICY.capabilities.values()}  # fmt: skip
+    assert rows == {
+        "Create/manage tickets": "xx--",
+        "Push tickets to GitHub": "x---",
+        "Pull tickets from GitHub": "x---",
+        "Configure LLM on services": "x---",
+        "Update .env via SSH": "x---",
+        "SSH to all role services": "xx--",
+        "Work on assigned tickets": "--x-",
+        "Edit code / git push": "--x-",
+        "Run local tests": "--x-",
+        "LLM code assistance": "--x-",
+        "Deploy to production": "---x",
+        "SSH to infrastructure bastions": "---x",
+        "Health monitoring daemon": "---x",
+        "LLM log analysis": "---x",
+        "Autonomous LLM orchestration": "-x--",
+        "Docker socket access": "---x",
+    }
+    assert len(CELLS) == 64
+
+
+# -- allowed: by effect --
+
+
+def new_ticket(platform: Platform, assignee: str = "developer") -> str:
+    done = as_role(platform, "manager", f"ticket-create 'From the matrix' --assign {assignee} --json")
+    return str(data(done)["id"])
+
+
+def manages_tickets(platform: Platform, role: str) -> None:
+    line = "ticket-create 'Made by a role' --priority high --json"
+    if role == "manager":
+        made = data(as_role(platform, role, line))
+    else:
+        made = data(as_role(platform, role, f"ssh ssh-manager {shlex.quote(line)}"))
+    assert made["created_by"] == role
+    stored = platform.run("ssh-developer", "cat", f"/shared/tickets/{made['id']}.json")
+    assert json.loads(stored.stdout)["priority"] == "high"
+
+
+def configures(platform: Platform, role: str) -> None:
+    for service, setting, value in (
+        ("developer", "LLM_MODEL", "openai/gpt-4o"),
+        ("monitor", "MONITOR_POLL_INTERVAL", "45"),
+    ):
+        done = as_role(platform, role, f"config-{service} {setting}={value}")
+        assert done.returncode == 0, done.stderr
+        stored = platform.run(SERVICE[service], "cat", f"/home/{service}/.env").stdout
+        assert f"{setting}={value}" in stored.replace("'", "").replace('"', "")
+
+
+def reaches_all_roles(platform: Platform, role: str) -> None:
+    for other in ROLES:
+        if other != role and role in POLICY.rules["id"].places.get(other, ()):
+            user = TOPOLOGY.services[SERVICE[other]].user
+            done = as_role(platform, role, f"ssh {user}@{SERVICE[other]} -p 2222 id")
+            assert done.stdout.startswith(f"uid={TOPOLOGY.services[SERVICE[other]].uid}({user}) "), (
+                done.stderr
+            )
+            assert f"caller={role}" in done.stdout
+        elif other != role:
+            # The manager's commands are the autopilot's way to it.
+            done = as_role(platform, role, f"ssh {SERVICE[other]} ticket-list")
+            assert done.returncode == 0, done.stderr
+
+
+def works_on_tickets(platform: Platform, role: str) -> None:
+    ticket = new_ticket(platform)
+    assert ticket in as_role(platform, role, "my-tickets").stdout
+    assert as_role(platform, role, f"ticket-work {ticket}").returncode == 0
+    done = as_role(platform, role, f"ticket-done {ticket} --comment 'It works; $(id) `id`'")
+    assert done.returncode == 0, done.stderr
+    shown = data(as_role(platform, "manager", f"ticket-show {ticket} --json"))
+    assert shown["status"] == "closed"
+    assert [(c["author"], c["text"]) for c in shown["comments"]] == [("developer", "It works; $(id) `id`")]
+
+
+def pushes_code(platform: Platform, role: str) -> None:
+    name = f"matrix-{os.getpid()}"
+    script = f"cd ~/app && git switch -q -c {name} && date > {name} && commit-push 'From the matrix' && git switch -q main"
+    done = as_role(platform, role, script)
+    assert done.returncode == 0, done.stderr
+    seen = platform.run("git", "git", "--git-dir", "/srv/git/app.git", "show", f"{name}:{name}")
+    assert seen.returncode == 0, seen.stderr
+
+
+def runs_tests(platform: Platform, role: str) -> None:
+    done = as_role(platform, role, "test-local frontend --json")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def goes_through_bastions(platform: Platform, role: str) -> None:
+    for bastion in BASTIONS:
+        done = as_role(platform, role, f"ssh {bastion} id -un")
+        assert (done.returncode, done.stdout) == (0, "deployer\n"), done.stderr
+
+
+def watches_health(platform: Platform, role: str) -> None:
+    done = as_role(platform, role, "verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "redis" in done.stdout
+
+
+PROOFS: dict[str, Callable[[Platform, str], None]] = {
+    "manage-tickets": manages_tickets,
+    "configure-llm": configures,
+    "update-env": configures,
+    "ssh-to-roles": reaches_all_roles,
+    "work-on-tickets": works_on_tickets,
+    "push-code": pushes_code,
+    "run-tests": runs_tests,
+    "ssh-to-bastions": goes_through_bastions,
+    "watch-health": watches_health,
+}
+# Proven against the fake GitHub in test_github.py.
+ELSEWHERE = {"push-tickets", "pull-tickets"}
+
+
+@pytest.mark.parametrize(("capability", "role"), [cell for cell in ALLOWED if cell[0] not in ELSEWHERE])
+def test_allowed(platform: Platform, capability: str, role: str) -> None:
+    if capability not in PROOFS:
+        assert not any(exists(line) for line in lines_of(capability)), f"{capability} has come: prove it"
+        pytest.skip(
+            f"pending: {', '.join(lines_of(capability))} of the {role} come with an issue of their own"
+        )
+    PROOFS[capability](platform, role)
+
+
+def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(platform: Platform) -> None:
+    for role in ROLES:
+        found = as_role(platform, role, "ls /usr/local/lib/dockfra/commands/$USER").stdout.split()
+        assert set(found) == {command for command in grammar.own(role) if exists(command)}
+        for command in found:
+            helped = as_role(platform, role, f"command -v {command} && {command} --help")
+            assert helped.returncode == 0, command
+            assert "Examples:" in helped.stdout, command
+        foreign = [rule.command for rule in POLICY.rules.values() if rule.command not in found]
+        seen = as_role(
+            platform, role, "; ".join(f"command -v {command}" for command in foreign if command != "id")
+        )
+        assert seen.stdout == ""
+
+
+# -- denied: the command says no --
+
+
+@pytest.mark.parametrize(("capability", "role"), DENIED)
+def test_denied(platform: Platform, capability: str, role: str) -> None:
+    """In the role's own shell, and at every gate that its key opens."""
+    gates = [service for place, service in SERVICE.items() if role in TOPOLOGY.gate_callers(service)]
+    for line in lines_of(capability):
+        assert_denied(as_role(platform, role, line), f"{role}: {line}")
+    for gate in gates:
+        line = lines_of(capability)[0]
+        done = as_role(platform, role, f"ssh {gate} {shlex.quote(line)}")
+        assert_denied(done, f"{role} at {gate}: {line}")
+
+
+# -- denied: raw means from a full shell --
+
+
+@dataclass(frozen=True)
+class Loot:
+    """What an intruder with a role's shell could get at; see support/intruder.py."""
+
+    keys: list[str]
+    found: list[str]
+    sockets: list[str]
+    open: list[list[Any]]
+    writable: list[str]
+    attempts: list[dict[str, Any]]
+
+
+@pytest.fixture(scope="module")
+def canaries(platform: Platform) -> Iterator[None]:
+    """Every role has a secret of its own in its .env for as long as the raw tests run."""
+    for role in ROLES:
+        line = f"\nOPENROUTER_API_KEY={CANARY.format(role=role)}\n"
+        done = platform.run(
+            SERVICE[role], "sh", "-c", "umask 077; cp -p ~/.env ~/.env.before; cat >> ~/.env", text=line
+        )
+        assert done.returncode == 0, done.stderr
+    yield
+    for role in ROLES:
+        platform.run(SERVICE[role], "sh", "-c", "mv ~/.env.before ~/.env")
+
+
+@pytest.fixture(scope="module")
+def loot(platform: Platform, canaries: None) -> Callable[[str], Loot]:
+    servers = [
+        {"name": service.name, "user": service.user, "port": ssh_ports(service)[0].number, "address": address}
+        for service in TOPOLOGY.containers()
+        if ssh_ports(service)
+        for address in platform.addresses(service.name)
+        if ":" not in address
+    ]
+    gateways = [
+        network.attrs["IPAM"]["Config"][0].get("Gateway", "")
+        for network in platform.docker.networks.list(filters={"label": f"dockfra.project={TOPOLOGY.project}"})
+    ]
+    targets = [[address, port] for address in filter(None, [*gateways, "127.0.0.1"]) for port in (2375, 2376)]
+    targets += [[server["address"], server["port"]] for server in servers if server["name"] in BASTIONS]
+    lines = [
+        "true",
+        "bash -i",
+        "cat .env",
+        *(line for name in POLICY.capabilities for line in lines_of(name)),
+    ]
+    paths = [
+        "/shared/tickets",
+        "/shared/tickets/T-0001.json",
+        "/srv/git/app.git",
+        "/etc/dockfra",
+        "/usr/local/bin",
+    ]
+    paths += [f"/shared/logs/audit/{service.name}.jsonl" for service in TOPOLOGY.audited()]
+    paths += [f"/shared/logs/others/{service.name}/{service.name}.jsonl" for service in TOPOLOGY.audited()]
+
+    @functools.cache
+    def search(role: str) -> Loot:
+        request = {
+            "servers": [server for server in servers if server["name"] != SERVICE[role]],
+            "targets": targets,
+            "lines": lines,
+            "paths": paths,
+            "needles": [CANARY.format(role=other) for other in ROLES if other != role],
+        }
+        script = f"import io, sys\nsys.stdin = io.StringIO({json.dumps(request)!r})\n{INTRUDER}"
+        done = platform.run(
+            SERVICE[role], "python3", "-", text=script.replace("from __future__ import annotations\n", "")
+        )
+        assert done.returncode == 0, done.stderr
+        return Loot(**json.loads(done.stdout))
+
+    return search
+
+
+@pytest.mark.parametrize(("capability", "role"), DENIED)
+def test_denied_by_raw_means(loot: Callable[[str], Loot], capability: str, role: str) -> None:
+    """With every key it can read, at every address of every server, whatever it sends: nothing of the capability."""
+    got = loot(role)
+    for attempt in got.attempts:
+        if attempt["line"] not in lines_of(capability):
+            continue
+        if attempt["server"] in BASTIONS and role in POLICY.capabilities["ssh-to-bastions"].roles:
+            assert attempt["code"] != 0, attempt  # a shell it may have, without such a command
+            continue
+        assert attempt["code"] in (255, DENIED_EXIT), attempt
+        assert attempt["code"] == 255 or attempt["error"].startswith("denied: "), attempt
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_shell_opens_nothing_else(platform: Platform, loot: Callable[[str], Loot], role: str) -> None:
+    got = loot(role)
+    own = SERVICE[role]
+    assert {Path(key).name for key in got.keys} <= {"id_ed25519", "ssh_host_ed25519_key"}
+    assert got.found == [], "a secret of another role"
+    assert got.sockets == []
+    expected = {own} if role != "manager" else {own, "tickets"}
+    assert {path for path in got.writable if "audit" in path} <= {f"/shared/logs/audit/{own}.jsonl"}
+    rest = {path for path in got.writable if "audit" not in path}
+    assert rest == ({"/shared/tickets", "/shared/tickets/T-0001.json"} if "tickets" in expected else set())
+    addresses = {address for address, _port in got.open}
+    bastions = {address for name in BASTIONS for address in platform.addresses(name)}
+    assert addresses <= (bastions if role == "monitor" else set())
+    shells = {a["server"] for a in got.attempts if a["line"] == "true" and a["code"] == 0}
+    assert shells <= (set(BASTIONS) if role == "monitor" else set())
+    for attempt in got.attempts:
+        if attempt["line"] in ("true", "bash -i", "cat .env") and attempt["server"] not in shells:
+            assert attempt["code"] in (2, 77, 255), attempt
