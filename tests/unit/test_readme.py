@@ -27,6 +27,7 @@ DOCUMENTS = [Path("README.md"), Path("app/README.md"), COLLECTION / "README.md",
 MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
+    "dockfra_audit_logs",
     "dockfra_gate",
     "dockfra_gate_callers",
     "dockfra_listen_hosts",

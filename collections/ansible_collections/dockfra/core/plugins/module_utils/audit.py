@@ -2,17 +2,24 @@
 # SPDX-License-Identifier: Apache-2.0
 """The audit log: one JSON line for each thing that happened, each with the hash of the line before it.
 
-A line that was changed, taken out or put in later breaks the chain at that point. What is missing at the end can only be
-seen by comparing with an earlier head.
+A line that was changed, taken out or put in later breaks the chain at that point. What is missing at the end, or was
+written anew from some point on, can only be seen by comparing with an earlier head.
+
+The file is readable by all (mode 0644): other services read it over a read-only mount. Writers take turns with a lock
+beside it that only they can open, because whoever may open a file may also hold its lock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import stat
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -30,6 +37,26 @@ START = "0" * 64
 # A line is never longer: what a caller sends is cut first (see `gate.record`).
 MAX_LINE = 64 * 1024
 
+# Seconds a writer waits for others.
+LOCK_TIMEOUT = 10.0
+
+# Bytes the disk must have left before anything is done that would leave a trace, for several writers at once.
+ROOM = 1024 * 1024
+
+_MODE = 0o644
+_LOCK_MODE = 0o600
+
+# How every line begins (see `AuditLog.append`), and so every half line.
+_BEGINNING = b'{"time": "'
+
+
+@dataclass(frozen=True)
+class Head:
+    """How far a log had come: the number of its lines, and the hash of the last one."""
+
+    lines: int
+    hash: str
+
 
 @dataclass(frozen=True)
 class Chain:
@@ -37,15 +64,17 @@ class Chain:
 
     Attributes:
         lines: how many lines it has.
-        head: the hash of the last line.
+        head: its last whole line. A line without an end is left out: it is being written, or its writer was killed.
         problems: each break of the chain, one phrase with the line's number.
-        torn: numbers of lines that were cut off while they were written; the line after each says so.
+        torn: numbers of lines that were cut off while they were written; the line after each goes on from it.
+        unfinished: whether the last line has no end, so nothing has gone on from it yet.
     """
 
     lines: int
-    head: str
+    head: Head
     problems: tuple[str, ...]
     torn: tuple[int, ...] = ()
+    unfinished: bool = False
 
 
 class AuditLog:
@@ -62,12 +91,17 @@ class AuditLog:
         now: Callable[[], datetime.datetime] = lambda: datetime.datetime.now(datetime.UTC),
     ) -> None:
         self._path = os.fspath(path)
+        folder, name = os.path.split(self._path)
+        self._lock_path = os.path.join(folder, f".{name}.lock")
         self._now = now
 
     def check(self) -> None:
         """Raise AuditError when nothing could be written now, so that nothing is done that would leave no trace."""
-        with self._opened():
-            pass
+        with self._explained(), self._opened() as file:
+            os.close(self._open(self._lock_path, os.O_RDWR, _LOCK_MODE))
+            room = os.fstatvfs(file.fileno())
+            if room.f_bavail * room.f_frsize < ROOM:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def append(self, entry: Mapping[str, Any]) -> None:
         """Write one line, on the disk when this returns; ``time`` and ``previous`` are added.
@@ -75,8 +109,7 @@ class AuditLog:
         Raises:
             AuditError: it could not be written; the log is as before.
         """
-        with self._opened() as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+        with self._explained(), self._locked(), self._opened() as file:
             end = file.seek(0, os.SEEK_END)
             last = _last_line(file, end)
             # A writer that was killed left half a line: it is ended, and counts as a line with a hash of its own.
@@ -84,8 +117,8 @@ class AuditLog:
             line = json.dumps(
                 {
                     "time": _format(self._now()),
-                    **entry,
-                    "previous": _hash(last.rstrip(b"\n")) if last else START,
+                    **{key: value for key, value in entry.items() if key != "time"},
+                    "previous": _hash(last.removesuffix(b"\n")) if last else START,
                 },
                 ensure_ascii=True,
             ).encode()
@@ -96,67 +129,134 @@ class AuditLog:
             try:
                 _write(file.fileno(), gap + line + b"\n")
                 os.fdatasync(file.fileno())
-            except OSError as error:
+            except OSError:
                 os.ftruncate(file.fileno(), end)
-                raise self._error("written", error) from error
+                raise
 
     def _opened(self) -> BinaryIO:
+        descriptor = self._open(self._path, os.O_RDWR | os.O_APPEND, _MODE)
         try:
-            descriptor = os.open(
-                self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644
-            )
-        except OSError as error:
-            raise self._error("written", error) from error
-        return os.fdopen(descriptor, "r+b", buffering=0)
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                raise OSError(errno.EINVAL, "it is no file")
+            # Whatever the umask was when it was made.
+            if stat.S_IMODE(found.st_mode) != _MODE and found.st_uid == os.geteuid():
+                os.fchmod(descriptor, _MODE)
+            return os.fdopen(descriptor, "r+b", buffering=0)
+        except OSError:
+            os.close(descriptor)
+            raise
 
-    def _error(self, what: str, error: OSError) -> AuditError:
-        return AuditError(
-            f"The audit log {self._path} cannot be {what}: {error.strerror}. Nothing is done without a trace; "
-            "put that right first."
-        )
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        descriptor = self._open(self._lock_path, os.O_RDWR, _LOCK_MODE)
+        try:
+            deadline = time.monotonic() + LOCK_TIMEOUT
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise OSError(errno.EAGAIN, f"another process has held it for {LOCK_TIMEOUT:.0f} s")
+                time.sleep(0.005)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def _open(self, path: str, flags: int, mode: int) -> int:
+        # Not waiting, in case somebody has put a pipe in its place.
+        return os.open(path, flags | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, mode)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise AuditError(
+                f"The audit log {self._path} cannot be written: {error.strerror}. Nothing is done without a trace; "
+                "put that right first."
+            ) from error
 
 
 def read(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """Yield the entries of a log, lines that are none left out; raises AuditError when it cannot be read."""
     for line in _lines(path):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(entry, dict):
+        entry = _entry(line)
+        if entry is not None:
             yield entry
 
 
-def verify(path: str | os.PathLike[str]) -> Chain:
-    """Follow a log's chain from its first line; raises AuditError when it cannot be read."""
-    previous, number = START, 0
+def verify(path: str | os.PathLike[str], seen: Head | None = None) -> Chain:
+    """Follow a log's chain from its first line; raises AuditError when it cannot be read.
+
+    Args:
+        path: the file.
+        seen: how far it had come at an earlier time, to find what was cut off or written anew since.
+    """
+    number = 0
+    previous, last = START, b""
+    whole = Head(0, START)
     problems: list[str] = []
-    unreadable: list[int] = []
+    torn: list[int] = []
     for number, line in enumerate(_lines(path), start=1):
-        try:
-            entry = json.loads(line)
-            named = entry["previous"]
-        except (ValueError, TypeError, KeyError):
-            unreadable.append(number)
-        else:
-            if named != previous:
+        last, text = line, line.removesuffix(b"\n")
+        entry = _entry(text)
+        if entry is not None and "previous" in entry:
+            if entry["previous"] != previous:
                 problems.append(
                     f"line {number} does not follow line {number - 1}"
                     if number > 1
                     else "line 1 is not the first"
                 )
-        previous = _hash(line)
-    # Half a line is one that a killed writer left, when its successor was chained to just that half.
-    return Chain(number, previous, tuple(problems), tuple(unreadable))
+        elif entry is None and _is_torn(text):
+            # Whether a killed writer left it shows the next line, which is then chained to just this half.
+            torn.append(number)
+        else:
+            problems.append(f"line {number} is no entry")
+        previous = _hash(text)
+        if line.endswith(b"\n"):
+            whole = Head(number, previous)
+        if seen and number == seen.lines and previous != seen.hash:
+            problems.append(f"line {number} was another when the log was last verified")
+    if seen and number < seen.lines:
+        problems.append(f"it ends at line {number}, and had {seen.lines} lines when it was last verified")
+    return Chain(number, whole, tuple(problems), tuple(torn), bool(last) and not last.endswith(b"\n"))
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _is_torn(text: bytes) -> bool:
+    """Whether a line that is no entry is the beginning of one, or what a power cut leaves: nothing but zeros."""
+    if not text.strip(b"\0"):
+        return bool(text)
+    return text.startswith(_BEGINNING) or _BEGINNING.startswith(text)
 
 
 def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
+    """The lines with their ends, as far as the file reaches now."""
     try:
-        with open(path, "rb") as file:
-            while line := file.readline(MAX_LINE * 2):
-                yield line.rstrip(b"\n")
+        with _reading(os.fspath(path)) as file:
+            left = os.fstat(file.fileno()).st_size
+            while left > 0 and (line := file.readline(min(MAX_LINE * 2, left))):
+                left -= len(line)
+                yield line
     except OSError as error:
         raise AuditError(f"The audit log {os.fspath(path)} cannot be read: {error.strerror}.") from error
+
+
+def _reading(path: str) -> BinaryIO:
+    # A link is followed once, from DIRECTORY to OTHERS. What is there belongs to another service, which could put
+    # a link to a file of the reader's in its place, or a pipe.
+    if os.path.islink(path):
+        path = os.path.join(os.path.dirname(path), os.readlink(path))
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no file")
+    return os.fdopen(descriptor, "rb")
 
 
 def _last_line(file: BinaryIO, end: int) -> bytes:
@@ -164,6 +264,14 @@ def _last_line(file: BinaryIO, end: int) -> bytes:
     file.seek(start)
     tail = file.read(end - start)
     return tail[tail.rfind(b"\n", 0, len(tail) - 1) + 1 :] if tail else b""
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _write(descriptor: int, data: bytes) -> None:

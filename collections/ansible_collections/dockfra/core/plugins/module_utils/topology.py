@@ -318,16 +318,24 @@ class Topology:
             (service for service in self.containers() if service.place in places), key=lambda s: s.name
         )
 
+    def audit_logs(self, name: str) -> list[str]:
+        """The services whose audit log is in the container of service ``name``: itself, for a reader all of its host."""
+        service = self.services[name]
+        return [
+            other.name
+            for other in self.audited()
+            if other == service
+            or (service.variables.get("dockfra_reads_audit") and other.docker_host == service.docker_host)
+        ]
+
     def volumes(self, name: str) -> list[Volume]:
         """The volumes of service ``name``: its own, that of its audit log, and for a reader those of the other logs."""
-        service = self.services[name]
-        found = list(service.volumes)
-        for other in self.audited():
-            volume = f"audit-{other.name}"
-            if other == service:
-                found.append(Volume(volume, audit.DIRECTORY))
-            elif service.variables.get("dockfra_reads_audit") and other.docker_host == service.docker_host:
-                found.append(Volume(volume, f"{audit.OTHERS}/{other.name}", read_only=True))
+        found = list(self.services[name].volumes)
+        for other in self.audit_logs(name):
+            if other == name:
+                found.append(Volume(f"audit-{other}", audit.DIRECTORY))
+            else:
+                found.append(Volume(f"audit-{other}", f"{audit.OTHERS}/{other}", read_only=True))
         return found
 
     # Contradictions ------------------------------------------------------------------------------------------------

@@ -263,6 +263,7 @@ class Platform:
         available = {
             # What was validated is worked out already; only what no specification knows is left to be templated.
             **{key: typed.get(key, value) for key, value in self._raw[name].items()},
+            "dockfra_audit_logs": self.topology.audit_logs(name),
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": self.topology.gate_callers(name),
             "dockfra_listen_hosts": service.listen_hosts,

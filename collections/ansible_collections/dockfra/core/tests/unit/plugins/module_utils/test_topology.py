@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.topology import (
     Edge,
     Port,
     Reach,
     Service,
     Topology,
+    Volume,
 )
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
@@ -164,6 +166,31 @@ def test_a_real_device_is_reachable_at_its_own_address() -> None:
     )
     assert Topology("p", [device, make("me", "iot")]).reachable_ports("me") == [
         Reach("pi", "ssh", "ssh", "192.0.2.7", 2022)
+    ]
+
+
+def test_a_reader_has_the_audit_logs_of_its_host_and_others_have_their_own() -> None:
+    policy = Policy({}, {"look": {"at": {"one": ["two"], "two": ["one"], "far": ["one"]}}})
+    topology = Topology(
+        "p",
+        [
+            make("one", "a", reads_audit=True, volumes=[{"name": "home", "path": "/home"}]),
+            make("two", "a"),
+            make("far", "a", docker_host="elsewhere"),
+            make("none", "a", reads_audit=True),
+        ],
+        policy=policy,
+    )
+    assert [topology.audit_logs(name) for name in ("one", "two", "far", "none")] == [
+        ["one", "two"],
+        ["two"],
+        ["far"],
+        ["one", "two"],
+    ]
+    assert topology.volumes("one") == [
+        Volume("home", "/home"),
+        Volume("audit-one", "/shared/logs/audit"),
+        Volume("audit-two", "/shared/logs/others/two", read_only=True),
     ]
 
 
