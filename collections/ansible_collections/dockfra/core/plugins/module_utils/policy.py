@@ -163,8 +163,11 @@ class Policy:
 
     def _reason(self, caller: str, place: str, rule: Rule) -> str:
         owners = " and the ".join(sorted(rule.callers)) or "nobody"
-        where = "" if caller == place else f" at the {place}"
-        return f"the {caller} may not use {rule.command}{where}; it is for the {owners}"
+        if caller == place:
+            return f"the {caller} may not use {rule.command}; it is for the {owners}"
+        elsewhere = [where for where, callers in rule.places.items() if caller in callers]
+        end = f"only at the {' and the '.join(elsewhere)}" if elsewhere else f"it is for the {owners}"
+        return f"the {caller} may not use {rule.command} at the {place}; {end}"
 
 
 def _listed(names: Collection[str]) -> str:

@@ -8,6 +8,7 @@ import argparse
 import json
 import shlex
 import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,17 +17,22 @@ from typing import IO, Any
 from ...module_utils.errors import CommandError, DeniedError, PolicyError, UsageError
 from ...module_utils.policy import Policy
 from .codes import DENIED, USAGE
+from .output import is_terminal
 
 CONFIGURATION = Path("/etc/dockfra/gate/policy.json")
 
 # The longest input a command reads: four times the longest text of a ticket, which may have 4 bytes a character.
 MAX_INPUT = 1024 * 1024
 
+# The longest line that reaches another place: sshd hands it over as SSH_ORIGINAL_COMMAND=…, and Linux ends a string of the
+# environment at 128 KiB (execve(2)).
+MAX_LINE = 128 * 1024 - 32
+
 # Seconds to wait for an answer. The longest commands talk to services outside.
 PATIENCE = 600
 
 # What ssh exits with when it could not connect (ssh(1)).
-_UNREACHABLE = 255
+UNREACHABLE = 255
 
 
 @dataclass(frozen=True)
@@ -80,10 +86,16 @@ class Call:
         """Return all of the standard input as text.
 
         Raises:
-            UsageError: it is too long or no UTF-8.
+            UsageError: it is too long or no UTF-8, or there is none to read.
+            CommandError: the system refuses.
         """
         if self._input is None:
-            self._input = self.stdin.read(MAX_INPUT + 1)
+            if is_terminal(self.stdin) and sys.stderr is not None:
+                print("Type the text; Ctrl-D on a line of its own ends it.", file=sys.stderr)
+            try:
+                self._input = self.stdin.read(MAX_INPUT + 1)
+            except OSError as error:
+                raise CommandError(f"the input cannot be read: {error.strerror}") from error
         if len(self._input) > MAX_INPUT:
             raise UsageError(f"the input has more than {MAX_INPUT} bytes; send less")
         try:
@@ -119,9 +131,13 @@ def ask(home: Place, place: str, words: Sequence[str], text: str | None = None) 
 
 def request(home: Place, place: str, words: Sequence[str], text: str | None = None) -> tuple[Any, int, str]:
     """Run a command at another place and return (its data or None, its exit status, its message)."""
-    service = home.services[place]
+    service = home.services.get(place)
+    if service is None:
+        raise CommandError(f"there is no {place} on this platform; run site.yml again")
     # sshd hands the line to the gate as it is: quoted here, split there, and no shell in between.
     line = shlex.join([words[0], "--json", *words[1:]])
+    if len(line.encode(errors="surrogateescape")) > MAX_LINE:
+        raise UsageError(f"the arguments have more than {MAX_LINE} bytes; send text on the input")
     command = ["ssh", "-T", "-o", "BatchMode=yes", "--", service, line]
     try:
         done = subprocess.run(
@@ -131,19 +147,24 @@ def request(home: Place, place: str, words: Sequence[str], text: str | None = No
         raise CommandError(f"ssh cannot be started: {error.strerror}; see 'ssh {service}'") from error
     except subprocess.TimeoutExpired as error:
         raise CommandError(f"{service} did not answer in {PATIENCE} s; see 'status'") from error
-    message = _last_line(done.stderr)
-    if done.returncode == _UNREACHABLE:
+    message = last_line(done.stderr)
+    if done.returncode == UNREACHABLE:
         raise CommandError(
-            f"{service} cannot be reached: {message or 'the connection was closed'}; see 'status'"
+            f"{service} cannot be reached: {message.rstrip('.') or 'the connection was closed'}; see 'status'"
         )
     try:
         data = json.loads(done.stdout) if done.stdout.strip() else None
     except ValueError as error:
         raise CommandError(f"{service} gave an answer that is no JSON; run site.yml again") from error
-    return data, done.returncode, message
+    return data, exit_status(done.returncode), message
 
 
-def _last_line(output: bytes) -> str:
+def exit_status(code: int) -> int:
+    """What a shell makes of a process's end: one that a signal ended has 128 and its number."""
+    return 128 - code if code < 0 else code
+
+
+def last_line(output: bytes) -> str:
     """The message without what marks it for people (see `codes.message`)."""
     lines = output.decode(errors="replace").strip().splitlines()
     return lines[-1].partition(": ")[2] or lines[-1] if lines else ""

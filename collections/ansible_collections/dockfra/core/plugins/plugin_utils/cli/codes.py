@@ -14,12 +14,19 @@ NOT_FOUND = 127  # as a shell says it
 INTERRUPTED = 130
 
 
+# What a message keeps, in characters: its beginning says what happened, its end what to do.
+MAX_MESSAGE = 500
+_END = 120
+
+
 def status(error: BaseException) -> int:
     """Return the exit status an error stands for."""
     if isinstance(error, DeniedError):
         return DENIED
     if isinstance(error, UsageError):
         return USAGE
+    if isinstance(error, SystemExit) and isinstance(error.code, int):
+        return error.code
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
 
 
@@ -27,10 +34,16 @@ def message(command: str, error: BaseException) -> str:
     """Return the one line that tells a person about an error."""
     if isinstance(error, KeyboardInterrupt):
         return f"{command}: interrupted"
-    text = " ".join(str(error).split())
-    if isinstance(error, DeniedError):
-        return f"denied: {text}"
     if isinstance(error, DockfraError):
-        return f"{command}: {text}"
-    # Not foreseen: the kind of error is all that is certain to hold nothing secret.
-    return f"{command}: unexpected {type(error).__name__}; please report it with what you did"
+        return line("denied" if isinstance(error, DeniedError) else command, str(error))
+    # Not foreseen: the kind of error, and what the system says, are all that is certain to hold nothing secret.
+    reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
+    return line(command, f"unexpected {type(error).__name__}{reason}; please report it with what you did")
+
+
+def line(prefix: str, text: str) -> str:
+    """Return one line for a person, of limited length and with nothing in it that a terminal would obey."""
+    words = " ".join(f"{prefix}: {text or 'failed without a reason'}".split())
+    if len(words) > MAX_MESSAGE:
+        words = f"{words[: MAX_MESSAGE - _END]} \N{HORIZONTAL ELLIPSIS} {words[-_END:]}"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)

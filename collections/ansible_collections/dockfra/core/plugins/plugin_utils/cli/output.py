@@ -5,14 +5,22 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import textwrap
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, Any, TextIO
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
+
+# What a terminal would obey, or what changes the direction of a text, and what has no form in UTF-8. Such text can come
+# from another container, or from a file's name. The colours above are meant.
+_OBEYED = re.compile(
+    r"\x1b(?!\[(?:0|1|2|31|32|33|36)m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f"
+    r"\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
 
 
 @dataclass(frozen=True)
@@ -28,15 +36,42 @@ class Style:
     width: int = 100
 
     @classmethod
-    def of(cls, stream: IO[str]) -> Style:
+    def of(cls, stream: IO[str] | None) -> Style:
         """The style for a stream: colours on a terminal only, and never with NO_COLOR (https://no-color.org)."""
-        if not stream.isatty():
+        if not is_terminal(stream):
             return cls()
         return cls(not os.environ.get("NO_COLOR"), shutil.get_terminal_size((100, 24)).columns)
 
     def paint(self, text: str, colour: str) -> str:
         """Return the text in a colour: red, green, yellow, cyan, bold or dim."""
         return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self.colour and text else text
+
+
+def prepare() -> None:
+    """See to it that standard input, output and error are open: no other file may get one of their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+
+
+def is_terminal(stream: IO[Any] | None) -> bool:
+    """Whether a person sits behind a stream; Python has None for one that was closed before it began."""
+    return stream is not None and stream.isatty()
+
+
+def write(stream: TextIO, text: str) -> None:
+    """Write lines in UTF-8, whatever the language of the process; raises OSError.
+
+    What a terminal would obey is written as JSON does, for example ``\\u009b``.
+    """
+    stream.flush()
+    stream.buffer.write(f"{printable(text)}\n".encode())
+    stream.buffer.flush()
+
+
+def printable(text: str) -> str:
+    """Return the text with nothing in it that a terminal would obey, except this module's colours."""
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def table(
@@ -70,19 +105,20 @@ def table(
 
 def cell_width(text: str) -> int:
     """Columns a text takes on a terminal."""
-    return sum(
-        0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
-        for sign in text
-    )
+    return len(text) if text.isascii() else sum(map(_width, text))
 
 
 def cut(text: str, width: int) -> str:
     """Return the text in at most ``width`` columns."""
     if cell_width(text) <= width:
         return text
-    while cell_width(text) > width - 1:
-        text = text[:-1]
-    return f"{text}\N{HORIZONTAL ELLIPSIS}"
+    room, kept = width - 1, 0
+    for sign in text:
+        room -= _width(sign)
+        if room < 0:
+            break
+        kept += 1
+    return f"{text[:kept]}\N{HORIZONTAL ELLIPSIS}"
 
 
 def wrapped(text: str, style: Style, indent: str = "  ") -> str:
@@ -93,6 +129,12 @@ def wrapped(text: str, style: Style, indent: str = "  ") -> str:
             line, max(20, min(style.width, 100) - len(indent)), break_long_words=False
         ) or [""]
     return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+
+
+def _width(sign: str) -> int:
+    if unicodedata.category(sign) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(sign) in "WF" else 1
 
 
 def _row(cells: Sequence[str], widths: Sequence[int]) -> str:

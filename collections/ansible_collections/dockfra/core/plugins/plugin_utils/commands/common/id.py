@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import grp
 import os
 import pwd
+from collections.abc import Callable
 from typing import Any
 
 from ...cli.call import Call
@@ -24,11 +26,20 @@ def run(call: Call) -> dict[str, Any]:
     return {
         "uid": uid,
         "gid": gid,
-        "user": pwd.getpwuid(uid).pw_name,
+        "user": _named(lambda: pwd.getpwuid(uid).pw_name, uid),
+        "group": _named(lambda: grp.getgrgid(gid).gr_name, gid),
         "service": call.place.service,
         "caller": call.caller,
     }
 
 
 def render(data: dict[str, Any], style: Style) -> str:
-    return f"uid={data['uid']}({data['user']}) gid={data['gid']}({data['user']}) service={data['service']} caller={data['caller']}"
+    return "uid={uid}({user}) gid={gid}({group}) service={service} caller={caller}".format_map(data)
+
+
+def _named(look_up: Callable[[], str], number: int) -> str:
+    """A name, or the number that has none here."""
+    try:
+        return look_up()
+    except KeyError:
+        return str(number)
