@@ -44,7 +44,7 @@ def readable(needles: list[bytes]) -> tuple[list[str], list[str], list[str]]:
                 content = file.read()
         except OSError:
             continue
-        if b"PRIVATE KEY-----" in content and b"OPENSSH" in content:
+        if content.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
             keys.append(path)
         if any(needle in content for needle in needles):
             found.append(path)
@@ -110,14 +110,15 @@ def attempt_all(keys: list[str], servers: list[dict[str, Any]], lines: list[str]
             copies.append((key, copy))
         pairs = list(itertools.product(copies, servers))
         first = pool.map(lambda pair: ssh(pair[0][1], pair[1], lines[0], folder), pairs)
-        admitted = []
+        admitted: dict[tuple[str, str], Any] = {}
         for pair, (code, error) in zip(pairs, first, strict=True):
             results.append(
                 {"key": pair[0][0], "server": pair[1]["name"], "line": lines[0], "code": code, "error": error}
             )
             if code != 255:
-                admitted.append(pair)
-        further = list(itertools.product(admitted, lines[1:]))
+                admitted.setdefault((pair[0][0], pair[1]["name"]), pair)
+        # The gate behind every address of a server is the same one.
+        further = list(itertools.product(admitted.values(), lines[1:]))
         for (pair, line), (code, error) in zip(
             further, pool.map(lambda job: ssh(job[0][0][1], job[0][1], job[1], folder), further), strict=True
         ):
