@@ -260,12 +260,12 @@ def test_a_reader_cannot_stop_writers(log: AuditLog, path: Path, monkeypatch: py
     """Whoever may open the log may lock it; what writers lock is theirs alone."""
     monkeypatch.setattr(audit, "LOCK_TIMEOUT", 0.0)
     with path.open("rb") as reader:
-        fcntl.flock(reader, audit.fcntl.LOCK_EX)
+        fcntl.flock(reader, fcntl.LOCK_EX)
         log.append({"number": 3})
     lock = path.with_name(f".{path.name}.lock")
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
     with lock.open("rb") as other:
-        fcntl.flock(other, audit.fcntl.LOCK_EX)
+        fcntl.flock(other, fcntl.LOCK_EX)
         with pytest.raises(AuditError, match="another process has held it"):
             log.append({"number": 4})
     assert verify(path).lines == 4

@@ -1,0 +1,70 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Show how the tickets stand and how the services are.
+
+The monitor is asked for the services. The exit status is 1 when one does not work, when the monitor cannot be asked,
+or when the file of a ticket is damaged.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from ....module_utils import ticket_model as model
+from ....module_utils.errors import DockfraError
+from ...cli import health, tickets
+from ...cli.call import Call
+from ...cli.output import Style, table
+
+EXAMPLES = ["status", "status --json"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Takes none."""
+
+
+def run(call: Call) -> dict[str, Any]:
+    listing = tickets.store().select()
+    data: dict[str, Any] = {
+        "tickets": {
+            status: sum(ticket.status == status for ticket in listing.tickets) for status in model.STATUSES
+        },
+        "in_progress": [
+            {key: getattr(ticket, key) for key in ("id", "title", "priority", "assigned_to")}
+            for ticket in listing.tickets
+            if ticket.status == "in_progress"
+        ],
+        "damaged": [file.to_dict() for file in listing.damaged],
+        "services": [],
+        "monitor": "",
+    }
+    try:
+        data["services"] = call.ask("monitor", ["status"])["services"]
+    except DockfraError as error:
+        data["monitor"] = " ".join(str(error).split())
+    except (KeyError, TypeError):
+        data["monitor"] = "its answer is not what status says; run site.yml again"
+    return data
+
+
+def render(data: dict[str, Any], style: Style) -> str:
+    counts = ", ".join(f"{count} {status}" for status, count in data["tickets"].items())
+    lines = [style.paint(f"Tickets: {counts}", "bold")]
+    if data["in_progress"]:
+        rows = [
+            (ticket["id"], ticket["assigned_to"] or "-", ticket["priority"], ticket["title"])
+            for ticket in data["in_progress"]
+        ]
+        lines.append(table(style, ("IN PROGRESS", "ASSIGNED", "PRIORITY", "TITLE"), rows))
+    lines += [style.paint(f"Damaged: {file['name']}: {file['reason']}", "red") for file in data["damaged"]]
+    lines.append("")
+    if data["monitor"]:
+        lines.append(style.paint(f"Services: unknown; the monitor: {data['monitor']}", "red"))
+    else:
+        lines.append(health.render(data["services"], style))
+    return "\n".join(lines)
+
+
+def exit_status(data: dict[str, Any]) -> int:
+    return int(bool(data["monitor"] or data["damaged"]) or health.failing(data["services"]))

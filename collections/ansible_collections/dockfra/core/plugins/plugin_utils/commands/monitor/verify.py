@@ -1,0 +1,280 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Verify that every service does its work and that no audit log was tampered with.
+
+Asks what status asks, then pages of the web services, the routes through the reverse proxy and the SSH host keys, and
+follows the chain of each audit log. How far each log had come is remembered in ~/.local/state/dockfra, so that one that
+was cut off or written anew is found. The exit status is 0 only if all is well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from ....module_utils import audit
+from ....module_utils.errors import AuditError, CommandError
+from ....module_utils.probes import Target
+from ...cli import health
+from ...cli.call import Call
+from ...cli.output import Style
+
+EXAMPLES = ["verify", "verify --json"]
+
+# Seconds for all services together, and again for all that is asked after that.
+TIMEOUT = 3.0
+
+# Seconds after which a line that had no end is looked at again: its writer may have been at it.
+PAUSE = 0.2
+
+LOGS = Path(audit.DIRECTORY)
+HEADS = Path("~/.local/state/dockfra/audit-heads.json")
+KNOWN_HOSTS = Path("/etc/dockfra/ssh/known_hosts")
+OWN_KEY = Path("/etc/dockfra/ssh/ssh_host_ed25519_key")
+
+# The names of key types in ssh-keyscan(1).
+_SCAN_TYPES = {"ssh-ed25519": "ed25519", "ssh-rsa": "rsa"}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Takes none."""
+
+
+def run(call: Call) -> dict[str, Any]:
+    configuration = health.Configuration.load()
+    services = health.services(configuration, TIMEOUT)
+    # What is down already fails at everything else; one line says so.
+    up = {service["service"] for service in services if service["state"] == health.UP}
+    checks = [*_pages(configuration, up), *_host_keys(configuration, up, call.place.service)]
+    logs, heads_problem = _logs(configuration.audit_logs)
+    return {
+        "services": services,
+        "checks": checks,
+        "audit": logs,
+        "problems": [
+            *_service_problems(services),
+            *(
+                f"{check['service']}: {check['check']}: {check['detail']}"
+                for check in checks
+                if not check["ok"]
+            ),
+            *(f"{log['file']}: {problem}" for log in logs for problem in log["problems"]),
+            *heads_problem,
+        ],
+    }
+
+
+def render(data: dict[str, Any], style: Style) -> str:
+    services, logs = data["services"], data["audit"]
+    lines = [
+        health.summary(services, style),
+        f"{sum(check['ok'] for check in data['checks'])} of {len(data['checks'])} further checks passed",
+        f"{sum(not log['problems'] for log in logs)} of {len(logs)} audit logs are whole,"
+        f" {sum(log['lines'] for log in logs)} lines",
+    ]
+    for log in logs:
+        lines += [
+            style.paint(
+                f"{log['file']}: line {number} was cut off while it was written; the log goes on", "dim"
+            )
+            for number in log["torn"]
+        ]
+    lines += [style.paint(problem, "red") for problem in data["problems"]]
+    return "\n".join(lines)
+
+
+def exit_status(data: dict[str, Any]) -> int:
+    return int(bool(data["problems"]))
+
+
+# Services -----------------------------------------------------------------------------------------------------------
+
+
+def _service_problems(services: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for service in services:
+        for probe in service["probes"]:
+            if probe["state"] != health.UP:
+                yield f"{service['service']}: {probe['port']} at {probe['address']} is {probe['state']}: {probe['detail']}"
+
+
+def _pages(configuration: health.Configuration, up: set[str]) -> list[dict[str, Any]]:
+    """Ask for the services' own pages, and for those that people see through the reverse proxy."""
+    wanted: list[tuple[str, Target]] = []
+    proxies = [
+        target for _name, target in configuration.targets if target.kind == "https" and target.service in up
+    ]
+    for _name, target in configuration.targets:
+        if target.kind == "http" and target.service in up:
+            for path in configuration.pages.get(target.service, ()):
+                wanted.append((f"page {path}", replace(target, path=path)))
+    for service, path in configuration.routes:
+        if service in up or not _is_known(configuration, service):
+            for proxy in proxies:
+                wanted.append((f"{path} through {proxy.service}", replace(proxy, service=service, path=path)))
+    found = []
+    results = health.ask(configuration, [target for _check, target in wanted], TIMEOUT)
+    for (check, target), result in zip(wanted, results, strict=True):
+        state, detail = health.judge(result)
+        # What lies at the root of a route is the service's affair; that it was the service who answered is ours.
+        passed = state == health.UP or (target.kind == "https" and detail.startswith("HTTP 4"))
+        found.append({"service": target.service, "check": check, "ok": passed, "detail": detail})
+    return found
+
+
+def _is_known(configuration: health.Configuration, service: str) -> bool:
+    return any(target.service == service for _name, target in configuration.targets)
+
+
+# SSH host keys ------------------------------------------------------------------------------------------------------
+
+
+def _host_keys(configuration: health.Configuration, up: set[str], own: str) -> list[dict[str, Any]]:
+    """Compare the key that each SSH server shows with the one that is pinned."""
+    pinned = _pinned()
+    if OWN_KEY.exists():
+        pinned[own] = _own_key()
+    targets = [
+        target for _name, target in configuration.targets if target.kind == "ssh" and target.service in up
+    ]
+    with ThreadPoolExecutor(8) as pool:
+        problems = pool.map(lambda target: _key_problem(target, pinned.get(target.service)), targets)
+        return [
+            {
+                "service": target.service,
+                "check": "host key",
+                "ok": not problem,
+                "detail": problem or "as pinned",
+            }
+            for target, problem in zip(targets, problems, strict=True)
+        ]
+
+
+def _key_problem(target: Target, pinned: str | None) -> str:
+    if pinned is None:
+        return f"none is pinned in {KNOWN_HOSTS}; run site.yml again"
+    kind = pinned.split()[0]
+    try:
+        output = _output(
+            *("ssh-keyscan", "-T", f"{TIMEOUT:.0f}", "-t", _SCAN_TYPES.get(kind, "ecdsa")),
+            *("-p", str(target.port), target.host),
+        )
+    except CommandError as error:
+        return str(error)
+    shown = [" ".join(line.split()[1:3]) for line in output.splitlines() if not line.startswith("#")]
+    if not shown:
+        return f"the server shows none of type {kind}"
+    return (
+        ""
+        if pinned in shown
+        else "it is not the one that is pinned: somebody else answers, or it was changed"
+    )
+
+
+def _pinned() -> dict[str, str]:
+    """The pinned keys by service, each with its type."""
+    try:
+        lines = [line.split() for line in KNOWN_HOSTS.read_text().splitlines()]
+    except OSError as error:
+        raise CommandError(f"{KNOWN_HOSTS} cannot be read: {error.strerror}; run site.yml again") from error
+    return {words[0]: " ".join(words[1:3]) for words in lines if len(words) > 2}
+
+
+def _own_key() -> str:
+    return " ".join(_output("ssh-keygen", "-y", "-f", str(OWN_KEY)).split()[:2])
+
+
+def _output(*command: str) -> str:
+    try:
+        return subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT + 2,
+            check=False,
+        ).stdout
+    except OSError as error:
+        raise CommandError(f"{command[0]} cannot be started: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(f"{command[0]} got no answer in {TIMEOUT:g} s") from error
+
+
+# Audit logs ---------------------------------------------------------------------------------------------------------
+
+
+def _logs(expected: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
+    """Verify every log that is here or should be, and remember how far the sound ones have come."""
+    heads, problems = _read_heads()
+    names = sorted({*expected, *(path.stem for path in LOGS.glob("*.jsonl"))})
+    found = []
+    new = dict(heads)
+    for name in names:
+        log, chain = _log(name, heads.get(name))
+        found.append(log)
+        if chain is not None and not chain.problems:
+            new[name] = chain.head
+    if not problems and new != heads:
+        problems = _write_heads(new)
+    return found, problems
+
+
+def _log(name: str, seen: audit.Head | None) -> tuple[dict[str, Any], audit.Chain | None]:
+    path = LOGS / f"{name}.jsonl"
+    log: dict[str, Any] = {"service": name, "file": str(path), "lines": 0, "torn": [], "problems": []}
+    if not os.path.lexists(path) or (path.is_symlink() and not path.exists()):
+        return log | {"problems": ["there is no log; it was removed, or its container never started"]}, None
+    try:
+        chain = audit.verify(path, seen)
+        if chain.unfinished:
+            time.sleep(PAUSE)
+            chain = audit.verify(path, seen)
+    except AuditError as error:
+        return log | {"problems": [str(error)]}, None
+    problems = list(chain.problems)
+    torn = list(chain.torn)
+    if chain.unfinished:
+        torn = [number for number in torn if number != chain.lines]
+        problems.append(
+            f"line {chain.lines} was cut off while it was written, and nothing has gone on from it"
+        )
+    return log | {"lines": chain.lines, "torn": torn, "problems": problems}, chain
+
+
+def _read_heads() -> tuple[dict[str, audit.Head], list[str]]:
+    path = HEADS.expanduser()
+    try:
+        data = json.loads(path.read_bytes())
+        return {name: audit.Head(int(head["lines"]), str(head["hash"])) for name, head in data.items()}, []
+    except FileNotFoundError:
+        return {}, []
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{path} cannot be read ({type(error).__name__})"
+        return {}, [f"{reason}: how far the logs had come is unknown; remove it once you know why"]
+
+
+def _write_heads(heads: Mapping[str, audit.Head]) -> list[str]:
+    path = HEADS.expanduser()
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump({service: asdict(head) for service, head in sorted(heads.items())}, file, indent=2)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except OSError:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        return [f"{path} cannot be written: {error.strerror}; how far the logs have come is not remembered"]
+    return []
