@@ -60,6 +60,7 @@ class Command:
         arguments: adds its arguments to a parser.
         run: does the work and returns data, which JSON can hold.
         render: turns that data into text for people.
+        stream: instead of both, speaks a protocol of its own on the process's input and output, and returns the exit status.
         reads_input: whether, with these options, it reads its standard input.
         exit_status: what the data means for the exit status.
     """
@@ -68,8 +69,9 @@ class Command:
     description: str
     examples: Sequence[str]
     arguments: Callable[[argparse.ArgumentParser], None]
-    run: Callable[[Call], Any]
-    render: Callable[[Any, Style], str]
+    run: Callable[[Call], Any] = lambda _call: None
+    render: Callable[[Any, Style], str] = lambda _data, _style: ""
+    stream: Callable[[Call], int] | None = None
     reads_input: Callable[[argparse.Namespace], bool] = lambda _options: False
     exit_status: Callable[[Any], int] = lambda _data: 0
 
@@ -105,15 +107,11 @@ def find(command: str, place: str, caller: str) -> Command:
     for folder in (part.replace("-", "_") for part in (place, "common", caller)):
         if (COMMANDS / folder / f"{file}.py").is_file():
             module = importlib.import_module(f"{_PACKAGE}.{folder}.{file}")
-            optional = {
-                name: getattr(module, name)
-                for name in ("reads_input", "exit_status")
-                if hasattr(module, name)
-            }
+            needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
+            optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]
+            functions = {name: getattr(module, name) for name in (*needed, *optional)}
             description = (module.__doc__ or "").strip()
-            return Command(
-                command, description, module.EXAMPLES, module.arguments, module.run, module.render, **optional
-            )
+            return Command(command, description, module.EXAMPLES, module.arguments, **functions)
     raise DeniedError(f"{command} has not come to this platform yet; help lists what has")
 
 

@@ -5,10 +5,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import IO, Any
 
+from ...module_utils.errors import UsageError
 from . import codes, grammar
 from .call import Call, Place, request
 from .grammar import Command
@@ -50,6 +51,8 @@ def run(
         found = grammar.find(command, where, caller)
         options = found.parse(words[1:])
         call = Call(command, caller, place, options, stdin, terminal)
+        if found.stream is not None:
+            return Outcome(_streamed(found.stream, call, where))
         if where == place.name:
             return _finished(found, found.run(call), options.json, style)
         return _forwarded(found, call, where, words, style)
@@ -57,6 +60,13 @@ def run(
         return Outcome(codes.OK, str(shown))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         return Outcome(codes.status(error), "", codes.message(command, error))
+
+
+def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:
+    """Run a command that has the process's input and output for itself."""
+    if where != call.place.name or call.terminal:
+        raise UsageError(f"{call.command} is spoken by programs, which connect to the {where} themselves")
+    return stream(call)
 
 
 def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], style: Style) -> Outcome:

@@ -1,0 +1,71 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Git's own protocol through the gate: what ``git fetch`` and ``git push`` ask the origin to run.
+
+Git sends ``git-upload-pack 'app.git'`` and then speaks its protocol. Here the name becomes one of the repositories that
+exist, and nothing else of what was sent becomes part of the command that runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import subprocess
+from pathlib import Path
+
+from ...module_utils.errors import DeniedError
+from ...module_utils.text import shown
+from .call import Call
+
+DIRECTORY = Path("/srv/git")
+
+_GIT = "/usr/bin/git"
+_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.git")
+
+# Nothing of the connection's environment reaches git, and no configuration but the container's own (/etc/gitconfig).
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+
+# What holds whatever a repository's configuration says. What was pushed stays, so that what was deployed can be found
+# again: no branch is overwritten with other history, and the one HEAD names (main) is not deleted. Another branch can be
+# deleted, and then pushed anew.
+_RULES = {
+    "core.hooksPath": "/dev/null",
+    "receive.denyNonFastForwards": "true",
+    "receive.denyDeleteCurrent": "refuse",
+    "receive.fsckObjects": "true",
+}
+
+
+def add_repository(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a repository."""
+    parser.add_argument(
+        "repository", metavar="REPOSITORY", help=f"its name, for example app.git or {DIRECTORY}/app.git"
+    )
+
+
+def find(word: str) -> Path:
+    """Return the repository that a word names; raises DeniedError for anything else."""
+    name = word.removeprefix(f"{DIRECTORY}/")
+    path = DIRECTORY / name
+    if not _NAME.fullmatch(name) or path.is_symlink() or not path.is_dir():
+        raise DeniedError(f"there is no repository {shown(word)}; try app.git")
+    return path
+
+
+def serve(call: Call, service: str) -> int:
+    """Let git speak to the caller and return its exit status.
+
+    Args:
+        call: the call, with the repository among its options.
+        service: ``upload-pack`` or ``receive-pack``.
+    """
+    rules = [word for name, value in _RULES.items() for word in ("-c", f"{name}={value}")]
+    command = [_GIT, *rules, service, str(find(call.options.repository))]
+    with subprocess.Popen(command, stdin=call.stdin, env=_ENVIRONMENT, cwd="/") as process:
+        try:
+            status = process.wait()
+        except BaseException:
+            # The connection has ended: git need not find that out from its pipes.
+            process.terminate()
+            raise
+    return 128 - status if status < 0 else status

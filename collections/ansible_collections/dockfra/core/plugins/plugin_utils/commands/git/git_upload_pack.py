@@ -1,0 +1,16 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Send commits: what git asks for behind clone, fetch and pull."""
+
+from __future__ import annotations
+
+from ...cli.call import Call
+from ...cli.repositories import add_repository, serve
+
+EXAMPLES = ["git clone git:app.git"]
+
+arguments = add_repository
+
+
+def stream(call: Call) -> int:
+    return serve(call, "upload-pack")
