@@ -1,0 +1,130 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the developer's commands share: the settings of the container, and the work tree they work on."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ...module_utils.errors import CommandError, DeniedError
+
+# What the role ssh_developer has written.
+SETTINGS = Path("/etc/dockfra/developer.json")
+
+# Seconds for one command of git, a push over a slow line included.
+_PATIENCE = 300
+
+
+def settings(path: Path | None = None) -> dict[str, Any]:
+    """Return the container's settings."""
+    path = path or SETTINGS
+    try:
+        data: dict[str, Any] = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{path} cannot be read ({error}); run site.yml again") from error
+    return data
+
+
+def work_tree() -> Path:
+    """Return the top of the work tree of the current directory; elsewhere the workspace, cloned if it is not there."""
+    found = git(Path.cwd(), "rev-parse", "--show-toplevel")
+    top = Path(found.stdout.rstrip("\n"))
+    # A home directory kept in git is no work tree to commit all of.
+    if found.returncode == 0 and top != Path.home():
+        return top
+    return workspace()
+
+
+def workspace() -> Path:
+    """Return the developer's clone of the origin, made here if it is missing."""
+    chosen = settings()
+    target, origin = Path(chosen["workspace"]), str(chosen["origin"])
+    if not (target / ".git").exists():
+        with _alone(target.parent):
+            if not (target / ".git").exists():
+                _clone(origin, target)
+    return target
+
+
+def _clone(origin: str, target: Path) -> None:
+    """Clone beside the target and rename, so that what carries the name is complete."""
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise CommandError(f"{target} exists and is no clone of {origin}; move it away")
+    unfinished = target.with_name(f".{target.name}.unfinished")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    done = git(target.parent, "clone", "--quiet", origin, str(unfinished))
+    if done.returncode:
+        raise unreachable(done, f"{origin} cannot be cloned")
+    unfinished.rename(target)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """No other process clones at the same time."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise CommandError(f"{directory} cannot be opened: {error.strerror}") from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def git(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run git in a directory and return how it ended. It asks nobody anything, and speaks English."""
+    environment = {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **os.environ}
+    environment |= {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}
+    try:
+        return subprocess.run(
+            ["git", *words],
+            cwd=directory,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            check=False,
+            timeout=_PATIENCE,
+        )
+    except OSError as error:
+        raise CommandError(f"git cannot be started in {directory}: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise CommandError(
+            f"git {words[0]} did not end in {_PATIENCE} s; check-services may tell why"
+        ) from error
+
+
+def asked(directory: Path, *words: str) -> str:
+    """Return what git prints; raises CommandError when it fails."""
+    done = git(directory, *words)
+    if done.returncode:
+        raise CommandError(f"git {words[0]}: {first_line(done.stderr) or 'failed without a reason'}")
+    return done.stdout
+
+
+def unreachable(done: subprocess.CompletedProcess[str], what: str) -> CommandError | DeniedError:
+    """Return the error for a git that could not speak to the origin: in its gate's own words, or ssh's."""
+    for line in done.stderr.splitlines():
+        if line.startswith("denied: "):
+            return DeniedError(line.removeprefix("denied: "))
+    # Git's own words, at the end, say nothing about the reason.
+    return CommandError(f"{what}: {first_line(done.stderr) or 'no reason given'}; see check-services")
+
+
+def first_line(text: str) -> str:
+    """Return the first line that says something, as one that can be printed."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    found = lines[0] if lines else ""
+    for prefix in ("fatal: ", "error: "):
+        found = found.removeprefix(prefix)
+    return found.encode("utf-8", "replace").decode().rstrip(".")

@@ -1,0 +1,52 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Ask every service you may reach whether it works.
+
+Each is asked in its own protocol: HTTP health, a query as the read-only database user, a PING as the read-only redis user,
+the banner of an SSH server. The exit status is 1 when any is down.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from typing import Any
+
+from ....module_utils.errors import CommandError
+from ....module_utils.probes import Target, probe_all
+from ...cli.call import Call
+from ...cli.codes import FAILED, OK
+from ...cli.output import Style, table
+from ...cli.workspace import settings
+
+EXAMPLES = ["check-services", "check-services --json"]
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Takes none."""
+
+
+def run(call: Call) -> dict[str, Any]:
+    try:
+        targets = [Target(**target) for target in settings()["services"]]
+    except (KeyError, TypeError) as error:
+        raise CommandError("the settings of this container are damaged; run site.yml again") from error
+    return {"services": [asdict(result) for result in probe_all(targets)]}
+
+
+def exit_status(data: dict[str, Any]) -> int:
+    return OK if all(service["ok"] for service in data["services"]) else FAILED
+
+
+def render(data: dict[str, Any], style: Style) -> str:
+    rows = [
+        (
+            service["service"],
+            service["kind"],
+            "up" if service["ok"] else "down",
+            str(service["milliseconds"]),
+            service["detail"],
+        )
+        for service in data["services"]
+    ]
+    return table(style, ("SERVICE", "PROBE", "STATE", "MS", "DETAIL"), rows, {"up": "green", "down": "red"})

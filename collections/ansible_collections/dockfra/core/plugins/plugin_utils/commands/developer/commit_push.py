@@ -1,0 +1,155 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Commit all changes and push the current branch to the origin.
+
+It works on the work tree of the current directory, elsewhere on ~/app. New files are committed too, ignored ones are not;
+--staged takes only what 'git add' has chosen. With nothing to commit, commits that were not pushed yet are, and the
+message may be left out. Where the push is rejected, the commit stays and nothing is lost.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from ....module_utils.errors import CommandError, UsageError
+from ...cli import workspace
+from ...cli.call import Call
+from ...cli.output import Style
+
+EXAMPLES = ['commit-push "Show the release on the page"', "commit-push - < message.txt", "commit-push"]
+
+_FROM_INPUT = "-"
+_ORIGIN = "origin"
+
+# What git says when the origin's branch has what this one lacks.
+_BEHIND = ("fetch first", "non-fast-forward", "stale info")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "message", nargs="?", metavar="MESSAGE", help="what the commit does; - reads the input"
+    )
+    parser.add_argument("--staged", action="store_true", help="commit only what 'git add' has chosen")
+
+
+def reads_input(options: argparse.Namespace) -> bool:
+    return bool(options.message == _FROM_INPUT)
+
+
+def run(call: Call) -> dict[str, Any]:
+    message = call.input() if reads_input(call.options) else call.options.message
+    tree = workspace.work_tree()
+    branch, changed = _state(tree)
+    wanted = [path for path, staged in changed if staged or not call.options.staged]
+    if wanted:
+        if not (message or "").strip():
+            raise UsageError(f"{_counted(wanted)} to commit, and no message that says what they do")
+        _commit(tree, message, call.options.staged)
+    commit = workspace.git(tree, "rev-parse", "--quiet", "--verify", "HEAD").stdout.strip()
+    if not commit:
+        raise CommandError(f"{branch} has no commit yet, and there is nothing to commit")
+    return {
+        "branch": branch,
+        "commit": commit,
+        "committed": bool(wanted),
+        "pushed": _push(tree, branch, commit),
+        "files": _files(tree) if wanted else [],
+    }
+
+
+def render(data: dict[str, Any], style: Style) -> str:
+    commit = style.paint(data["commit"][:7], "bold")
+    if data["committed"]:
+        return f"Committed {commit} on {data['branch']} ({_counted(data['files'])}) and pushed it."
+    if data["pushed"]:
+        return f"Nothing to commit; pushed {data['branch']} up to {commit}."
+    return f"Nothing to commit, and the origin has all of {data['branch']} ({commit})."
+
+
+def _state(tree: Path) -> tuple[str, list[tuple[str, bool]]]:
+    """Return the branch, and the changed files, each with whether it is staged; raises where a commit makes no sense."""
+    directory = Path(workspace.asked(tree, "rev-parse", "--absolute-git-dir").rstrip("\n"))
+    if (directory / "rebase-merge").exists() or (directory / "rebase-apply").exists():
+        raise CommandError(
+            "a rebase is in progress; end it with 'git rebase --continue' or 'git rebase --abort' first"
+        )
+    branch, changed, conflicts = "", [], []
+    entries = iter(
+        workspace.asked(tree, "status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z").split(
+            "\0"
+        )
+    )
+    for entry in entries:
+        kind, _space, rest = entry.partition(" ")
+        if kind == "#" and rest.startswith("branch.head "):
+            branch = rest.removeprefix("branch.head ")
+        elif kind == "1":
+            changed.append((entry.split(" ", 8)[8], rest[0] != "."))
+        elif kind == "2":
+            changed.append((entry.split(" ", 9)[9], rest[0] != "."))
+            next(entries)  # where it was before
+        elif kind == "u":
+            conflicts.append(entry.split(" ", 10)[10])
+        elif kind == "?":
+            changed.append((rest, False))
+    if conflicts:
+        raise CommandError(
+            f"{_named(conflicts)} in conflict; put that right and 'git add' it, or 'git merge --abort'"
+        )
+    if branch == "(detached)":
+        raise CommandError(
+            "HEAD is detached, so there is no branch to push; 'git switch --create NAME' makes one of it"
+        )
+    return branch, changed
+
+
+def _commit(tree: Path, message: str, staged: bool) -> None:
+    if not staged:
+        workspace.asked(tree, "add", "--all")
+    workspace.asked(tree, "commit", "--quiet", f"--message={message}")
+
+
+def _files(tree: Path) -> list[str]:
+    """The files of the last commit; of a merge, what it changed on this branch."""
+    shown = workspace.asked(
+        tree, "show", "--format=", "--name-only", "--no-renames", "--diff-merges=first-parent", "-z", "HEAD"
+    )
+    return [name.encode("utf-8", "replace").decode() for name in shown.split("\0") if name.strip()]
+
+
+def _push(tree: Path, branch: str, commit: str) -> bool:
+    """Push the branch; returns whether the origin lacked anything of it."""
+    reference = f"refs/heads/{branch}"
+    done = workspace.git(tree, "push", "--porcelain", "--set-upstream", _ORIGIN, f"{reference}:{reference}")
+    # A line a reference: flag, from:to, and what happened (git-push(1), OUTPUT).
+    for line in done.stdout.splitlines():
+        flag, _tab, rest = line.partition("\t")
+        if flag == "!" and rest:
+            reason = rest.rpartition("\t")[2]
+            raise CommandError(
+                f"the push of {branch} was rejected: {_advice(reason, done.stderr)}. {commit[:7]} is kept"
+            )
+    if done.returncode:
+        raise workspace.unreachable(done, f"{commit[:7]} is kept, but the origin cannot be reached")
+    return not any(line.startswith("=") for line in done.stdout.splitlines())
+
+
+def _advice(reason: str, said: str) -> str:
+    if any(f"({words})" in reason for words in _BEHIND):
+        return "the origin has commits that you lack; 'git pull' gets them, then commit-push again"
+    remote = [
+        line.removeprefix("remote: ").strip() for line in said.splitlines() if line.startswith("remote: ")
+    ]
+    return "; ".join([reason, *filter(None, remote)])
+
+
+def _counted(files: list[str]) -> str:
+    return f"{len(files)} file{'' if len(files) == 1 else 's'}"
+
+
+def _named(files: list[str]) -> str:
+    named = ", ".join(name.encode("utf-8", "replace").decode() for name in files[:3])
+    more = f" and {len(files) - 3} more" if len(files) > 3 else ""
+    return f"{named}{more} {'is' if len(files) == 1 else 'are'}"

@@ -1,0 +1,320 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""commit-push with real repositories: what reaches the origin, and what is said where it does not."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, DeniedError, UsageError
+from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, workspace
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
+from ansible_collections.dockfra.core.plugins.plugin_utils.commands.developer import commit_push
+
+from .conftest import Origin
+
+PLACE = Place("developer", "ssh-developer", Policy({}, {}), {})
+COMMAND = grammar.find("commit-push", "developer", "developer")
+
+Push = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def home(origin: Origin, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The developer's home directory, where the commands run; the workspace is not cloned yet."""
+    home = origin.root / "home"
+    home.mkdir()
+    (home / ".gitconfig").write_text("[user]\nname = developer\nemail = developer@example.com\n")
+    settings = origin.root / "developer.json"
+    settings.write_text(f'{{"workspace": "{home}/app", "origin": "git:app.git"}}')
+    monkeypatch.setattr(workspace, "SETTINGS", settings)
+    for name, value in origin.environment("developer", HOME=str(home)).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(home)
+    return home
+
+
+@pytest.fixture
+def push(home: Path) -> Push:
+    """Runs the command and returns its data."""
+
+    def run(*words: str, text: str = "") -> dict[str, Any]:
+        options: argparse.Namespace = COMMAND.parse(words)
+        call = Call("commit-push", "developer", PLACE, options, io.BytesIO(text.encode()))
+        data: dict[str, Any] = COMMAND.run(call)
+        assert COMMAND.exit_status(data) == 0
+        assert "\n" not in commit_push.render(data, Style())
+        return data
+
+    return run
+
+
+@pytest.fixture
+def tree(home: Path) -> Path:
+    return workspace.workspace()
+
+
+def git(origin: Origin, tree: Path, *words: str) -> str:
+    done = origin.git("developer", *words, cwd=tree)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_the_first_use_clones_the_workspace(origin: Origin, home: Path, push: Push) -> None:
+    data = push()
+    assert (home / "app" / "README").read_text() == "first\n"
+    assert data == {
+        "branch": "main",
+        "commit": origin.heads()["main"],
+        "committed": False,
+        "pushed": False,
+        "files": [],
+    }
+
+
+def test_an_interrupted_clone_is_begun_again(home: Path, push: Push) -> None:
+    (home / ".app.unfinished" / ".git").mkdir(parents=True)
+    push()
+    assert sorted(path.name for path in home.iterdir()) == [".gitconfig", "app"]
+
+
+def test_a_directory_in_the_way_is_left_alone(home: Path, push: Push) -> None:
+    (home / "app").mkdir()
+    (home / "app" / "notes").write_text("mine")
+    with pytest.raises(CommandError, match=r"is no clone of git:app.git; move it away"):
+        push("message")
+    assert [path.name for path in (home / "app").iterdir()] == ["notes"]
+
+
+def test_changed_new_renamed_and_deleted_files_are_pushed(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "a b").write_text("with a space\n")
+    (tree / "gone").write_text("soon\n")
+    push("second")
+    (tree / "README").rename(tree / "READ\nME")
+    (tree / "gone").unlink()
+    (tree / "neu-ü").write_text("new\n")
+    data = push("third")
+    assert data["committed"]
+    assert data["pushed"]
+    assert set(data["files"]) == {"README", "READ\nME", "gone", "neu-ü"}
+    assert origin.heads() == {"main": data["commit"]}
+    assert git(origin, tree, "log", "-1", "--format=%an %ae %s") == "developer developer@example.com third"
+    assert git(origin, tree, "status", "--porcelain") == ""
+
+
+def test_it_works_on_the_work_tree_of_the_current_directory(
+    origin: Origin, home: Path, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(origin, home, "clone", "--quiet", "git:app.git", "other")
+    (home / "other" / "below").mkdir()
+    (home / "other" / "README").write_text("second\n")
+    monkeypatch.chdir(home / "other" / "below")
+    assert push("second")["files"] == ["README"]
+    assert not (home / "app").exists()
+
+
+def test_a_home_directory_kept_in_git_is_not_committed(origin: Origin, home: Path, push: Push) -> None:
+    git(origin, home, "init", "--quiet")
+    assert push()["branch"] == "main"
+    assert (home / "app").is_dir()
+    assert origin.git("developer", "rev-parse", "--verify", "HEAD", cwd=home).returncode != 0
+
+
+def test_ignored_files_stay(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / ".gitignore").write_text("*.log\n")
+    (tree / "run.log").write_text("noise\n")
+    assert push("ignore logs")["files"] == [".gitignore"]
+
+
+def test_staged_takes_what_was_chosen(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "README").write_text("second\n")
+    (tree / "new").write_text("not yet\n")
+    git(origin, tree, "add", "README")
+    assert push("--staged", "second")["files"] == ["README"]
+    assert git(origin, tree, "status", "--porcelain") == "?? new"
+    assert not push("--staged")["pushed"]
+
+
+def test_the_message_can_come_from_the_input(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "README").write_text("second\n")
+    push("-", text="Subject $(id) `id`\n\nBody --amend\n")
+    assert git(origin, tree, "log", "-1", "--format=%B") == "Subject $(id) `id`\n\nBody --amend"
+
+
+@pytest.mark.parametrize("words", [(), ("",), (" \n",)])
+def test_changes_without_a_message_are_not_committed(
+    origin: Origin, tree: Path, push: Push, words: tuple[str, ...]
+) -> None:
+    (tree / "README").write_text("second\n")
+    before = origin.heads()
+    with pytest.raises(UsageError, match="1 file to commit, and no message"):
+        push(*words)
+    assert git(origin, tree, "rev-parse", "HEAD") == before["main"] == origin.heads()["main"]
+
+
+def test_a_message_that_looks_like_an_option_is_a_message(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "README").write_text("second\n")
+    push("--", "--amend")
+    assert git(origin, tree, "log", "--format=%s") == "--amend\nfirst"
+
+
+def test_commits_that_were_not_pushed_yet_are(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "README").write_text("second\n")
+    git(origin, tree, "commit", "--quiet", "--all", "--message=second")
+    data = push()
+    assert (data["committed"], data["pushed"], data["files"]) == (False, True, [])
+    assert origin.heads()["main"] == data["commit"] == git(origin, tree, "rev-parse", "HEAD")
+
+
+def test_a_new_branch_is_pushed_with_its_upstream(origin: Origin, tree: Path, push: Push) -> None:
+    git(origin, tree, "switch", "--quiet", "--create", "topic/one")
+    (tree / "README").write_text("second\n")
+    data = push("second")
+    assert (data["branch"], data["pushed"]) == ("topic/one", True)
+    assert origin.heads()["topic/one"] == data["commit"] != origin.heads()["main"]
+    assert git(origin, tree, "rev-parse", "--abbrev-ref", "@{upstream}") == "origin/topic/one"
+
+
+def test_a_rejected_push_says_so_and_the_commit_stays(
+    origin: Origin, home: Path, tree: Path, push: Push
+) -> None:
+    git(origin, home, "clone", "--quiet", "git:app.git", "colleague")
+    (home / "colleague" / "other").write_text("theirs\n")
+    git(origin, home / "colleague", "add", "other")
+    git(origin, home / "colleague", "commit", "--quiet", "--message=theirs")
+    git(origin, home / "colleague", "push", "--quiet")
+    theirs = origin.heads()["main"]
+
+    (tree / "README").write_text("mine\n")
+    with pytest.raises(
+        CommandError, match=r"push of main was rejected: the origin has commits .* 'git pull'"
+    ) as told:
+        push("mine")
+    mine = git(origin, tree, "rev-parse", "HEAD")
+    assert mine[:7] in str(told.value)
+    assert git(origin, tree, "log", "-1", "--format=%s") == "mine"
+    assert origin.heads()["main"] == theirs
+
+    # What it says to do works.
+    git(origin, tree, "pull", "--rebase", "--quiet")
+    assert push()["pushed"]
+    assert git(origin, tree, "log", "--format=%s") == "mine\ntheirs\nfirst"
+
+
+def test_rewritten_history_is_rejected(origin: Origin, tree: Path, push: Push) -> None:
+    (tree / "README").write_text("second\n")
+    pushed = push("second")["commit"]
+    git(origin, tree, "commit", "--quiet", "--amend", "--message=rewritten")
+    with pytest.raises(CommandError, match="was rejected"):
+        push()
+    assert origin.heads()["main"] == pushed
+
+
+def test_what_the_origin_refuses_is_told_in_its_words(origin: Origin, tree: Path, push: Push) -> None:
+    git(origin, origin.root, f"--git-dir={origin.repository}", "config", "receive.maxInputSize", "200")
+    (tree / "big").write_bytes(os.urandom(4000))
+    with pytest.raises(CommandError, match=r"was rejected: .*unpack"):
+        push("too much")
+    assert git(origin, tree, "log", "-1", "--format=%s") == "too much"
+
+
+def test_who_may_not_push_is_denied(
+    origin: Origin, tree: Path, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CALLER", "monitor")
+    (tree / "README").write_text("second\n")
+    with pytest.raises(DeniedError, match="the monitor may not use git-receive-pack"):
+        push("second")
+    assert git(origin, tree, "log", "-1", "--format=%s") == "second"
+
+
+def test_an_origin_out_of_reach_is_told_with_the_reason(
+    origin: Origin, home: Path, tree: Path, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "no-ssh").write_text(
+        "#!/bin/sh\necho 'ssh: connect to host git port 2222: Connection refused' >&2\nexit 255\n"
+    )
+    (home / "no-ssh").chmod(0o755)
+    monkeypatch.setenv("GIT_SSH_COMMAND", str(home / "no-ssh"))
+    (tree / "README").write_text("second\n")
+    with pytest.raises(CommandError, match=r"the origin cannot be reached: ssh: .*Connection refused"):
+        push("second")
+    assert git(origin, tree, "log", "-1", "--format=%s") == "second"
+
+    (tree).rename(home / "elsewhere")
+    with pytest.raises(CommandError, match=r"git:app.git cannot be cloned: ssh: .*Connection refused"):
+        push("second")
+    assert not tree.exists()
+
+
+def test_a_detached_head_has_no_branch_to_push(origin: Origin, tree: Path, push: Push) -> None:
+    git(origin, tree, "checkout", "--quiet", "--detach")
+    (tree / "README").write_text("second\n")
+    with pytest.raises(CommandError, match="HEAD is detached"):
+        push("second")
+    assert git(origin, tree, "status", "--porcelain") == "M README"
+
+
+def conflicting(origin: Origin, tree: Path) -> None:
+    """Two branches that change the same line, both only here."""
+    git(origin, tree, "switch", "--quiet", "--create", "topic")
+    (tree / "README").write_text("theirs\n")
+    git(origin, tree, "commit", "--quiet", "--all", "--message=theirs")
+    git(origin, tree, "switch", "--quiet", "main")
+    (tree / "README").write_text("mine\n")
+    git(origin, tree, "commit", "--quiet", "--all", "--message=mine")
+
+
+def test_a_conflict_is_not_committed_and_its_resolution_is(origin: Origin, tree: Path, push: Push) -> None:
+    conflicting(origin, tree)
+    assert origin.git("developer", "merge", "topic", cwd=tree).returncode == 1
+    before = origin.heads()
+    with pytest.raises(CommandError, match="README is in conflict"):
+        push("merged")
+    assert "<<<<<<<" in (tree / "README").read_text()
+    assert origin.heads() == before
+
+    (tree / "README").write_text("both\n")
+    git(origin, tree, "add", "README")
+    assert push("merged")["files"] == ["README"]
+    assert git(origin, tree, "rev-list", "--count", "--min-parents=2", "HEAD") == "1"
+
+
+def test_a_rebase_in_progress_is_ended_first(origin: Origin, tree: Path, push: Push) -> None:
+    conflicting(origin, tree)
+    assert origin.git("developer", "rebase", "topic", cwd=tree).returncode == 1
+    with pytest.raises(CommandError, match="a rebase is in progress"):
+        push("merged")
+
+
+def test_a_work_tree_without_an_origin(
+    origin: Origin, home: Path, push: Push, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    git(origin, home, "init", "--quiet", "--initial-branch=main", "mine")
+    monkeypatch.chdir(home / "mine")
+    with pytest.raises(CommandError, match="main has no commit yet, and there is nothing to commit"):
+        push()
+    (home / "mine" / "file").write_text("text\n")
+    with pytest.raises(CommandError, match="'origin' does not appear to be a git repository"):
+        push("first")
+
+
+def test_a_commit_that_a_hook_refuses_is_not_pushed(origin: Origin, tree: Path, push: Push) -> None:
+    hook = tree / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'the tests fail' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    (tree / "README").write_text("second\n")
+    before = origin.heads()
+    with pytest.raises(CommandError, match="git commit: the tests fail"):
+        push("second")
+    assert origin.heads() == before
