@@ -116,9 +116,11 @@ class Platform:
         self.settings = {key: first[key] for key in self._finder.role(PLATFORM_ROLE).options if key in first}
         self.topology = Topology(
             project=first["dockfra_project"],
+            # In the order of the inventory, whoever is asked about: what is derived from it is the same every time.
             services=[
-                *(Service.from_variables(host, values) for host, values in self.variables.items()),
-                *(Service.from_variables(host, _neighbour(hostvars[host])) for host in neighbours),
+                Service.from_variables(host, self.variables.get(host) or _neighbour(hostvars[host]))
+                for host in raw
+                if host in self.variables or host in neighbours
             ],
             network_options=first.get("dockfra_network_options"),
             policy=Policy(first["dockfra_capabilities"], first["dockfra_commands"]),
