@@ -7,7 +7,6 @@ What to ask comes from the topology: the role of the container has written it do
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import socket
@@ -146,7 +145,9 @@ def judge(result: Result) -> tuple[str, str]:
 
 
 def _https(configuration: Configuration, target: Target, timeout: float) -> Result:
-    import ssl  # only those who need it pay for it
+    # Only those who need them pay for them.
+    import http.client
+    import ssl
 
     begin = time.monotonic()
     ok = False
