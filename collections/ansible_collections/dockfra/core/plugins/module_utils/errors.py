@@ -91,3 +91,42 @@ class TicketStoreError(TicketError):
 
 class TicketStorageFullError(TicketStoreError):
     """There is no space left for the tickets."""
+
+
+# -- GitHub --
+
+
+class GitHubError(DockfraError):
+    """GitHub cannot do what was asked, or not now; always one line, and never with the token."""
+
+
+class GitHubSettingError(GitHubError):
+    """The token, repository or address has a form that cannot work."""
+
+
+class GitHubDeniedError(GitHubError):
+    """The token is refused or lacks a right, or the repository is not there for it."""
+
+
+class GitHubUnavailableError(GitHubError):
+    """GitHub does not answer, answers nonsense or asks to wait for too long."""
+
+
+class GitHubUnclearError(GitHubError):
+    """A request that creates something got no proper answer, so it may or may not have happened."""
+
+
+class GitHubGoneError(GitHubError):
+    """The issue was deleted, or moved to where the token does not reach."""
+
+
+class GitHubLockedError(GitHubError):
+    """The issue's conversation is locked, so no comment can be added."""
+
+
+class GitHubInvalidError(GitHubError):
+    """GitHub refuses the content of an issue or comment."""
+
+
+class SyncBusyError(DockfraError):
+    """Another synchronisation of the same tickets with the same repository is under way."""

@@ -1,0 +1,40 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The module as Ansible calls it, as far as it goes without a server; the rest is tested against a fake GitHub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.tests.unit.support import run_module
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"token": ""}, "There is no GitHub token"),
+        ({"repo": "nothing"}, "'nothing' is no repository"),
+        ({"api_url": "github.example.com"}, "The API address has to be like https://api.github.com"),
+        ({"ids": ["T-0099"]}, "There is no ticket T-0099."),
+        ({"ids": ["99"]}, "'99' is no ticket id"),
+        ({"path": "/nonexistent/tickets"}, "There is no ticket directory /nonexistent/tickets."),
+    ],
+)
+def test_wrong_use_is_one_line_and_changes_nothing(
+    tmp_path: Path, options: dict[str, Any], message: str
+) -> None:
+    path = tmp_path / "tickets"
+    TicketStore(path).create("manager", {"title": "x"})
+    before = {file: file.read_bytes() for file in path.iterdir() if file.is_file()}
+    given = {"path": str(path), "repo": "octo/hello", "token": "secret-token", "direction": "push", **options}
+    result = run_module("ticket_sync", given, GITHUB_TOKEN="")
+    assert result["failed"] is True
+    assert result["msg"].startswith(message)
+    assert "\n" not in result["msg"]
+    assert "secret-token" not in str(result)
+    assert {file: file.read_bytes() for file in path.iterdir() if file.is_file()} == before
+    assert not (path / ".github").exists()
