@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pydantic
@@ -25,7 +26,7 @@ def problem_of(value: Any, model: type[pydantic.BaseModel]) -> str | None:
     if isinstance(value, list):
         return next((problem for entry in value if (problem := problem_of(entry, model))), None)
     try:
-        model.model_validate_json(pydantic.TypeAdapter(Any).dump_json(value))
+        model.model_validate_json(json.dumps(value))
     except pydantic.ValidationError as error:
         return f"{model.__name__}: {'; '.join(str(error).splitlines())}"
     # The models leave out what they do not know, and GitHub has no such fields.

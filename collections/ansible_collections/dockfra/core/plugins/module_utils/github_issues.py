@@ -487,7 +487,7 @@ def _watching_retry() -> Any:
             error: Exception | None = None,
             _pool: Any = None,
             _stacktrace: Any = None,
-        ) -> WatchingRetry:
+        ) -> Any:
             if response is not None and response.status in _REDIRECTS:
                 response.drain_conn()
                 raise _Redirected(response.status, response.headers.get("Location", ""))

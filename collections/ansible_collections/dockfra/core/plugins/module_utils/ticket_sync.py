@@ -23,7 +23,7 @@ import contextlib
 import datetime
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from . import ticket_model as model
 from . import ticket_rules as rules
@@ -171,7 +171,7 @@ class _Plan:
     halfway: bool = False
 
 
-_Pair = tuple[str | None, RemoteIssue | None]
+_Pair: TypeAlias = "tuple[str | None, RemoteIssue | None]"
 
 
 class _Run:
