@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ...module_utils.errors import DockfraError
-from . import codes, gate, grammar, runner
+from ...module_utils.errors import DockfraError, UsageError
+from . import codes, gate, grammar, output, runner
 from .call import CONFIGURATION, Place
 from .output import Style
 
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str], configuration: Path = CONFIGURATION) -> int:
     """Run the command that the program was called by and return its exit status."""
     name, *words = Path(arguments[0]).name, *arguments[1:]
     try:
+        output.prepare()
+        if name in (REFUSE, COMPLETE) and len(words) != 1:
+            raise UsageError("it takes one argument, a command's name")
         place = Place.load(configuration)
         style = Style.of(sys.stdout)
         if name == REFUSE:
@@ -32,16 +36,20 @@ def main(arguments: Sequence[str], configuration: Path = CONFIGURATION) -> int:
         elif name == COMPLETE:
             outcome = runner.Outcome(codes.OK, "\n".join(_completions(place, words[0])))
         else:
-            terminal = sys.stdin.isatty() and sys.stdout.isatty()
-            outcome = runner.run(place, place.name, [name, *words], sys.stdin.buffer, style, terminal)
-    except DockfraError as error:
+            terminal = output.is_terminal(sys.stdin) and output.is_terminal(sys.stdout)
+            outcome = runner.run(place, place.name, [name, *words], gate.standard_input(), style, terminal)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         outcome = runner.Outcome(codes.status(error), "", codes.message(name, error))
     return gate.show(outcome)
 
 
 def own_commands(place: Place, style: Style) -> str:
     """Return the list of the role's own commands, for its login message."""
-    commands = [(name, _find(place, name).summary) for name in grammar.own(place.name)]
+    commands = []
+    for name in grammar.own(place.name):
+        # One that the policy has taken out, or that cannot be loaded, must not hide the others.
+        with suppress(DockfraError, ImportError):
+            commands.append((name, _find(place, name).summary))
     return "\n".join(["Commands (each has --help):", *runner.listed(commands, style)] if commands else [])
 
 

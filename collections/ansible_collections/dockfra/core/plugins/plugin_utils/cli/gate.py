@@ -9,28 +9,40 @@ is ever handed to a shell. Every call leaves a line in the audit log, and where 
 
 from __future__ import annotations
 
+import errno
+import io
+import json
 import os
 import re
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
-from ...module_utils import audit
-from ...module_utils.errors import DeniedError, DockfraError
-from . import codes, grammar, runner
+from ...module_utils import audit, settings
+from ...module_utils.errors import DeniedError, DockfraError, UsageError
+from ...module_utils.text import shown
+from . import codes, grammar, output, runner
 from .call import CONFIGURATION, Place
 from .output import Style
 
-# What an audit line keeps of a call, in words and in characters of each.
+# What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
+# of `audit.MAX_LINE`.
 MAX_WORDS = 40
 MAX_WORD = 200
+MAX_BYTES = 16 * 1024
 
-# Values that are secrets come on the input. One that was typed into the line by mistake must not stay in the log.
+# Values that are secrets come on the input. One that was typed into the line by mistake must not stay in the log, under
+# the name of a setting or any other.
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|passwd|credential)")
+_SECRET_FOLLOWS = re.compile(r"--?[\w-]+|[A-Z][A-Z0-9_]*")
+_SECRET_WITHIN = re.compile(
+    r"(?is)((?:^|[^a-z])(?:api_?)?(?:key|token|secret|password|passwd|credential)[\"']?\s*[=:]).*"
+)
 _SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,})")
 
 HELP = ("help", "--help", "-h", "?")
@@ -54,32 +66,58 @@ def main(
         signal.signal(number, _ended)
     environment = os.environ if environment is None else environment
     try:
+        output.prepare()
+        if len(arguments) != 2:
+            raise UsageError("it takes one argument, the caller's name; authorized_keys gives it")
         caller = arguments[1]
         place = Place.load(configuration)
         gate = Gate(place, caller, audit.AuditLog(os.path.join(audit_directory, f"{place.service}.jsonl")))
         line = environment.get("SSH_ORIGINAL_COMMAND")
-        if line is None and sys.stdin.isatty():
+        terminal = output.is_terminal(sys.stdin)
+        if line is None and terminal:
             from .prompt import Prompt  # only people need it
 
             return Prompt(gate).loop()
-        outcome = gate.answer(line or "", sys.stdin.buffer, Style.of(sys.stdout), sys.stdin.isatty())
-    except (DockfraError, IndexError) as error:
+        outcome = gate.answer(line or "", standard_input(), Style.of(sys.stdout), terminal)
+    except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         outcome = runner.Outcome(codes.status(error), "", codes.message("gate", error))
     return show(outcome)
+
+
+def standard_input() -> IO[bytes]:
+    """The process's input; an empty one where it was closed."""
+    return io.BytesIO() if sys.stdin is None else sys.stdin.buffer
 
 
 def show(outcome: runner.Outcome) -> int:
     """Print how a command ended and return its exit status."""
     try:
-        if outcome.text:
-            sys.stdout.write(f"{outcome.text}\n")
-            sys.stdout.flush()
-        if outcome.message:
-            sys.stderr.write(f"{outcome.message}\n")
+        _put(sys.stdout, outcome.text)
+        _put(sys.stderr, outcome.message)
     except BrokenPipeError:
-        # The reader has what it wanted (ticket-list | head); Python would complain once more at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        pass  # The reader has what it wanted (ticket-list | head).
+    except KeyboardInterrupt:
+        return codes.INTERRUPTED
+    except OSError as error:
+        with suppress(OSError):  # There may be nobody left to tell.
+            _put(sys.stderr, codes.line("error", f"the output cannot be written: {error.strerror}"))
+        return outcome.status or codes.FAILED
     return outcome.status
+
+
+def _put(stream: TextIO | None, text: str) -> None:
+    if not text:
+        return
+    if stream is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    try:
+        output.write(stream, text)
+    except (OSError, KeyboardInterrupt):
+        # What is left in the buffer must not make Python complain once more at its end.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+        raise
 
 
 class Gate:
@@ -100,22 +138,31 @@ class Gate:
         """Run one line and return how it ended; it is in the audit log by then."""
         started = time.monotonic()
         words: list[str] = []
-        try:
-            self._log.check()
-            words = grammar.split(line)
-            if words[0] in HELP:
-                outcome = self._help(words[1:], stdin, style)
-            else:
-                outcome = runner.run(self.place, self.caller, words, stdin, style, terminal)
-        except DockfraError as error:
-            outcome = runner.Outcome(codes.status(error), "", codes.message("gate", error))
-        except BaseException as error:
-            self._record(words or [line], runner.Outcome(codes.status(error)), started)
-            raise
-        return self._record(words or [line], outcome, started)
+        ended: BaseException | None = None
+        # A signal ends what the command does. It cannot come between that and the audit line.
+        with _signals(signal.SIG_BLOCK):
+            try:
+                with _signals(signal.SIG_UNBLOCK):
+                    self._log.check()
+                    words = grammar.split(line)
+                    if words[0] in HELP:
+                        outcome = self._help(words[1:], stdin, style)
+                    else:
+                        outcome = runner.run(self.place, self.caller, words, stdin, style, terminal)
+            except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
+                outcome = runner.Outcome(codes.status(error), "", codes.message("gate", error))
+            except BaseException as error:  # noqa: BLE001  raised again below
+                ended = error
+                outcome = runner.Outcome(codes.status(error))
+            outcome = self._record(words or line.split(), outcome, started)
+        if ended is not None:
+            raise ended
+        return outcome
 
     def _help(self, words: Sequence[str], stdin: IO[bytes], style: Style) -> runner.Outcome:
-        if words:
+        if len(words) > 1:
+            raise UsageError("help is for one command; try help COMMAND")
+        if words and words[0] not in HELP:
             return runner.run(self.place, self.caller, [words[0], "--help"], stdin, style)
         return runner.Outcome(codes.OK, runner.help_text(self.place, self.caller, style))
 
@@ -141,26 +188,54 @@ _VERDICTS = {codes.DENIED: "denied", codes.USAGE: "invalid"}
 
 def record(words: Sequence[str]) -> dict[str, Any]:
     """Return a call's words as the audit log keeps them: cut, and without what looks like a secret."""
-    kept = [_masked(word)[:MAX_WORD] for word in words[:MAX_WORDS]]
-    if len(words) > MAX_WORDS:
-        kept.append(f"… {len(words) - MAX_WORDS} words more")
+    kept: list[str] = []
+    size = 0
+    for word, before in zip(words[:MAX_WORDS], ["", *words], strict=False):
+        masked = _masked(word, before)
+        entry = masked if len(masked) <= MAX_WORD else f"{masked[:MAX_WORD]}…"
+        size += len(json.dumps(entry))
+        if size > MAX_BYTES:
+            break
+        kept.append(entry)
+    if len(kept) < len(words):
+        kept.append(f"… {len(words) - len(kept)} words more")
     return {"verb": kept[0] if kept else "", "arguments": kept[1:]}
 
 
-def _masked(word: str) -> str:
+def _masked(word: str, before: str) -> str:
+    """A word of a call without secrets: those told by the word before, by a name in the word, or by their own form."""
+    if not word.startswith("-") and _SECRET_FOLLOWS.fullmatch(before) and _names_secret(before):
+        return "***"
     name, sign, _value = word.partition("=")
-    if sign and _SECRET_NAME.search(name):
-        return f"{name}=***"
-    return _SECRET_VALUE.sub("***", word)
+    if sign and not re.search(r"\s", name) and _names_secret(name):
+        word = f"{name}=***"
+    return _SECRET_VALUE.sub("***", _SECRET_WITHIN.sub(r"\1***", word))
+
+
+def _names_secret(name: str) -> bool:
+    setting = settings.TABLE.get(name)
+    return setting.secret if setting else _SECRET_NAME.search(name) is not None
 
 
 def refuse(command: str, caller: str, place: Place) -> runner.Outcome:
-    """What somebody gets who runs a command of another role at home."""
+    """What somebody gets who types a command at home that is not on the PATH: another role's, or none at all."""
+    if command not in place.policy.rules:
+        return runner.Outcome(codes.NOT_FOUND, "", f"{shown(command)[1:-1]}: command not found")
     try:
         place.policy.authorize(caller, place.name, command)
     except DeniedError as error:
         return runner.Outcome(codes.DENIED, "", codes.message(command, error))
-    return runner.Outcome(codes.FAILED, "", f"{command}: not found on the PATH; log in again")
+    return runner.Outcome(codes.FAILED, "", f"{command}: has not come to this platform yet")
+
+
+@contextmanager
+def _signals(how: int) -> Iterator[None]:
+    """Block or unblock what ends a connection: its end, a stop of the container, Ctrl-C."""
+    before = signal.pthread_sigmask(how, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _ended(number: int, _frame: FrameType | None) -> None:

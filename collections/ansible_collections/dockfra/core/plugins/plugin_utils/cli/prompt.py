@@ -8,12 +8,22 @@ import io
 import readline
 import sys
 
-from . import codes, grammar
+from ...module_utils.errors import UsageError
+from . import codes, grammar, output, runner
 from .gate import HELP, Gate, show
 from .output import Style
 from .runner import available, help_text
 
 _END = ("exit", "quit", "logout")
+
+
+class _NoInput(io.BytesIO):
+    """What a command finds that wants to read: the terminal belongs to the prompt."""
+
+    def read(self, _size: int | None = -1) -> bytes:
+        raise UsageError(
+            "the prompt has no input to read; put the text into the arguments, or run it over SSH"
+        )
 
 
 class Prompt:
@@ -33,23 +43,25 @@ class Prompt:
         readline.set_completer_delims(" ")
         readline.parse_and_bind("tab: complete")
         style = Style.of(sys.stdout)
-        print(help_text(self._gate.place, self._gate.caller, style))
-        print("exit or Ctrl-D leaves.")
+        output.write(sys.stdout, help_text(self._gate.place, self._gate.caller, style))
+        output.write(sys.stdout, "exit or Ctrl-D leaves.")
         status = codes.OK
         while True:
             try:
                 line = input(f"{self._gate.caller}@{self._gate.place.service}> ").strip()
+                if line in _END:
+                    return status
+                if line:
+                    status = show(self._gate.answer(line, _NoInput(), style, terminal=True))
             except EOFError:
-                print()
+                output.write(sys.stdout, "")
                 return status
             except KeyboardInterrupt:
-                print()
-                continue
-            if line in _END:
-                return status
-            if line:
-                # What a command reads is what stands in the line: the terminal belongs to the prompt.
-                status = show(self._gate.answer(line, io.BytesIO(), style, terminal=True))
+                output.write(sys.stdout, "")
+            except UnicodeDecodeError:
+                status = show(
+                    runner.Outcome(codes.USAGE, "", codes.line("gate", "the line is no UTF-8 text"))
+                )
 
     def _complete(self, text: str, state: int) -> str | None:
         if state == 0:

@@ -71,14 +71,13 @@ def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:
 
 def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], style: Style) -> Outcome:
     """Run a command where it lives. Its arguments were checked here first, so a slip costs no connection."""
-    sent = [word for word in words if word != "--json"] if call.options.json else words
     text = call.input() if command.reads_input(call.options) else None
-    data, status, message = request(call.place, where, sent, text)
+    data, status, message = request(call.place, where, words, text)
     if data is None:
         prefix = "denied" if status == codes.DENIED else call.command
-        return Outcome(status or codes.FAILED, "", f"{prefix}: {message or 'failed without a reason'}")
+        return Outcome(status or codes.FAILED, "", codes.line(prefix, message))
     outcome = _finished(command, data, call.options.json, style)
-    return Outcome(status, outcome.text, f"{call.command}: {message}" if message else "")
+    return Outcome(status, outcome.text, codes.line(call.command, message) if message else "")
 
 
 def _finished(command: Command, data: Any, as_json: bool, style: Style) -> Outcome:
