@@ -178,11 +178,11 @@ class Box(Platform):
         return subprocess.run(command, env=environment, cwd="/", timeout=60, check=False, **process)
 
     def tree(self) -> dict[str, bytes]:
-        """Everything in the ticket directory."""
+        """Everything in the ticket directory but the lock."""
         return {
             str(path.relative_to(self.tickets)): path.read_bytes()
             for path in sorted(self.tickets.rglob("*"))
-            if path.is_file() and not path.is_symlink()
+            if path.is_file() and not path.is_symlink() and path.name != ".lock"
         }
 
 
