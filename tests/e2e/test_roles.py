@@ -6,12 +6,13 @@ allowed; where it is denied it is tested already.
 
 from __future__ import annotations
 
+import base64
 import functools
 import json
 import os
 import shlex
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,11 @@ def lines_of(capability: str) -> list[str]:
     return commands or WITHOUT_COMMAND[capability]
 
 
+def at_home(capability: str) -> list[str]:
+    """The same, without what git's client sends and nobody types: in a shell those names are programs of git's own."""
+    return [line for line in lines_of(capability) if not line.startswith("git-")]
+
+
 def exists(command: str) -> bool:
     rule = POLICY.rules[command]
     return any(
@@ -60,17 +66,33 @@ def as_role(platform: Platform, role: str, line: str, text: str = "") -> subproc
     return platform.ssh(SERVICE[role], line, text=text)
 
 
+@dataclass(frozen=True)
+class Answer:
+    """What a line that somebody typed came to."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def typed(platform: Platform, role: str, lines: Sequence[str]) -> dict[str, Answer]:
+    """Type many lines, one after the other, in one login of a role, and return what each came to."""
+    script = "; ".join(
+        f"{{ {line}; }} >/tmp/out 2>/tmp/err </dev/null; echo $? $(base64 -w0 /tmp/out)- $(base64 -w0 /tmp/err)-"
+        for line in lines
+    )
+    done = as_role(platform, role, script)
+    answers = [answer.split(" ") for answer in done.stdout.splitlines()]
+    assert len(answers) == len(lines), done.stderr
+    return {
+        line: Answer(int(code), *(base64.b64decode(part.rstrip("-")).decode() for part in parts))
+        for line, (code, *parts) in zip(lines, answers, strict=True)
+    }
+
+
 def data(done: subprocess.CompletedProcess[str]) -> Any:
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
-
-
-def assert_denied(done: subprocess.CompletedProcess[str], what: str) -> None:
-    lines = done.stderr.splitlines()
-    assert done.returncode == DENIED_EXIT, f"{what}: exit {done.returncode}: {done.stdout}{done.stderr}"
-    assert len(lines) == 1, what
-    assert lines[0].startswith("denied: "), what
-    assert done.stdout == "", what
 
 
 # -- the matrix itself --
@@ -207,34 +229,65 @@ def test_allowed(platform: Platform, capability: str, role: str) -> None:
     PROOFS[capability](platform, role)
 
 
-def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(platform: Platform) -> None:
-    for role in ROLES:
-        found = as_role(platform, role, "ls /usr/local/lib/dockfra/commands/$USER").stdout.split()
-        assert set(found) == {command for command in grammar.own(role) if exists(command)}
-        for command in found:
-            helped = as_role(platform, role, f"command -v {command} && {command} --help")
-            assert helped.returncode == 0, command
-            assert "Examples:" in helped.stdout, command
-        foreign = [rule.command for rule in POLICY.rules.values() if rule.command not in found]
-        seen = as_role(
-            platform, role, "; ".join(f"command -v {command}" for command in foreign if command != "id")
-        )
-        assert seen.stdout == ""
+@pytest.mark.parametrize("role", ROLES)
+def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
+    platform: Platform, role: str
+) -> None:
+    listing = "ls /usr/local/lib/dockfra/commands/$USER"
+    own = [command for command in grammar.own(role) if exists(command)]
+    programs = {"id", "git-upload-pack", "git-receive-pack"}  # of the distribution
+    others = [command for command in POLICY.rules if command not in own and command not in programs]
+    answers = typed(
+        platform,
+        role,
+        [
+            listing,
+            *(f"{command} --help" for command in own),
+            *(f"command -v {command}" for command in (*own, *others)),
+        ],
+    )
+    assert sorted(answers[listing].stdout.split()) == own
+    for command in own:
+        assert answers[f"{command} --help"].code == 0, command
+        assert "Examples:" in answers[f"{command} --help"].stdout, command
+        assert answers[f"command -v {command}"].stdout.strip().endswith(f"/{role}/{command}")
+    for command in others:
+        assert answers[f"command -v {command}"].stdout == "", command
 
 
 # -- denied: the command says no --
 
 
+@pytest.fixture(scope="module")
+def refusals(platform: Platform) -> Callable[[str], dict[str, Answer]]:
+    """What a role gets that types everything it may not: in its own shell, and at every gate that its key opens."""
+
+    @functools.cache
+    def collect(role: str) -> dict[str, Answer]:
+        denied = [name for name, denied in DENIED if denied == role]
+        own = [line for name in denied for line in at_home(name)]
+        lines = [line for name in denied for line in lines_of(name)]
+        gates = [service for service in SERVICE.values() if role in TOPOLOGY.gate_callers(service)]
+        there = [at(gate, line) for gate in gates for line in lines]
+        return typed(platform, role, list(dict.fromkeys([*own, *there])))
+
+    return collect
+
+
+def at(gate: str, line: str) -> str:
+    return f"ssh {gate} {shlex.quote(line)}"
+
+
 @pytest.mark.parametrize(("capability", "role"), DENIED)
-def test_denied(platform: Platform, capability: str, role: str) -> None:
-    """In the role's own shell, and at every gate that its key opens."""
-    gates = [service for place, service in SERVICE.items() if role in TOPOLOGY.gate_callers(service)]
-    for line in lines_of(capability):
-        assert_denied(as_role(platform, role, line), f"{role}: {line}")
-    for gate in gates:
-        line = lines_of(capability)[0]
-        done = as_role(platform, role, f"ssh {gate} {shlex.quote(line)}")
-        assert_denied(done, f"{role} at {gate}: {line}")
+def test_denied(refusals: Callable[[str], dict[str, Answer]], capability: str, role: str) -> None:
+    answers = refusals(role)
+    gates = [service for service in SERVICE.values() if role in TOPOLOGY.gate_callers(service)]
+    for place in (*at_home(capability), *(at(gate, line) for gate in gates for line in lines_of(capability))):
+        answer = answers[place]
+        assert answer.code == DENIED_EXIT, f"{place}: {answer}"
+        assert answer.stdout == "", place
+        assert answer.stderr.startswith("denied: "), f"{place}: {answer}"
+        assert len(answer.stderr.splitlines()) == 1, f"{place}: {answer}"
 
 
 # -- denied: raw means from a full shell --

@@ -35,18 +35,19 @@ options:
     type: path
     default: /shared/tickets
   repo:
-    description: Repository, for example V(owner/name).
+    description: Repository, for example V(owner/name). Required without O(settings_file).
     type: str
-    required: true
   token:
     description:
       - Token that may read and write the repository's issues.
       - Taken from the environment variable E(GITHUB_TOKEN) where it is not given.
     type: str
   api_url:
-    description: Address of the API, for GitHub Enterprise V(https://host/api/v3).
+    description: Address of the API, for GitHub Enterprise V(https://host/api/v3). By default that of github.com.
     type: str
-    default: https://api.github.com
+  settings_file:
+    description: File with C(GITHUB_REPO), C(GITHUB_TOKEN) and C(GITHUB_API_URL), for those options that are not given.
+    type: path
   direction:
     description:
       - V(push) brings tickets to GitHub, V(pull) issues to the tickets, V(both) does both at once.
@@ -158,6 +159,7 @@ from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_requ
 
 from ansible_collections.dockfra.core.plugins.module_utils import (
     github_issues,
+    settings,
     ticket_store,
     ticket_sync,
     ticket_sync_report,
@@ -168,10 +170,15 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import Dockfra
 
 def run(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Synchronise and return the module's result."""
+    stored = settings.EnvFile(params["settings_file"], "manager").read() if params["settings_file"] else None
+
+    def given(option: str, setting: str) -> t.Any:
+        return params[option] or (stored.get(setting) if stored else None)
+
     gateway = github_issues.IssueGateway(
-        params["token"],
-        params["repo"],
-        params["api_url"],
+        given("token", "GITHUB_TOKEN"),
+        given("repo", "GITHUB_REPO"),
+        given("api_url", "GITHUB_API_URL") or github_issues.API_URL,
         timeout=params["timeout"],
         max_wait=params["max_wait"],
     )
@@ -215,15 +222,17 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": ticket_store.DIRECTORY},
-            "repo": {"type": "str", "required": True},
+            "repo": {"type": "str"},
             "token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["GITHUB_TOKEN"])},
-            "api_url": {"type": "str", "default": github_issues.API_URL},
+            "api_url": {"type": "str"},
+            "settings_file": {"type": "path"},
             "direction": {"type": "str", "choices": ["push", "pull", "both"], "default": "both"},
             "ids": {"type": "list", "elements": "str"},
             "recreate": {"type": "bool", "default": False},
             "timeout": {"type": "int", "default": 20},
             "max_wait": {"type": "int", "default": 120},
         },
+        required_one_of=[["repo", "settings_file"]],
         supports_check_mode=True,
     )
     if error := github_issues.import_error():

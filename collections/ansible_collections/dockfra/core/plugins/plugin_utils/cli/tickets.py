@@ -25,9 +25,10 @@ def store() -> TicketStore:
     return TicketStore(DIRECTORY)
 
 
-def add_id(parser: argparse.ArgumentParser) -> None:
-    """The argument that names a ticket."""
-    parser.add_argument("id", type=checked(_id), metavar="ID", help="the ticket, for example T-0001")
+def add_id(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    """The argument that names a ticket, or any number of them."""
+    text = "the tickets; by default all" if several else "the ticket, for example T-0001"
+    parser.add_argument("id", type=checked(_id), metavar="ID", nargs="*" if several else None, help=text)
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,118 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the commands for GitHub share: the repository of the manager's settings, and how a synchronisation looks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ...module_utils.errors import CommandError
+from ...module_utils.github_issues import IssueGateway, RemoteComment, RemoteIssue
+from ...module_utils.settings import EnvFile
+from ...module_utils.ticket_store import DIRECTORY, TicketStore
+from ...module_utils.ticket_sync import GitHubSync
+from ...module_utils.ticket_sync_report import Report
+from ...module_utils.ticket_sync_state import path_for
+from .call import Call
+from .output import Style
+
+# Where the container keeps Python packages that Debian's Python does not have.
+PACKAGES = Path("/opt/dockfra/lib")
+
+_Written = TypeVar("_Written")
+_WANTED = ("GITHUB_TOKEN", "GITHUB_REPO")
+
+
+class _Watched(IssueGateway):
+    """Tells a person about every write, because GitHub wants them slowly."""
+
+    def __init__(self, *args: Any, tell: Callable[[int], None], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._tell = tell
+        self._writes = 0
+
+    def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue:
+        return self._counted(super().create(title, body, labels))
+
+    def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue:
+        return self._counted(super().edit(number, values))
+
+    def comment(self, number: int, body: str) -> RemoteComment:
+        return self._counted(super().comment(number, body))
+
+    def _counted(self, written: _Written) -> _Written:
+        self._writes += 1
+        self._tell(self._writes)
+        return written
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The argument that both directions have."""
+    parser.add_argument(
+        "--dry-run", action="store_true", help="write nothing, neither here nor there; say what would be"
+    )
+
+
+def synchronise(call: Call, work: Callable[[GitHubSync], Report]) -> dict[str, Any]:
+    """Run a synchronisation with the repository of the settings and return its report.
+
+    Raises:
+        CommandError: the token or the repository is not set.
+        GitHubError, SyncBusyError, TicketError: see `ticket_sync.GitHubSync`.
+    """
+    sys.path += [str(folder) for folder in PACKAGES.glob("python3.*/site-packages")]
+    settings = EnvFile.of("manager").read()
+    missing = [name for name in _WANTED if not settings.is_set(name)]
+    if missing:
+        raise CommandError(
+            f"{' and '.join(missing)} {'are' if len(missing) > 1 else 'is'} not set; write "
+            f"{'them' if len(missing) > 1 else 'it'} into ~/.env, or use playbooks/configure.yml from outside"
+        )
+    progress = _progress(call.terminal)
+    issues = _Watched(
+        settings.get("GITHUB_TOKEN"),
+        settings.get("GITHUB_REPO"),
+        settings.get("GITHUB_API_URL"),
+        tell=progress,
+    )
+    sync = GitHubSync(TicketStore(DIRECTORY), issues, path_for(DIRECTORY, issues.api_url, issues.repo))
+    try:
+        return work(sync).to_dict()
+    finally:
+        progress(0)
+
+
+def render(data: Mapping[str, Any], style: Style) -> str:
+    """Return a report for people."""
+    lines = [_line(result, style) for result in data["results"]]
+    lines.append(f"{len(data['results'])} told, {data['unchanged']} unchanged, {data['requests']} requests.")
+    return "\n".join(lines)
+
+
+def exit_status(data: Mapping[str, Any]) -> int:
+    """1 where something could not be done that should have been."""
+    return int(any(result["failed"] for result in data["results"]))
+
+
+def _line(result: Mapping[str, Any], style: Style) -> str:
+    what = f"ticket {result['pulled']}, issue {result['pushed']}"
+    parts = [f"{result['ticket'] or '-':<8}{'#' + str(result['issue']) if result['issue'] else '-':<8}{what}"]
+    if result["conflicts"]:
+        parts.append(f"changed on both sides: {', '.join(result['conflicts'])}")
+    parts += [note.rstrip(".") for note in result["notes"]]
+    return style.paint("; ".join(parts), "red" if result["failed"] else "")
+
+
+def _progress(terminal: bool) -> Callable[[int], None]:
+    """Return what shows the number of writes on a terminal, in one line that 0 takes away."""
+
+    def tell(writes: int) -> None:
+        if terminal:
+            sys.stderr.write(f"\r\033[K{f'{writes} written …' if writes else ''}")
+            sys.stderr.flush()
+
+    return tell
