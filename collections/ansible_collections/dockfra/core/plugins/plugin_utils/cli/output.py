@@ -43,8 +43,8 @@ class Style:
         return cls(not os.environ.get("NO_COLOR"), shutil.get_terminal_size((100, 24)).columns)
 
     def paint(self, text: str, colour: str) -> str:
-        """Return the text in a colour: red, green, yellow, cyan, bold or dim."""
-        return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self.colour and text else text
+        """Return the text in a colour: red, green, yellow, cyan, bold or dim; an empty one stands for none."""
+        return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self.colour and text and colour else text
 
 
 def prepare() -> None:
