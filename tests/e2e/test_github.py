@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -27,7 +27,7 @@ def github(platform: Platform) -> Iterator[FakeGitHub]:
         configure(platform, dict.fromkeys(settings))
 
 
-def configure(platform: Platform, settings: dict[str, str | None]) -> None:
+def configure(platform: Platform, settings: Mapping[str, str | None]) -> None:
     line = "SSH_ORIGINAL_COMMAND=config-set gate manager"
     done = platform.ssh("ssh-manager", line, text=json.dumps(settings))
     assert done.returncode == 0, done.stderr
@@ -48,7 +48,7 @@ def test_there_and_back(platform: Platform, github: FakeGitHub) -> None:
         assert done.returncode == 0, done.stderr
     issues = [issue for issue in github.issues() if issue["title"] == "To GitHub"]
     assert len(issues) == 1
-    assert {"priority:high", "assigned:developer"} <= {label["name"] for label in issues[0]["labels"]}
+    assert {"priority:high", "assigned:developer"} <= set(issues[0]["labels"])
 
     github.edit(issues[0]["number"], title="Back from GitHub")
     github.comment(issues[0]["number"], "Seen there")

@@ -119,7 +119,7 @@ class FakeGitHub:
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self.port = int(self._server.server_address[1])
-        self.url = f"http://127.0.0.1:{self.port}{self._prefix}"
+        self.url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{self.port}{self._prefix}"
 
     def __enter__(self) -> FakeGitHub:
         self._thread.start()
