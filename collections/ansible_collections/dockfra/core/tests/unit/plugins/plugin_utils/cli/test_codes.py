@@ -1,0 +1,64 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Exit statuses, and the one line for people."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockfra.core.plugins.module_utils import errors
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import codes
+from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import one_line
+
+KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, errors.DockfraError)
+         and kind is not errors.TopologyError]  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_error_of_the_library_has_a_status(kind: type[errors.DockfraError]) -> None:
+    wanted = codes.FAILED
+    if issubclass(kind, errors.DeniedError):
+        wanted = codes.DENIED
+    elif issubclass(kind, errors.UsageError):
+        wanted = codes.USAGE
+    assert codes.status(kind("x")) == wanted
+    assert codes.message("c", kind("x")) == ("denied: x" if wanted == codes.DENIED else "c: x")
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(KeyboardInterrupt(), 130), (SystemExit(143), 143), (SystemExit("x"), 1), (ValueError(), 1), (OSError(), 1)],
+)  # fmt: skip
+def test_other_ends(error: BaseException, status: int) -> None:
+    assert codes.status(error) == status
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=3000), st.sampled_from(KINDS))
+def test_a_message_is_one_short_line(text: str, kind: type[errors.DockfraError]) -> None:
+    one_line(codes.message("command", kind(text)))
+    one_line(codes.message(f"command{text}", kind("x")))
+
+
+@pytest.mark.parametrize("sign", ["\x1b", "\u202e", "\ud800", "\U0010ffff"])
+def test_a_very_long_message_keeps_its_beginning_and_its_advice(sign: str) -> None:
+    text = codes.message(
+        "ticket-list", errors.UsageError(f"unrecognized arguments: {sign * 100_000}; try --help")
+    )
+    assert text.startswith("ticket-list: unrecognized arguments: ")
+    assert text.endswith("; try --help")
+    assert len(text) <= codes.MAX_MESSAGE * len(ascii(sign))
+    assert text.isprintable()
+
+
+def test_an_unforeseen_error_does_not_tell_its_text() -> None:
+    assert "hunter2" not in codes.message("c", RuntimeError("hunter2"))
+    assert "(No space left on device)" in codes.message(
+        "c", OSError(28, "No space left on device", "/hunter2")
+    )
+    assert "hunter2" not in codes.message("c", OSError(28, "No space left on device", "/hunter2"))
+
+
+def test_an_error_without_words_says_so() -> None:
+    assert codes.message("c", errors.CommandError("")) == "c: failed without a reason"
