@@ -9,7 +9,7 @@ tool=.cache/uv
 [[ -x $tool/bin/uv ]] || { python3 -m venv "$tool" && "$tool/bin/pip" install --quiet uv==0.13.9; }
 
 lock() { # <Python> <from> <to>
-  "$tool/bin/uv" pip compile --quiet --universal --generate-hashes --python-version "$1" --no-annotate --no-header \
+  "$tool/bin/uv" pip compile --quiet --universal --generate-hashes --python-version "$1" --no-annotate --no-header --no-strip-extras \
     --output-file "$3" "$2"
 }
 
