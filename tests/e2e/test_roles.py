@@ -48,11 +48,6 @@ def lines_of(capability: str) -> list[str]:
     return commands or WITHOUT_COMMAND[capability]
 
 
-def at_home(capability: str) -> list[str]:
-    """The same, without what git's client sends and nobody types: in a shell those names are programs of git's own."""
-    return [line for line in lines_of(capability) if not line.startswith("git-")]
-
-
 def exists(command: str) -> bool:
     rule = POLICY.rules[command]
     return any(
@@ -235,8 +230,7 @@ def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
 ) -> None:
     listing = "ls /usr/local/lib/dockfra/commands/$USER"
     own = [command for command in grammar.own(role) if exists(command)]
-    programs = {"id", "git-upload-pack", "git-receive-pack"}  # of the distribution
-    others = [command for command in POLICY.rules if command not in own and command not in programs]
+    others = [command for command in POLICY.rules if command not in own and command != "id"]
     answers = typed(
         platform,
         role,
@@ -264,12 +258,10 @@ def refusals(platform: Platform) -> Callable[[str], dict[str, Answer]]:
 
     @functools.cache
     def collect(role: str) -> dict[str, Answer]:
-        denied = [name for name, denied in DENIED if denied == role]
-        own = [line for name in denied for line in at_home(name)]
-        lines = [line for name in denied for line in lines_of(name)]
+        lines = [line for name, denied in DENIED if denied == role for line in lines_of(name)]
         gates = [service for service in SERVICE.values() if role in TOPOLOGY.gate_callers(service)]
         there = [at(gate, line) for gate in gates for line in lines]
-        return typed(platform, role, list(dict.fromkeys([*own, *there])))
+        return typed(platform, role, list(dict.fromkeys([*lines, *there])))
 
     return collect
 
@@ -282,7 +274,9 @@ def at(gate: str, line: str) -> str:
 def test_denied(refusals: Callable[[str], dict[str, Answer]], capability: str, role: str) -> None:
     answers = refusals(role)
     gates = [service for service in SERVICE.values() if role in TOPOLOGY.gate_callers(service)]
-    for place in (*at_home(capability), *(at(gate, line) for gate in gates for line in lines_of(capability))):
+    for place in (
+        where for line in lines_of(capability) for where in (line, *(at(gate, line) for gate in gates))
+    ):
         answer = answers[place]
         assert answer.code == DENIED_EXIT, f"{place}: {answer}"
         assert answer.stdout == "", place

@@ -10,7 +10,7 @@ from typing import Any
 from ...cli import configuration
 from ...cli.call import Call
 
-EXAMPLES = ["config-get", "config-get --json"]
+EXAMPLES: list[str] = ["config-get", "config-get --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 from ...cli import configuration
 from ...cli.call import Call
 
-EXAMPLES = ['echo \'{"LLM_MODEL": "openai/gpt-4o"}\' | config-set']
+EXAMPLES: list[str] = ['echo \'{"LLM_MODEL": "openai/gpt-4o"}\' | config-set']
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

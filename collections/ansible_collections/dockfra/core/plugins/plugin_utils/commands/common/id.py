@@ -14,7 +14,7 @@ from typing import Any
 from ...cli.call import Call
 from ...cli.output import Style
 
-EXAMPLES = ["id"]
+EXAMPLES: list[str] = ["id"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

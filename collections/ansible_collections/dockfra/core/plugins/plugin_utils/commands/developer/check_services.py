@@ -19,7 +19,7 @@ from ...cli.codes import FAILED, OK
 from ...cli.output import Style, table
 from ...cli.workspace import settings
 
-EXAMPLES = ["check-services", "check-services --json"]
+EXAMPLES: list[str] = ["check-services", "check-services --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

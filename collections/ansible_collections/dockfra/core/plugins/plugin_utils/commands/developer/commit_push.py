@@ -18,7 +18,11 @@ from ...cli import workspace
 from ...cli.call import Call
 from ...cli.output import Style
 
-EXAMPLES = ['commit-push "Show the release on the page"', "commit-push - < message.txt", "commit-push"]
+EXAMPLES: list[str] = [
+    'commit-push "Show the release on the page"',
+    "commit-push - < message.txt",
+    "commit-push",
+]
 
 _FROM_INPUT = "-"
 _ORIGIN = "origin"

@@ -14,7 +14,7 @@ from ....module_utils.ticket_store import Filter
 from ...cli import tickets
 from ...cli.call import Call
 
-EXAMPLES = ["my-tickets", "my-tickets --status closed"]
+EXAMPLES: list[str] = ["my-tickets", "my-tickets --status closed"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

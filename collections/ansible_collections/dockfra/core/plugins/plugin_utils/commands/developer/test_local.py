@@ -26,7 +26,7 @@ from ...cli.call import Call
 from ...cli.codes import FAILED, OK
 from ...cli.output import Style, table
 
-EXAMPLES = ["test-local", "test-local backend frontend", "test-local --json"]
+EXAMPLES: list[str] = ["test-local", "test-local backend frontend", "test-local --json"]
 
 # An environment of Python for each part, and what it was made from; see the role ssh_developer.
 ENVIRONMENTS = Path("/usr/local/lib/dockfra/tests")

@@ -14,7 +14,7 @@ from ...cli import tickets
 from ...cli.call import Call
 from ...cli.output import Style
 
-EXAMPLES = ['ticket-done T-0001 --comment "Implemented, tests pass"']
+EXAMPLES: list[str] = ['ticket-done T-0001 --comment "Implemented, tests pass"']
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

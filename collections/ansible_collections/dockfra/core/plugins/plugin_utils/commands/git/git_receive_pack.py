@@ -7,7 +7,7 @@ from __future__ import annotations
 from ...cli.call import Call
 from ...cli.repositories import add_repository, serve
 
-EXAMPLES = ["git push origin main"]
+EXAMPLES: list[str] = ["git push origin main"]
 
 arguments = add_repository
 

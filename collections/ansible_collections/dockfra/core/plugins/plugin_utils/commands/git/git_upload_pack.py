@@ -7,7 +7,7 @@ from __future__ import annotations
 from ...cli.call import Call
 from ...cli.repositories import add_repository, serve
 
-EXAMPLES = ["git clone git:app.git"]
+EXAMPLES: list[str] = ["git clone git:app.git"]
 
 arguments = add_repository
 

@@ -15,7 +15,7 @@ from ...cli import configuration
 from ...cli.call import Call
 
 ROLE = "developer"
-EXAMPLES = [
+EXAMPLES: list[str] = [
     "config-developer",
     "config-developer LLM_MODEL=openai/gpt-4o LLM_MAX_TOKENS=4096",
     "config-developer OPENROUTER_API_KEY < key.txt",

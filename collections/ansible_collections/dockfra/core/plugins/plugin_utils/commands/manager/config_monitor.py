@@ -15,7 +15,7 @@ from ...cli import configuration
 from ...cli.call import Call
 
 ROLE = "monitor"
-EXAMPLES = [
+EXAMPLES: list[str] = [
     "config-monitor",
     "config-monitor MONITOR_POLL_INTERVAL=60 MONITOR_AUTO_DEPLOY=off",
     "config-monitor OPENROUTER_API_KEY < key.txt",

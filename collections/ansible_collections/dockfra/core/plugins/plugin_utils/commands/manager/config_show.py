@@ -14,7 +14,7 @@ from ...cli import codes, configuration
 from ...cli.call import Call
 from ...cli.grammar import choices
 
-EXAMPLES = ["config-show", "config-show developer", "config-show ssh-monitor --json"]
+EXAMPLES: list[str] = ["config-show", "config-show developer", "config-show ssh-monitor --json"]
 
 ALL = "all"
 

@@ -20,7 +20,7 @@ from ...cli.call import MAX_LINE, UNREACHABLE, Call, last_line
 from ...cli.call import exit_status as shell_status
 from ...cli.output import Style
 
-EXAMPLES = ["ssh-to developer", "ssh-to monitor status"]
+EXAMPLES: list[str] = ["ssh-to developer", "ssh-to monitor status"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

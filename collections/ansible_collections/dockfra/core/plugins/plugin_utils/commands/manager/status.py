@@ -17,7 +17,7 @@ from ...cli import health, tickets
 from ...cli.call import Call
 from ...cli.output import Style, table
 
-EXAMPLES = ["status", "status --json"]
+EXAMPLES: list[str] = ["status", "status --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

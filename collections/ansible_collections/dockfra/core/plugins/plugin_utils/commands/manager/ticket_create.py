@@ -16,7 +16,7 @@ from ...cli.call import Call
 from ...cli.grammar import choices
 from ...cli.output import Style
 
-EXAMPLES = [
+EXAMPLES: list[str] = [
     'ticket-create "Add user auth" --priority=high --desc="Implement JWT auth" --assign developer',
     'ticket-create "Crash on start" --desc - < report.txt',
 ]

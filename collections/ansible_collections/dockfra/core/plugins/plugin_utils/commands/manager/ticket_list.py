@@ -13,7 +13,7 @@ from ...cli import tickets
 from ...cli.call import Call
 from ...cli.grammar import choices
 
-EXAMPLES = ["ticket-list --status open --assigned developer", "ticket-list --sort priority --json"]
+EXAMPLES: list[str] = ["ticket-list --status open --assigned developer", "ticket-list --sort priority --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 from ...cli import github
 from ...cli.call import Call
 
-EXAMPLES = ["ticket-pull", "ticket-pull --dry-run --json"]
+EXAMPLES: list[str] = ["ticket-pull", "ticket-pull --dry-run --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

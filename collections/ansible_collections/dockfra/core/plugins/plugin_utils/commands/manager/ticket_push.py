@@ -13,7 +13,7 @@ from typing import Any
 from ...cli import github, tickets
 from ...cli.call import Call
 
-EXAMPLES = ["ticket-push T-0001", "ticket-push --dry-run"]
+EXAMPLES: list[str] = ["ticket-push T-0001", "ticket-push --dry-run"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

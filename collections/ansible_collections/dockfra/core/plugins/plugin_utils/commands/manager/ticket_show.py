@@ -10,7 +10,7 @@ from typing import Any
 from ...cli import tickets
 from ...cli.call import Call
 
-EXAMPLES = ["ticket-show T-0001"]
+EXAMPLES: list[str] = ["ticket-show T-0001"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -14,7 +14,7 @@ from ...cli import health
 from ...cli.call import Call
 from ...cli.output import Style
 
-EXAMPLES = ["status", "status --json"]
+EXAMPLES: list[str] = ["status", "status --json"]
 
 # Seconds for all services together: a frozen one must not make people wait.
 TIMEOUT = 1.0
