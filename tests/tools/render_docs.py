@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
-"""Write what the documentation says about the topology and the variables, from the inventory and the roles.
+"""Write what the documentation says about the topology, the policy, the commands, the settings and the variables.
 
-    python tests/tools/render_docs.py           write README's generated sections, docs/topology.svg, docs/variables.md
+    python tests/tools/render_docs.py           write README's generated sections, docs/topology.svg, docs/settings.md and
+                                                docs/variables.md
     python tests/tools/render_docs.py --check   write nothing; exit 1 and name what is stale
 
-The sources are the inventory, as ansible-inventory reads it, and each role's meta/argument_specs.yml.
+The sources are the inventory, as ansible-inventory reads it, the commands' own files, the table of settings, and each role's
+meta/argument_specs.yml.
 """
 
 from __future__ import annotations
@@ -27,18 +29,24 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology import (  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils import settings  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedError  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.topology import (  # noqa: E402
     Port,
     Service,
     Topology,
     ssh_ports,
 )
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar  # noqa: E402
 
 INVENTORY = "inventories/local"
 STATE = ".dockfra/local"
+POLICY = ROOT / "inventories" / "policy.yml"
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "topology.svg"
 VARIABLES = ROOT / "docs" / "variables.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 COLLECTION_ROLES = ROOT / "collections" / "ansible_collections" / "dockfra" / "core" / "roles"
 
 # Groups that are stacks, in the order of the picture, with the names of their panels.
@@ -104,9 +112,19 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
     services = [Service.from_variables(host, hosts[host]) for host in stacks]
     first = hosts[services[0].name]
     topology = Topology(
-        first.get("dockfra_project") or "dockfra", services, first.get("dockfra_network_options")
+        first.get("dockfra_project") or "dockfra",
+        services,
+        first.get("dockfra_network_options"),
+        Policy(*(in_order(first, name) for name in ("dockfra_capabilities", "dockfra_commands"))),
     )
     return Platform(topology, stacks)
+
+
+def in_order(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """A variable of the policy in the order of its file, which ansible-inventory does not keep."""
+    values: dict[str, Any] = variables.get(name) or {}
+    written = list(yaml.safe_load(POLICY.read_text(encoding="utf-8"))["all"]["vars"][name])
+    return {key: values[key] for key in sorted(values, key=[*written, *values].index)}
 
 
 # -- tables of the README ----------------------------------------------------------------------------------------------
@@ -215,6 +233,80 @@ def routes_table(platform: Platform) -> str:
     return table(header, rows)
 
 
+def matrix_table(platform: Platform) -> str:
+    """The role matrix of the policy, and what a role with the capability types."""
+    policy, roles = platform.topology.policy, platform.topology.roles()
+    header = ["capability", *roles, "commands"]
+    rows = [
+        [
+            row.title,
+            *("✓" if role in row.roles else "—" for role in roles),
+            split_by_state(
+                (rule.command, any(there(rule.command, *pair) for pair in pairs(policy, rule.command)))
+                for rule in policy.rules.values()
+                if rule.capability == row.name
+            ),
+        ]
+        for row in policy.capabilities.values()
+    ]
+    return table(header, rows)
+
+
+def commands_table(platform: Platform) -> str:
+    """What each role finds on its PATH."""
+    policy = platform.topology.policy
+    rows = []
+    for role in platform.topology.roles():
+        own = grammar.own(role)
+        for name in sorted(own, key=list(policy.rules).index):
+            found = grammar.find(name, policy.place(role, name), role)
+            rows.append([role, f"`{name}`", found.summary])
+    return table(["role", "command", "what it does"], rows)
+
+
+def gate_table(platform: Platform) -> str:
+    """Which commands a container runs for whom from elsewhere."""
+    topology = platform.topology
+    header = ["caller", "in the container", "may run there"]
+    rows = [
+        [
+            caller,
+            f"`{service}`",
+            split_by_state(
+                (command, there(command, place, caller))
+                for command in topology.policy.commands(caller, place)
+            ),
+        ]
+        for place, service in topology.places().items()
+        for caller in topology.gate_callers(service)
+    ]
+    return table(header, sorted(rows, key=lambda row: topology.roles().index(row[0])))
+
+
+def pairs(policy: Policy, command: str) -> Iterator[tuple[str, str]]:
+    """Where a command runs, and for whom."""
+    for place, callers in policy.rules[command].places.items():
+        for caller in callers:
+            yield place, caller
+
+
+def there(command: str, place: str, caller: str) -> bool:
+    """Whether a command that the policy names has a file already."""
+    try:
+        grammar.find(command, place, caller)
+    except DeniedError:
+        return False
+    return True
+
+
+def split_by_state(commands: Iterable[tuple[str, bool]]) -> str:
+    """Commands, first those that exist, then those to come."""
+    listed = list(commands)
+    existing = code(name for name, exists in listed if exists)
+    pending = code(name for name, exists in listed if not exists)
+    return "; ".join(filter(None, [existing, pending and f"to come: {pending}"]))
+
+
 def web_address(platform: Platform) -> str:
     proxy = platform.topology.services.get("traefik")
     publish = proxy.port("https").publish if proxy else None
@@ -238,6 +330,9 @@ SECTIONS = {
     "ssh": ssh_table,
     "networks": networks_table,
     "routes": routes_table,
+    "matrix": matrix_table,
+    "commands": commands_table,
+    "gate": gate_table,
 }
 _SECTION = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -490,6 +585,36 @@ def legend_text(x: float, y: float, text: str) -> str:
     return f'<text class="note" x="{x:g}" y="{y + 4:g}">{escape(text)}</text>'
 
 
+# -- the reference of settings -----------------------------------------------------------------------------------------
+
+SETTINGS_HEAD = """\
+# Settings
+
+Every setting of the four roles, from the collection's `plugins/module_utils/settings.py`. Written by
+`tests/tools/render_docs.py`.
+
+A role's settings are in `/home/<role>/.env` of its container, one line `NAME=value` each. How to set them is in the
+[README](../README.md#configure-the-roles). A wrong value is refused with the reason, and the old value stays. A change holds
+at once.
+
+A *secret* is shown to nobody, not even to the role that set it: `config-show` says only whether it is set.
+"""
+
+
+def settings_text() -> str:
+    rows = [
+        [
+            f"`{setting.name}`",
+            "all" if setting.roles == settings.ROLES else ", ".join(setting.roles),
+            f"`{settings.written(setting.default)}`" if setting.default != "" else "-",
+            f"{setting.kind.rule}{'; secret' if setting.secret else ''}",
+            setting.meaning,
+        ]
+        for setting in settings.TABLE.values()
+    ]
+    return f"{SETTINGS_HEAD}\n{table(['setting', 'roles', 'default', 'value', 'what it is for'], rows)}\n"
+
+
 # -- the reference of variables ----------------------------------------------------------------------------------------
 
 VARIABLES_HEAD = """\
@@ -590,6 +715,7 @@ def render() -> dict[Path, str]:
         README: fill_sections(README.read_text(encoding="utf-8"), platform),
         PICTURE: Drawing(platform).text(),
         VARIABLES: variables_text(),
+        SETTINGS: settings_text(),
     }
 
 
