@@ -44,6 +44,7 @@ def message(command: str, error: BaseException) -> str:
 def line(prefix: str, text: str) -> str:
     """Return one line for a person, of limited length and with nothing in it that a terminal would obey."""
     words = " ".join(f"{prefix}: {text or 'failed without a reason'}".split())
-    if len(words) > MAX_MESSAGE:
-        words = f"{words[: MAX_MESSAGE - _END]} \N{HORIZONTAL ELLIPSIS} {words[-_END:]}"
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+    if len(shown) > MAX_MESSAGE:
+        shown = f"{shown[: MAX_MESSAGE - _END]} \N{HORIZONTAL ELLIPSIS} {shown[-_END:]}"
+    return shown

@@ -105,7 +105,8 @@ def find(command: str, place: str, caller: str) -> Command:
     """
     file = command.replace("-", "_")
     for folder in (part.replace("-", "_") for part in (place, "common", caller)):
-        if (COMMANDS / folder / f"{file}.py").is_file():
+        # A name that leads out of the directory is none, also where nobody asked the policy first.
+        if file.isidentifier() and (COMMANDS / folder / f"{file}.py").is_file():
             module = importlib.import_module(f"{_PACKAGE}.{folder}.{file}")
             needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
             optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import readline
+import signal
 import sys
 
 from ...module_utils.errors import UsageError
@@ -48,7 +49,7 @@ class Prompt:
         status = codes.OK
         while True:
             try:
-                line = input(f"{self._gate.caller}@{self._gate.place.service}> ").strip()
+                line = self._read()
                 if line in _END:
                     return status
                 if line:
@@ -62,6 +63,18 @@ class Prompt:
                 status = show(
                     runner.Outcome(codes.USAGE, "", codes.line("gate", "the line is no UTF-8 text"))
                 )
+
+    def _read(self) -> str:
+        # Nothing is under way, so the end of the connection simply ends the process. A handler of Python would run only
+        # after the next key, when the signal came just before input() began to wait.
+        handlers = {
+            number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)
+        }
+        try:
+            return input(f"{self._gate.caller}@{self._gate.place.service}> ").strip()
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def _complete(self, text: str, state: int) -> str | None:
         if state == 0:

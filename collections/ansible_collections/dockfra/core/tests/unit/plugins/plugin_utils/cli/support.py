@@ -62,7 +62,7 @@ def one_line(text: str) -> str:
     """Check that a message is one line that a terminal can only print, and return it."""
     assert text, "an error says nothing"
     assert text.isprintable(), ascii(text)
-    assert len(text) < 700, f"{len(text)} characters"
+    assert len(text) <= 503, f"{len(text)} characters"
     assert "Traceback" not in text
     return text
 

@@ -9,6 +9,7 @@ import os
 import shlex
 import subprocess
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -74,7 +75,7 @@ def developer(home: Home) -> Home:
     return home
 
 
-TICKET = {
+TICKET: dict[str, Any] = {
     "id": "T-0001", "title": "Fix", "status": "closed", "priority": "normal", "assigned_to": "developer", "labels": [],
     "created_at": "2026-11-22T10:00:00.000000Z", "updated_at": "2026-11-22T10:00:00.000000Z", "created_by": "manager",
     "github_issue_number": None, "description": "", "comments": [],
