@@ -366,7 +366,11 @@ class CallbackModule(Default):
 
     def v2_runner_item_on_ok(self, result: Any) -> None:
         with self._result(result, ended=False):
-            super().v2_runner_item_on_ok(result)
+            self._show_all = result.task.action in _DEBUG_ACTIONS
+            try:
+                super().v2_runner_item_on_ok(result)
+            finally:
+                self._show_all = False
 
     def v2_runner_retry(self, result: Any) -> None:
         if not self._quiet:
