@@ -174,7 +174,7 @@ def ssh_table(platform: Platform) -> str:
                     else f"`ssh {service.name}`, inside",
                     service.user,
                     str(port.publish or ""),
-                    code(f"keys/{login}" for login in logins),
+                    code(f"keys/{login}" for login in logins) or "none, gate only",
                     ", ".join(name for name in platform.topology.services if name in callers),
                 ]
             )
@@ -590,7 +590,8 @@ def legend_text(x: float, y: float, text: str) -> str:
 SETTINGS_HEAD = """\
 # Settings
 
-Every setting of the four roles, from the collection's `plugins/module_utils/settings.py`. Written by
+Every setting of the four roles, from the table in
+`collections/ansible_collections/dockfra/core/plugins/module_utils/settings.py`. Written by
 `tests/tools/render_docs.py`.
 
 A role's settings are in `/home/<role>/.env` of its container, one line `NAME=value` each. How to set them is in the

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import itertools
+import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -18,10 +21,20 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+from ansible_collections.dockfra.core.plugins.module_utils import settings
+from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
+
 ROOT = Path(__file__).parents[2]
 RENDER = ROOT / "tests" / "tools" / "render_docs.py"
 COLLECTION = Path("collections/ansible_collections/dockfra/core")
-DOCUMENTS = [Path("README.md"), Path("app/README.md"), COLLECTION / "README.md", Path("docs/variables.md")]
+DOCUMENTS = [
+    Path("README.md"),
+    Path("app/README.md"),
+    COLLECTION / "README.md",
+    Path("docs/settings.md"),
+    Path("docs/variables.md"),
+]
 
 # What readers make themselves while they follow the examples.
 MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
@@ -131,7 +144,7 @@ def test_picture_shows_every_service_and_network() -> None:
 def named_paths(document: Path) -> Iterator[str]:
     sources = [block.text for block in blocks(document, "sh")]
     sources += re.findall(r"`([^`\n]+)`", prose(document))
-    made = {block.file for block in blocks(document, "yaml", "dockerfile")}
+    made = {block.file for block in blocks(document, "yaml", "dockerfile", "python")}
     for text in sources:
         if any(character in text for character in "*<…{"):
             continue
@@ -240,3 +253,88 @@ def test_examples_make_a_sound_platform(tmp_path: Path, specifications: Mapping[
 def test_yaml_is_valid(document: Path) -> None:
     for block in blocks(document, "yaml"):
         assert yaml.safe_load(block.text) is not None
+
+
+# -- roles and commands ------------------------------------------------------------------------------------------------
+
+# Programs that are no commands of a role, as README uses them in a role's shell.
+PROGRAMS = {"ansible-playbook", "cd"}
+
+
+def typed_in(service: str) -> list[str]:
+    """The lines that README types in a container's shell."""
+    head = f"# in {service}\n"
+    found = [block.text.removeprefix(head) for block in blocks(Path("README.md"), "sh") if head in block.text]
+    return [line for text in found for line in text.splitlines()]
+
+
+@pytest.mark.parametrize("role", ["manager", "developer"])
+def test_commands_of_roles_can_be_typed(role: str) -> None:
+    """Each line is one the role's own commands understand, with its options and arguments."""
+    policy = tool().load_platform().topology.policy
+    lines = typed_in(f"ssh-{role}")
+    assert len(lines) >= 4
+    for line in lines:
+        name, *words = grammar.split(line)
+        if name not in PROGRAMS:
+            assert name in grammar.own(role), line
+            grammar.find(name, policy.place(role, name), role).parse(words)
+
+
+def test_playbooks_get_variables_they_have() -> None:
+    for line in re.findall(
+        r"^ansible-playbook (playbooks/(?:tickets|configure).*)$", read(Path("README.md")), re.MULTILINE
+    ):
+        playbook, *words = shlex.split(line)
+        text = read(Path(playbook))
+        for given in (word for option, word in itertools.pairwise(words) if option == "-e"):
+            for name in json.loads(given) if given.startswith("{") else [given.partition("=")[0]]:
+                assert re.search(rf"\b{name}\b", text), line
+
+
+def test_tables_are_complete() -> None:
+    """The tables name each row of the matrix, each command of a role, each setting."""
+    text = read(Path("README.md"))
+    topology = tool().load_platform().topology
+    for row in topology.policy.capabilities.values():
+        assert f"\n| {row.title} |" in text
+    for role in topology.roles():
+        for name in grammar.own(role):
+            assert f"\n| {role} | `{name}` |" in text
+    for name in settings.TABLE:
+        assert f"\n| `{name}` |" in read(Path("docs/settings.md"))
+
+
+def test_the_example_of_a_command_works(tmp_path: Path) -> None:
+    """README's file and line of the policy, as they stand there, make a command."""
+    [example] = blocks(Path("README.md"), "python")
+    [line] = [
+        block.text for block in blocks(Path("README.md"), "yaml") if block.text.startswith("disk-space:")
+    ]
+    shutil.copytree(
+        ROOT / COLLECTION / "plugins",
+        tmp_path / COLLECTION / "plugins",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
+    (tmp_path / example.file).write_text(example.text, encoding="utf-8")
+    topology = tool().load_platform().topology
+    policy = topology.policy.to_dict()
+    policy["commands"] |= yaml.safe_load(line)
+    assert list(Policy.from_dict(policy).problems(topology.places(), topology.roles())) == []
+    file = tmp_path / "policy.json"
+    place = {"place": "monitor", "service": "ssh-monitor", "services": topology.places(), **policy}
+    file.write_text(json.dumps(place), encoding="utf-8")
+    program = (
+        "import pathlib, sys; from ansible_collections.dockfra.core.plugins.plugin_utils.cli.command import main;"
+        f"sys.exit(main(['disk-space', *sys.argv[1:]], pathlib.Path({str(file)!r})))"
+    )
+
+    def run(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-c", program, *words]
+        path = str(tmp_path / "collections")
+        return subprocess.run(command, env={"PYTHONPATH": path}, capture_output=True, text=True)
+
+    assert re.fullmatch(r"\d+ of \d+ MiB are free\n", run("--path", "/").stdout)
+    assert set(json.loads(run("--path=/", "--json").stdout)) == {"free", "total"}
+    assert "Show how much room" in run("--help").stdout
+    assert run("--nothing").returncode == 2
