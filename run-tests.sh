@@ -163,7 +163,7 @@ target_e2e() {
 }
 
 target_slow() {
-  run_pytest slow python tests/e2e "$COLLECTION/tests/unit" -m slow "$@"
+  run_pytest slow python tests/unit "$COLLECTION/tests/unit" tests/e2e -m slow "$@"
 }
 
 target_molecule() {

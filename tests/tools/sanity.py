@@ -59,8 +59,13 @@ def pip_versions() -> set[str]:
 
 
 def ignores() -> list[str]:
-    """What does not apply here, and nothing else: the licence is Apache-2.0."""
-    return [
+    """What does not apply here, and nothing else: the licence is Apache-2.0, and images have programs that are no modules."""
+    programs = [
+        f"{path.relative_to(COLLECTION)} shebang"
+        for path in sorted((COLLECTION / "roles").glob("*/files/image/rootfs/**/*"))
+        if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/python3 -I\n")
+    ]
+    return programs + [
         f"{path.relative_to(COLLECTION)} validate-modules:missing-gplv3-license"
         for kind in VALIDATED
         for path in sorted((COLLECTION / "plugins" / kind).rglob("*.py"))

@@ -18,11 +18,11 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from .errors import CommandError, UsageError
 
-Value = str | int | float | bool
+Value: TypeAlias = "str | int | float | bool"
 
 ROLES = ("manager", "autopilot", "monitor", "developer")
 HOMES = Path("/home")

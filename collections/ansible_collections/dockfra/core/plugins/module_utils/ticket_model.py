@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import Any, TypeGuard
 
 from .errors import TicketDamagedError, TicketInvalidError, TicketNewerError
-from .text import shown as shown
+from .text import shown
 
 SCHEMA = 1
 STATUSES = ("open", "in_progress", "closed")

@@ -7,7 +7,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from .errors import TicketConflictError, TicketDeniedError
-from .ticket_model import ROLES, Ticket, shown
+from .text import shown
+from .ticket_model import ROLES, Ticket
 
 # What leads from one status to another; what is not here nobody can do.
 TRANSITIONS = {

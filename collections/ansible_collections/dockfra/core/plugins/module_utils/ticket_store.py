@@ -40,6 +40,7 @@ from .errors import (
     TicketStorageFullError,
     TicketStoreError,
 )
+from .text import shown
 from .ticket_model import Comment, Ticket
 
 DIRECTORY = "/shared/tickets"
@@ -209,7 +210,7 @@ class TicketStore:
             reverse: turn the order round.
         """
         if sort not in SORTS:
-            raise TicketInvalidError(f"{model.shown(sort)} is no order; orders are {', '.join(SORTS)}.")
+            raise TicketInvalidError(f"{shown(sort)} is no order; orders are {', '.join(SORTS)}.")
         with self._opened() as folder:
             tickets, bad = self._read_all(folder)
             bad += self._set_apart_before(folder)
@@ -616,7 +617,7 @@ _URGENCY = {"in_progress": 0, "open": 1, "closed": 2}
 def _clean(fields: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
     for name in fields:
         if name not in allowed:
-            raise TicketInvalidError(f"A ticket has no field {model.shown(name)} that could be set.")
+            raise TicketInvalidError(f"A ticket has no field {shown(name)} that could be set.")
     return model.clean_fields(fields)
 
 
