@@ -250,6 +250,18 @@ def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
         assert answers[f"command -v {command}"].stdout == "", command
 
 
+@pytest.mark.parametrize("role", ROLES)
+def test_a_person_at_a_prompt_has_the_commands(platform: Platform, role: str) -> None:
+    """A login shell on a terminal, which sets its PATH itself."""
+    own = next(command for command in grammar.own(role) if exists(command)) if grammar.own(role) else "id"
+    done = platform.ssh(
+        SERVICE[role], options=["-tt"], text=f"{own} --help; echo status=$?; ssh-to x; echo status=$?; exit\n"
+    )
+    assert "status=0" in done.stdout, done.stdout
+    if role != "manager":
+        assert "status=77" in done.stdout, done.stdout
+
+
 # -- denied: the command says no --
 
 

@@ -311,6 +311,12 @@ class Topology:
         keys = {service.client_key for service in self.services.values()}
         return [caller for caller in self.policy.callers(self.services[name].place) if caller in keys]
 
+    def admits(self, name: str, key: str) -> bool:
+        """Whether a client key opens service ``name``: for a shell, its gate or a tunnel."""
+        service = self.services[name]
+        tunnels = service.variables.get("dockfra_ssh_tunnels") or ()
+        return bool(key) and (key in service.logins or key in tunnels or key in self.gate_callers(name))
+
     def audited(self) -> list[Service]:
         """The services with an audit log, by name: those where commands of the policy run."""
         places = {place for rule in self.policy.rules.values() for place in rule.places}

@@ -50,6 +50,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_ssh_client_key",
     "dockfra_ssh_logins",
     "dockfra_ssh_port",
+    "dockfra_ssh_tunnels",
     "dockfra_ssh_user",
     "dockfra_user",
 )
@@ -270,7 +271,10 @@ class Platform:
             "dockfra_gate_callers": self.topology.gate_callers(name),
             "dockfra_listen_hosts": service.listen_hosts,
             "dockfra_probe_targets": [asdict(reach) for reach in self.topology.reachable_ports(name)],
-            "dockfra_ssh_peers": [ssh_address(peer) for peer in self.topology.ssh_peers(name)],
+            "dockfra_ssh_peers": [
+                {**ssh_address(peer), "admits": self.topology.admits(peer.name, service.client_key)}
+                for peer in self.topology.ssh_peers(name)
+            ],
         }
         files: dict[str, WantedFile] = {}
         templates: dict[str, Path] = {}
