@@ -369,8 +369,10 @@ class Topology:
             found.extend(_route_problems(service))
             found.extend(_login_problems(service, keys))
         found.extend(self._clashes())
-        found.extend(self.policy.problems(self.places(), self.roles()))
-        found.extend(self._gate_problems())
+        if not found:
+            # Where a service is wrong, the policy would seem to contradict it in many places.
+            found.extend(self.policy.problems(self.places(), self.roles()))
+            found.extend(self._gate_problems())
         return found
 
     def _gate_problems(self) -> Iterator[str]:

@@ -591,9 +591,10 @@ def test_a_lock_file_that_was_removed_does_not_let_two_write(path: Path) -> None
         fcntl.flock(old, fcntl.LOCK_EX)
         waiting = threading.Thread(target=lambda: TicketStore(path).create("manager", {"title": "x"}))
         waiting.start()
-        (path / ".lock").unlink()
-        with open(path / ".lock", "w") as new:
+        with open(path / "new", "w") as new:
             fcntl.flock(new, fcntl.LOCK_EX)
+            # At once: nobody finds the place empty, or a lock there that is free.
+            (path / "new").rename(path / ".lock")
             fcntl.flock(old, fcntl.LOCK_UN)
             waiting.join(0.3)
             assert not (path / "T-0002.json").exists()
