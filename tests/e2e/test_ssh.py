@@ -216,7 +216,7 @@ def test_files_go_both_ways(platform: Platform, tmp_path: Path) -> None:
 def test_twenty_bad_logins_do_not_lock_the_owner_out(platform: Platform) -> None:
     """Behind Docker's gateway all clients share one address, so nobody may be punished for another's mistakes."""
     with ThreadPoolExecutor(4) as pool:
-        wrong = platform.key("manager")
+        wrong = platform.key("monitor")
         codes = list(
             pool.map(lambda _number: with_key(platform, "ssh-developer", wrong).returncode, range(20))
         )

@@ -45,6 +45,7 @@ NO_VARIABLES = {
     "dockfra_gate_callers",
     "dockfra_listen_hosts",
     "dockfra_probe_targets",
+    "dockfra_service_names",
     "dockfra_ssh_peers",
     "dockfra_pending_services",
     "dockfra_progress",

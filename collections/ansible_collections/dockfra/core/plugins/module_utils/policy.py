@@ -130,6 +130,10 @@ class Policy:
         found = (caller for rule in self.rules.values() for caller in rule.places.get(place, ()))
         return [caller for caller in dict.fromkeys(found) if caller != place]
 
+    def places(self) -> set[str]:
+        """All places that a rule names, as where a command runs or who may run it."""
+        return {place for rule in self.rules.values() for place in (*rule.places, *rule.callers)}
+
     def problems(self, places: Collection[str], roles: Collection[str]) -> Iterator[str]:
         """What in the policy cannot be meant, one sentence each.
 

@@ -270,6 +270,7 @@ class Platform:
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": self.topology.gate_callers(name),
             "dockfra_listen_hosts": service.listen_hosts,
+            "dockfra_service_names": list(self.topology.services),
             "dockfra_probe_targets": [asdict(reach) for reach in self.topology.reachable_ports(name)],
             "dockfra_ssh_peers": [
                 {**ssh_address(peer), "admits": self.topology.admits(peer.name, service.client_key)}
@@ -291,7 +292,12 @@ class Platform:
         return {
             "place": service.place,
             "service": service.name,
-            "services": self.topology.places(),
+            # Those the policy speaks of: another service changes nothing here.
+            "services": {
+                place: name
+                for place, name in self.topology.places().items()
+                if place in self.topology.policy.places()
+            },
             **self.topology.policy.to_dict(),
         }
 
