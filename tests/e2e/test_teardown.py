@@ -29,6 +29,14 @@ def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platf
     assert configuration
     assert all(path.exists() for path in configuration)
 
+    limited = runs.playbook(
+        *("playbooks/teardown.yml", "--limit", "redis", "-e", "dockfra_remove_data=true"), name="teardown-one"
+    ).ok()
+    assert limited.hosts == {"redis"}
+    assert set(platform.ids()) == set(platform.names) - {"redis"}
+    assert platform.key("manager").exists()
+    platform.docker.volumes.get(platform.topology.volume_name("redis-data"))
+
     runs.playbook("playbooks/teardown.yml", "-e", "dockfra_remove_images=false", name="teardown").ok()
     assert platform.ids() == {}
     assert platform.docker.networks.list(filters={"label": f"dockfra.project={project}"}) == []

@@ -75,6 +75,13 @@ def opens(address: str, port: int) -> bool:
         return False
 
 
+def open_among(places: list[list[Any]]) -> list[list[Any]]:
+    """Those of the addresses and ports to which a connection can be made, all tried at the same time."""
+    with ThreadPoolExecutor(64) as pool:
+        answers = pool.map(lambda place: opens(*place), places)
+        return [place for place, answer in zip(places, answers, strict=True) if answer]
+
+
 def ssh(key: str, server: dict[str, Any], line: str, folder: str) -> tuple[int, str]:
     """Return (exit status, last line of what went wrong) of a command on a server; connections are shared."""
     done = subprocess.run(
@@ -95,9 +102,18 @@ def ssh(key: str, server: dict[str, Any], line: str, folder: str) -> tuple[int, 
 
 
 def attempt_all(keys: list[str], servers: list[dict[str, Any]], lines: list[str]) -> list[dict[str, Any]]:
-    """Try every line on every server with every key; where a key is refused once, it is not tried again."""
-    results = []
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ThreadPoolExecutor(4) as pool:
+    """Try every line on every server with every key; where a key is refused once, it is not tried again.
+
+    A server to which no connection can be made counts as one that refuses.
+    """
+    answering = open_among([[server["address"], server["port"]] for server in servers])
+    results = [
+        {"key": key, "server": server["name"], "line": lines[0], "code": 255, "error": "no connection"}
+        for key, server in itertools.product(keys, servers)
+        if [server["address"], server["port"]] not in answering
+    ]
+    servers = [server for server in servers if [server["address"], server["port"]] in answering]
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ThreadPoolExecutor(8) as pool:
         # Keys that others may read would be refused by ssh itself.
         copies = []
         for number, key in enumerate(keys):
@@ -152,7 +168,7 @@ def main() -> None:
         "keys": keys,
         "found": [*found, *environments(needles)],
         "sockets": sockets,
-        "open": [target for target in request["targets"] if opens(*target)],
+        "open": open_among(request["targets"]),
         "writable": writable(request["paths"]),
         "attempts": attempt_all(keys, request["servers"], request["lines"]),
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import os
@@ -144,6 +145,16 @@ class Platform:
             }
             assert time.monotonic() < deadline, f"not healthy after {timeout} s: {', '.join(sorted(waiting))}"
             time.sleep(0.5)
+
+    def wait_answering(self, *services: str) -> None:
+        """Wait until the services' health checks pass, run here and now: Docker's next round of them is seconds away."""
+        for service in services:
+            kind, *command = self.container(service).attrs["Config"]["Healthcheck"]["Test"]
+            assert kind == "CMD", f"{service}: no health check that can be run: {kind}"
+            eventually(functools.partial(self._passes, service, command), f"{service} answers")
+
+    def _passes(self, service: str, command: list[str]) -> bool:
+        return self.run(service, *command).returncode == 0
 
     @contextmanager
     def stopped(self, service: str) -> Iterator[None]:
