@@ -75,6 +75,17 @@ def clone(platform: Platform) -> Iterator[str]:
     typed(platform, "developer", f"rm -rf {name}", f"git -C app push -q origin --delete {name}")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def suites(platform: Platform) -> Iterator[Future[Done]]:
+    """All tests of the application in the developer's container: they run for a minute, beside the tests of this module."""
+    name = f"suites-{os.getpid()}"
+    ok(typed(platform, "developer", f"git clone -q git:app.git {name}"))
+    script = (f"cd {name}", "test-local --json", "git status --porcelain --ignored >&2")
+    with ThreadPoolExecutor() as pool:
+        yield pool.submit(typed, platform, "developer", *script)
+    typed(platform, "developer", f"rm -rf {name}")
+
+
 # -- the origin --
 
 
@@ -265,22 +276,6 @@ def test_without_an_origin_the_commit_is_kept(platform: Platform, clone: str) ->
     assert "pushed" in ok(typed(platform, "developer", f"cd {clone}", "commit-push"))
 
 
-def test_the_applications_tests_pass_in_the_developers_container(platform: Platform, clone: str) -> None:
-    """All of them for real: none is skipped because a server is missing."""
-    data = json.loads(ok(typed(platform, "developer", f"cd {clone}", "test-local --json")))
-    assert {part["part"] for part in data["parts"]} == {
-        "backend",
-        "desktop-app",
-        "frontend",
-        "mobile-backend",
-    }
-    for part in data["parts"]:
-        assert (part["state"], part["failed"], part["skipped"], part["note"]) == ("passed", 0, 0, ""), part
-        assert part["tests"] > 10
-    assert data["passed"]
-    assert ok(typed(platform, "developer", f"git -C {clone} status --porcelain --ignored")) == ""
-
-
 def test_broken_code_fails_the_tests(platform: Platform, clone: str) -> None:
     broken = "sed -i 's/<h1/<h2/' frontend/site/index.html"
     done = typed(platform, "developer", f"cd {clone}", broken, "test-local frontend")
@@ -324,3 +319,23 @@ def test_services_are_asked_for_real(platform: Platform) -> None:
         assert " down " in typed(platform, "developer", "check-services").stdout
     platform.wait_answering("backend")
     ok(typed(platform, "developer", "check-services"))
+
+
+# -- the tests that ran meanwhile --
+
+
+def test_the_applications_tests_pass_in_the_developers_container(suites: Future[Done]) -> None:
+    """All of them for real: none is skipped because a server is missing."""
+    done = suites.result()
+    data = json.loads(ok(done))
+    assert {part["part"] for part in data["parts"]} == {
+        "backend",
+        "desktop-app",
+        "frontend",
+        "mobile-backend",
+    }
+    for part in data["parts"]:
+        assert (part["state"], part["failed"], part["skipped"], part["note"]) == ("passed", 0, 0, ""), part
+        assert part["tests"] > 10
+    assert data["passed"]
+    assert done.stderr == "", "files left in the clone"
