@@ -9,9 +9,10 @@ ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=scripts/lib.sh
 source "$ROOT/scripts/lib.sh"
 
-ALL=(lint unit e2e molecule bench)
+ALL=(lint unit bench e2e molecule)
 VENV=$ROOT/.venv
 NEWER=$ROOT/.venv-3.13
+CACHE=${XDG_CACHE_HOME:-~/.cache}/dockfra
 REPORTS=$ROOT/.tests
 COLLECTION=collections/ansible_collections/dockfra/core
 
@@ -19,19 +20,31 @@ usage() {
   cat <<'USAGE'
 usage: ./run-tests.sh [target …] [-- pytest options]
 
-Targets (without one: all of the first five, in this order):
+Targets (without one: the first five):
   lint       ruff, yamllint, shellcheck, mypy, ansible-lint, ansible-test sanity, playbook syntax
   unit       unit tests of the project, the collection and the applications
+  bench      how long a start and a run with nothing to do take, beside plain docker_container tasks
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
-  bench      how long a run with nothing to do takes, beside plain docker_container tasks
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   all        the first five
 
+bench, which measures, runs first and alone. Then those that need a platform run one after the other, and beside them, at a lower
+priority, lint and unit, whose output is shown when each has ended.
+
 What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
-Reports and screenshots: .tests/. Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
+Reports, screenshots and output: .tests/. Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
 USAGE
 }
+
+# want <target …>: they are to be run, each once.
+want() {
+  local target
+  for target; do wanted "$target" || targets+=("$target"); done
+}
+
+# wanted <target>: whether it is one of those to run.
+wanted() { [[ " ${targets[*]} " == *" $1 "* ]]; }
 
 # -- targets: each runs from the repository's root with the environment's tools on PATH --
 
@@ -49,7 +62,7 @@ checks() {
   set +m
 }
 
-end_checks() {
+end_jobs() {
   local group
   for group in $(jobs -p); do
     kill -TERM -- "-$group" 2>/dev/null
@@ -76,7 +89,7 @@ check_types() {
   for package in app/*/*/__init__.py; do
     [[ -e $package ]] || continue
     package=${package%/__init__.py} app=${package%/*}
-    (cd "$app" && mypy --config-file "$ROOT/pyproject.toml" --cache-dir "$ROOT/.cache/mypy-${app##*/}" \
+    (cd "$app" && mypy --config-file "$ROOT/pyproject.toml" --cache-dir "$CACHE/mypy-${app##*/}" \
       --python-executable "$ROOT/.venv-${app##*/}/bin/python" "${package##*/}") || status=1
   done
   return "$status"
@@ -92,6 +105,7 @@ check_syntax() {
 
 target_lint() {
   local name status seconds failed=0
+  (ensure_app_venvs) || return 1
   rm -rf "$REPORTS/lint" && mkdir -p "$REPORTS/lint" || return 1
   # The longest first: the others run beside it.
   checks ansible-test-sanity python tests/tools/sanity.py
@@ -136,6 +150,7 @@ PYTHON
 
 target_unit() {
   local app python failed=0
+  (ensure_app_venvs) || return 1
   say "-- project and collection, $(python --version)"
   run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 -m 'not slow' "$@" || failed=1
   for app in app/*/tests; do
@@ -171,6 +186,8 @@ target_molecule() {
 }
 
 target_bench() {
+  # The platform it has made serves the end-to-end tests, which remove it.
+  if wanted e2e; then local -x DOCKFRA_KEEP=1; fi
   python tests/bench/run.py
 }
 
@@ -188,15 +205,19 @@ require_packages() {
     fail 1 "packages could not be installed: ${missing[*]}"
 }
 
-prepare() {
-  local target app needs=(ssh=openssh-client git=git) browser=0 apps=0
-  for target; do
-    case $target in
-      e2e | slow) browser=1 ;;
-      lint | unit) apps=1 ;;
-    esac
+# ensure_app_venvs: every application has an environment of its own.
+ensure_app_venvs() {
+  local app
+  for app in app/*/requirements-test.txt; do
+    [[ -e $app ]] || continue
+    app=${app%/*}
+    ensure_venv "$ROOT/.venv-${app##*/}" "$ROOT/$app/requirements-test.txt"
   done
-  if ((browser)); then
+}
+
+prepare() {
+  local needs=(ssh=openssh-client git=git)
+  if wanted e2e || wanted slow; then
     type -P chromium-browser google-chrome >/dev/null || needs+=(chromium=chromium)
     # Without any font a browser draws boxes instead of letters.
     fc-list 2>/dev/null | grep -q . || needs+=(-=fonts-dejavu-core)
@@ -204,13 +225,60 @@ prepare() {
   require_packages "${needs[@]}"
   ensure_venv "$VENV" "$ROOT/requirements.lock"
   ensure_packages "$VENV" "$ROOT/requirements-dev.lock" dev
-  if ((apps)); then
-    for app in app/*/requirements-test.txt; do
-      [[ -e $app ]] || continue
-      app=${app%/*}
-      ensure_venv "$ROOT/.venv-${app##*/}" "$ROOT/$app/requirements-test.txt"
+}
+
+# -- running them: each leaves "<status> <seconds>" in a file --
+
+# run_target <target> <pytest options…>
+run_target() {
+  local target=$1 start status=0
+  start=$(now)
+  case $target in
+    lint) target_lint ;;
+    unit) target_unit "${@:2}" ;;
+    e2e) target_e2e "${@:2}" ;;
+    slow) target_slow "${@:2}" ;;
+    molecule) target_molecule ;;
+    bench) target_bench ;;
+  esac || status=$?
+  printf '%s %s\n' "$status" "$(seconds_since "$start")" >"$REPORTS/$target.result"
+}
+
+# verdict <target>: "ok 12.3" or "FAILED 12.3" as it was left, and whether it was ok.
+verdict() {
+  local status='' seconds=0.0
+  if [[ -r $REPORTS/$1.result ]]; then read -r status seconds <"$REPORTS/$1.result"; fi
+  if [[ $status == 0 ]]; then printf 'ok %s' "$seconds"; else printf 'FAILED %s' "$seconds"; fi
+  [[ $status == 0 ]]
+}
+
+# in_front <target> <pytest options…>
+in_front() {
+  local told
+  say "== $1"
+  run_target "$@"
+  told=$(verdict "$1")
+  say "== $1: ${told% *} after ${told#* }s"
+}
+
+# beside <target …> -- <pytest options…>: one after the other in the background, each with its output at its end.
+beside() {
+  local target told
+  local -a list=()
+  while [[ $1 != -- ]]; do list+=("$1") && shift; done
+  shift
+  set -m # a process group of its own, so that an interruption ends all of it
+  {
+    trap 'end_jobs; exit 143' TERM
+    renice -n 10 -p "$BASHPID" >/dev/null
+    for target in "${list[@]}"; do
+      run_target "$target" "$@" >"$REPORTS/$target.log" 2>&1 </dev/null
+      told=$(verdict "$target")
+      printf '\n== %s, run beside\n%s\n== %s: %s after %ss\n' "$target" "$(<"$REPORTS/$target.log")" "$target" \
+        "${told% *}" "${told#* }" >&2
     done
-  fi
+  } &
+  set +m
 }
 
 # -- main --
@@ -226,43 +294,49 @@ while (($#)); do
       shift
       break
       ;;
-    all) targets+=("${ALL[@]}") ;;
-    lint | unit | e2e | molecule | bench | slow) targets+=("$1") ;;
+    all) want "${ALL[@]}" ;;
+    lint | unit | e2e | molecule | bench | slow) want "$1" ;;
     *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow; pytest options come after --" ;;
   esac
   shift
 done
-((${#targets[@]})) || targets=("${ALL[@]}")
+((${#targets[@]})) || want "${ALL[@]}"
 
 require_supported_os
 cd -- "$ROOT" || exit 1
 mkdir -p "$REPORTS"
 use_utf8
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
-prepare "${targets[@]}"
-export ANSIBLE_CONFIG=$ROOT/ansible.cfg DOCKFRA_REPORTS=$REPORTS
+prepare
+# Clones share what mypy knows of the libraries.
+export MYPY_CACHE_DIR=$CACHE/mypy ANSIBLE_CONFIG=$ROOT/ansible.cfg DOCKFRA_REPORTS=$REPORTS
 export PATH=$VENV/bin:$PATH
 
-results=() failed=0 begin=$(now)
-trap 'end_checks; fail 130 interrupted' INT
-trap 'end_checks; fail 143 terminated' TERM HUP
+rm -f "$REPORTS"/*.result
+begin=$(now)
+trap 'end_jobs; fail 130 interrupted' INT
+trap 'end_jobs; fail 143 terminated' TERM HUP
+front=() aside=()
 for target in "${targets[@]}"; do
-  say "== $target"
-  start=$(now) status=0
   case $target in
-    lint) target_lint ;;
-    unit) target_unit "$@" ;;
-    e2e) target_e2e "$@" ;;
-    slow) target_slow "$@" ;;
-    molecule) target_molecule ;;
-    bench) target_bench ;;
-  esac || status=$?
-  if ((status)); then result=FAILED failed=1; else result=ok; fi
-  results+=("$(printf '%-10s %-7s %8s' "$target" "$result" "$(seconds_since "$start")")")
-  say "== $target: $result after $(seconds_since "$start")s"
+    lint | unit) aside+=("$target") ;;
+    bench) ;;
+    *) front+=("$target") ;;
+  esac
 done
+if wanted bench; then in_front bench; fi # what measures runs alone
+if ((${#front[@]} && ${#aside[@]})); then
+  beside "${aside[@]}" -- "$@"
+  aside=()
+fi
+for target in "${aside[@]}" "${front[@]}"; do in_front "$target" "$@"; done
+wait
 
+failed=0
 printf '\n%-10s %-7s %8s\n' target result seconds
-printf '%s\n' "${results[@]}"
+for target in "${targets[@]}"; do
+  told=$(verdict "$target") || failed=1
+  printf '%-10s %-7s %8s\n' "$target" "${told% *}" "${told#* }"
+done
 printf '%-10s %-7s %8s\n' total "$( ((failed)) && echo FAILED || echo ok)" "$(seconds_since "$begin")"
 exit "$failed"

@@ -1,25 +1,28 @@
 """Runs ansible-test sanity on the collection without reaching beyond a Python package index.
 
 ansible-test keeps its environments below the home directory and fetches the pip for them from a server of its
-own. Here it gets a home below .cache, the pip that Python brings along, and the settings that pip has on this
-machine (ansible-test hides the environment variables that hold them).
+own. Here it gets a home of its own in the user's cache directory, which all clones share, the pip that Python brings along,
+and the settings that pip has on this machine (ansible-test hides the environment variables that hold them).
 """
 
 from __future__ import annotations
 
 import ast
 import configparser
+import fcntl
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTION = ROOT / "collections/ansible_collections/dockfra/core"
-HOME = ROOT / ".cache/home"
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dockfra"
 SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 # The kinds of plugins whose licence header ansible-test looks at.
 VALIDATED = ("callback", "connection", "inventory", "lookup", "modules", "strategy", "vars")
@@ -73,21 +76,37 @@ def ignores() -> list[str]:
     ]
 
 
+@contextmanager
+def locked_home(core: str) -> Iterator[Path]:
+    """The home directory for an ansible-core version and this Python; one run at a time works in it."""
+    path = CACHE / f"ansible-test-{core}-python-{sys.version_info.major}.{sys.version_info.minor}"
+    path.mkdir(parents=True, exist_ok=True)
+    with (path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
 def main() -> int:
-    cache = HOME / ".ansible/test/cache"
+    core = ".".join(version("ansible-core").split(".")[:2])
+    with locked_home(core) as path:
+        return sanity(core, path)
+
+
+def sanity(core: str, home: Path) -> int:
+    """Run the tests for an ansible-core version (such as 2.19) in a home directory; returns their exit status."""
+    cache = home / ".ansible/test/cache"
     cache.mkdir(parents=True, exist_ok=True)
     for wanted in pip_versions():
         (cache / f"get_pip_{wanted.replace('.', '_')}.py").write_text(GET_PIP)
 
     config = configparser.RawConfigParser()
     config["global"] = pip_settings()
-    target = HOME / ".config/pip/pip.conf"
+    target = home / ".config/pip/pip.conf"
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.open("w") as file:
         config.write(file)
 
     # Written anew each time: derived from what is there, so that no exception outlives its file.
-    core = ".".join(version("ansible-core").split(".")[:2])
     ignore = COLLECTION / f"tests/sanity/ignore-{core}.txt"
     ignore.parent.mkdir(parents=True, exist_ok=True)
     ignore.write_text("".join(f"{line}\n" for line in ignores()))
@@ -95,7 +114,7 @@ def main() -> int:
     bin_dir = Path(sys.executable).parent
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     command = [str(bin_dir / "ansible-test"), "sanity", "--local", "--color", "no", "--python", python]
-    environment = os.environ | {"HOME": str(HOME), "PATH": f"{bin_dir}:{os.environ['PATH']}"}
+    environment = os.environ | {"HOME": str(home), "PATH": f"{bin_dir}:{os.environ['PATH']}"}
     environment.pop("XDG_CONFIG_HOME", None)
     return subprocess.run([*command, *sys.argv[1:]], cwd=COLLECTION, env=environment, check=False).returncode
 
