@@ -172,7 +172,7 @@ def _text(value: object, name: str, *, empty: bool = True) -> str:
     if not _is_plain(value) and (bad := _BAD_IN_TEXT.search(value)):
         raise TicketInvalidError(f"{name} holds the control character {bad[0]!a}; remove it.")
     if not empty and not value.strip():
-        raise TicketInvalidError(f"{name} is empty.")
+        raise TicketInvalidError(f"{name} is empty; write one.")
     return value
 
 
@@ -182,7 +182,7 @@ def _line(value: object, name: str, limit: int) -> str:
         raise TicketInvalidError(f"{name} has to be text, not {shown(value)}.")
     value = value.strip()
     if not value:
-        raise TicketInvalidError(f"{name} is empty.")
+        raise TicketInvalidError(f"{name} is empty; write one.")
     if len(value) > limit:
         raise TicketInvalidError(f"{name} has {len(value)} characters; at most {limit} are allowed.")
     if not value.isprintable() and (bad := _BAD_IN_LINE.search(value)):

@@ -377,7 +377,7 @@ class TicketStore:
         for earlier in self._set_apart_before(folder):
             if earlier.name.startswith(f"{_DAMAGED}/{name}"):
                 raise TicketDamagedError(f"{ticket_id} is damaged; see {self._directory}/{earlier.name}.")
-        raise TicketNotFoundError(f"There is no ticket {ticket_id}.")
+        raise TicketNotFoundError(f"There is no ticket {ticket_id}; list the tickets to find the right one.")
 
     def _read_all(self, folder: int) -> tuple[list[Ticket], list[BadFile]]:
         """Every ticket, in no order, and what is none."""

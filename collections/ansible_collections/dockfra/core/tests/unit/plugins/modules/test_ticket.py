@@ -120,7 +120,7 @@ def test_a_result_is_not_overtaken(ticket: Call) -> None:
     [
         ({}, "A ticket needs a title."),
         ({"external_key": "new"}, "A ticket needs a title."),
-        ({"title": " "}, "The title is empty."),
+        ({"title": " "}, "The title is empty; write one."),
         ({"title": "x" * 1_000_000}, "at most 200"),
         ({"title": "a\nb"}, "control character"),
         ({"title": "x", "labels": ["a,b"]}, "comma"),
@@ -129,8 +129,14 @@ def test_a_result_is_not_overtaken(ticket: Call) -> None:
         ({"title": "x", "actor": "root"}, "value of actor must be one of"),
         ({"title": "x", "actor": "developer"}, "The developer may not create tickets."),
         ({"title": "x", "github_issue_number": -1}, "no number from 1 on"),
-        ({"id": "T-0404", "title": "x"}, "There is no ticket T-0404."),
-        ({"id": "T-0404", "state": "closed"}, "There is no ticket T-0404."),
+        (
+            {"id": "T-0404", "title": "x"},
+            "There is no ticket T-0404; list the tickets to find the right one.",
+        ),
+        (
+            {"id": "T-0404", "state": "closed"},
+            "There is no ticket T-0404; list the tickets to find the right one.",
+        ),
         ({"id": "../../etc/passwd", "title": "x"}, "is no ticket id"),
         ({"id": "T-0001", "external_key": "k"}, "mutually exclusive"),
         ({"id": "T-0001", "state": "closed", "status": "open"}, "cannot have the status open as well"),

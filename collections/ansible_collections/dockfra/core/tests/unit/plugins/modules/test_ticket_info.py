@@ -62,7 +62,7 @@ def test_one_ticket(path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"id": "T-0404"}, "There is no ticket T-0404."),
+        ({"id": "T-0404"}, "There is no ticket T-0404; list the tickets to find the right one."),
         ({"id": "T-0004"}, "T-0004 is damaged: it is no JSON"),
         ({"id": "../T-0001"}, "is no ticket id"),
         ({"status": ["lost"]}, "value of status must be one or more of"),
