@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 import pytest
 
 from tests.e2e.support import runs
+from tests.e2e.support.github import TOKEN, fake_github
 from tests.e2e.support.platform import Platform
 from tests.fakes.github import FakeGitHub
-
-TOKEN = "ghp_CanaryOfTheGitHubToken0123456789"
-REPO = "dockfra/example"
 
 
 @pytest.fixture(scope="module")
 def github(platform: Platform) -> Iterator[FakeGitHub]:
-    """A GitHub that the manager's container reaches, and the manager's settings for it."""
-    network = platform.docker.networks.get(platform.topology.network_name("shared-net"))
-    gateway = next(part["Gateway"] for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
-    with FakeGitHub(repo=REPO, token=TOKEN, host=gateway) as fake:
-        settings = {"GITHUB_REPO": REPO, "GITHUB_API_URL": fake.url, "GITHUB_TOKEN": TOKEN}
-        configure(platform, settings)
+    with fake_github(platform) as fake:
         yield fake
-        configure(platform, dict.fromkeys(settings))
-
-
-def configure(platform: Platform, settings: Mapping[str, str | None]) -> None:
-    line = "SSH_ORIGINAL_COMMAND=config-set gate manager"
-    done = platform.ssh("ssh-manager", line, text=json.dumps(settings))
-    assert done.returncode == 0, done.stderr
 
 
 def test_without_a_token_nothing_is_sent(platform: Platform) -> None:

@@ -6,13 +6,11 @@ allowed; where it is denied it is tested already.
 
 from __future__ import annotations
 
-import base64
 import functools
 import json
 import os
 import shlex
-import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,12 +20,11 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology import ssh_ports
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
-from tests.e2e.support.platform import Platform, read_topology
+from tests.e2e.support.platform import Platform
+from tests.e2e.support.roles import SERVICE, TOPOLOGY, Answer, as_role, data, typed
 
-TOPOLOGY = read_topology()
 POLICY = TOPOLOGY.policy
 ROLES = TOPOLOGY.roles()
-SERVICE = TOPOLOGY.places()
 CELLS = [(capability, role) for capability in POLICY.capabilities for role in ROLES]
 ALLOWED = [(name, role) for name, role in CELLS if role in POLICY.capabilities[name].roles]
 DENIED = [(name, role) for name, role in CELLS if role not in POLICY.capabilities[name].roles]
@@ -55,40 +52,6 @@ def exists(command: str) -> bool:
         (grammar.COMMANDS / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
         for folder in (*rule.places, *rule.callers, "common")
     )
-
-
-def as_role(platform: Platform, role: str, line: str, text: str = "") -> subprocess.CompletedProcess[str]:
-    """Type a line in a role's own shell, over SSH from the host."""
-    return platform.ssh(SERVICE[role], line, text=text)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a line that somebody typed came to."""
-
-    code: int
-    stdout: str
-    stderr: str
-
-
-def typed(platform: Platform, role: str, lines: Sequence[str]) -> dict[str, Answer]:
-    """Type many lines, one after the other, in one login of a role, and return what each came to."""
-    script = "; ".join(
-        f"{{ {line}; }} >/tmp/out 2>/tmp/err </dev/null; echo $? $(base64 -w0 /tmp/out)- $(base64 -w0 /tmp/err)-"
-        for line in lines
-    )
-    done = as_role(platform, role, script)
-    answers = [answer.split(" ") for answer in done.stdout.splitlines()]
-    assert len(answers) == len(lines), done.stderr
-    return {
-        line: Answer(int(code), *(base64.b64decode(part.rstrip("-")).decode() for part in parts))
-        for line, (code, *parts) in zip(lines, answers, strict=True)
-    }
-
-
-def data(done: subprocess.CompletedProcess[str]) -> Any:
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 # -- the matrix itself --
