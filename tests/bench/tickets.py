@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,10 +20,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "collections"
-sys.path.insert(0, str(COLLECTIONS))
+sys.path[:0] = [str(ROOT), str(COLLECTIONS)]
 
-from ansible_collections.dockfra.core.plugins.module_utils import ticket_model  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import Filter, TicketStore  # noqa: E402
+from tests.bench.store import fill, measure_writes  # noqa: E402
 
 # The project's bars (issue "Tickets, the gate between roles, and the roles' commands").
 MIN_CREATES_PER_S = 300
@@ -40,66 +38,6 @@ assert len(TicketStore(sys.argv[2]).select().tickets) == int(sys.argv[3])
 """
 
 
-def fields(number: int) -> dict[str, Any]:
-    """A ticket of ordinary size: some 900 bytes of description and two labels."""
-    return {
-        "title": f"The backend answers 503 after deploy {number}",
-        "description": "What happens, what should happen, how to see it.\n" * 18,
-        "priority": ticket_model.PRIORITIES[number % 4],
-        "assigned_to": ticket_model.ROLES[number % 4],
-        "labels": ["backend", f"release-{number % 7}"],
-    }
-
-
-def bare_loop(directory: Path, count: int, data: bytes) -> float:
-    """Return files per second of write, fsync and rename alone."""
-    started = time.perf_counter()
-    for number in range(count):
-        temporary = directory / ".bare"
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        os.write(descriptor, data)
-        os.fsync(descriptor)
-        os.close(descriptor)
-        os.rename(temporary, directory / f"bare-{number}")
-    return count / (time.perf_counter() - started)
-
-
-def creates(store: TicketStore, count: int) -> float:
-    """Return created tickets per second, one call each."""
-    started = time.perf_counter()
-    for number in range(count):
-        store.create("manager", fields(number))
-    return count / (time.perf_counter() - started)
-
-
-def updates(store: TicketStore, count: int) -> float:
-    """Return added comments per second."""
-    started = time.perf_counter()
-    for number in range(1, count + 1):
-        store.update(
-            "manager", ticket_model.ticket_id(number), {}, comment="Seen again after the last deploy."
-        )
-    return count / (time.perf_counter() - started)
-
-
-def fill(directory: Path, count: int) -> None:
-    """Write tickets as the store would, without waiting for the disk."""
-    now = "2026-01-01T12:00:00.000000Z"
-    comments = [{"author": "developer", "text": "Seen as well, with the log attached.", "timestamp": now}] * 2
-    for number in range(1, count + 1):
-        values = ticket_model.clean_fields(
-            {
-                **fields(number),
-                "comments": comments,
-                "created_by": "manager",
-                "created_at": now,
-                "updated_at": now,
-            }
-        )
-        ticket = ticket_model.Ticket(id=ticket_model.ticket_id(number), **values)
-        (directory / f"{ticket.id}.json").write_bytes(ticket_model.encode(ticket))
-
-
 def seconds(work: Any, rounds: int) -> float:
     """Return the seconds that some work takes in its fastest round: other work on the machine only adds."""
     found = []
@@ -108,28 +46,6 @@ def seconds(work: Any, rounds: int) -> float:
         work()
         found.append(time.perf_counter() - started)
     return min(found)
-
-
-def measure_writes(directory: Path, rounds: int, count: int) -> dict[str, float]:
-    """Alternate the bare loop and the store."""
-    (directory / "bare").mkdir()
-    store = TicketStore(directory / "created")
-    data = ticket_model.encode(store.create("manager", fields(0)).after)
-    bare, created, updated = [], [], []
-    for number in range(rounds):
-        bare.append(bare_loop(directory / "bare", count, data))
-        created.append(creates(store, count))
-        updated.append(updates(store, count))
-        print(
-            f"round {number + 1}: bare loop {bare[-1]:.0f}/s, create {created[-1]:.0f}/s, comment {updated[-1]:.0f}/s",
-            file=sys.stderr,
-        )
-    return {
-        "bare_loop_per_s": statistics.median(bare),
-        "creates_per_s": statistics.median(created),
-        "comments_per_s": statistics.median(updated),
-        "creates_to_bare_loop": statistics.median(a / b for a, b in zip(created, bare, strict=True)),
-    }
 
 
 def measure_reads(directory: Path, rounds: int, count: int) -> dict[str, float]:

@@ -49,7 +49,7 @@ def lines_of(capability: str) -> list[str]:
 def exists(command: str) -> bool:
     rule = POLICY.rules[command]
     return any(
-        (grammar.COMMANDS / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
+        (Path(grammar.COMMANDS) / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
         for folder in (*rule.places, *rule.callers, "common")
     )
 

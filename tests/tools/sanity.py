@@ -66,7 +66,7 @@ def ignores() -> list[str]:
     programs = [
         f"{path.relative_to(COLLECTION)} shebang"
         for path in sorted((COLLECTION / "roles").glob("*/files/image/rootfs/**/*"))
-        if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/python3 -I\n")
+        if path.is_file() and path.read_bytes().startswith(b"#!/usr/bin/python3 -I")
     ]
     return programs + [
         f"{path.relative_to(COLLECTION)} validate-modules:missing-gplv3-license"

@@ -21,8 +21,7 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from .errors import AuditError
 
@@ -50,16 +49,14 @@ _LOCK_MODE = 0o600
 _BEGINNING = b'{"time": "'
 
 
-@dataclass(frozen=True)
-class Head:
+class Head(NamedTuple):
     """How far a log had come: the number of its lines, and the hash of the last one."""
 
     lines: int
     hash: str
 
 
-@dataclass(frozen=True)
-class Chain:
+class Chain(NamedTuple):
     """What reading a log found.
 
     Attributes:

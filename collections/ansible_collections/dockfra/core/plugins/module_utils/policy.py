@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .errors import DeniedError, PolicyError, UsageError
 from .text import shown
@@ -19,8 +18,7 @@ from .text import shown
 _COMMAND = re.compile(r"(?=.{1,40}$)[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
 
-@dataclass(frozen=True)
-class Capability:
+class Capability(NamedTuple):
     """A row of the role matrix: what it is called, and the roles that have it."""
 
     name: str
@@ -28,8 +26,7 @@ class Capability:
     roles: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Rule:
+class Rule(NamedTuple):
     """One command of the policy.
 
     Attributes:

@@ -13,9 +13,9 @@ import functools
 import json
 import re
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from operator import itemgetter
-from typing import Any, TypeGuard
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeGuard
 
 from .errors import TicketDamagedError, TicketInvalidError, TicketNewerError
 from .text import shown
@@ -49,21 +49,22 @@ _TIMESTAMP = re.compile(
 _STORED_TIMESTAMP = re.compile(r"(?!9999)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 
 
-@dataclass(slots=True)
-class Comment:
+_NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
+
+
+class Comment(NamedTuple):
     """A remark on a ticket, made to be read; ``extra`` holds the fields that this version does not know."""
 
     author: str
     text: str
     timestamp: str
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING_MORE
 
     def to_dict(self) -> dict[str, Any]:
         return {"author": self.author, "text": self.text, "timestamp": self.timestamp, **self.extra}
 
 
-@dataclass(slots=True)
-class Ticket:
+class Ticket(NamedTuple):
     """A ticket with valid fields, made to be read: a changed one comes from `changed`.
 
     ``extra`` holds the fields that this version does not know.
@@ -84,7 +85,7 @@ class Ticket:
     comments: tuple[Comment, ...] = ()
     github_issue_number: int | None = None
     external_key: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = _NOTHING_MORE
 
     @property
     def number(self) -> int:
@@ -362,7 +363,7 @@ def changed(ticket: Ticket, cleaned: Mapping[str, Any]) -> Ticket:
         removed = {name for name, value in values["extra"].items() if value is None}
         merged = {**ticket.extra, **values["extra"]}
         values["extra"] = {name: value for name, value in merged.items() if name not in removed}
-    return replace(ticket, **values)
+    return ticket._replace(**values)
 
 
 # -- files --

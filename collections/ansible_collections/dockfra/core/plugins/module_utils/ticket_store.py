@@ -25,8 +25,7 @@ import re
 import stat
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from . import ticket_model as model
 from . import ticket_rules as rules
@@ -66,8 +65,7 @@ _EDITED = frozenset({"title", "description", "priority", "assigned_to", "labels"
 _IMPORTED = frozenset({"created_by", "created_at", "comments", "github_issue_number", "extra"})
 
 
-@dataclass(frozen=True)
-class BadFile:
+class BadFile(NamedTuple):
     """A file in the directory that is no ticket this version can read.
 
     Attributes:
@@ -89,16 +87,14 @@ class BadFile:
         return {"name": self.name, "kind": self.kind, "reason": self.reason, "set_apart": self.apart}
 
 
-@dataclass(frozen=True)
-class Listing:
+class Listing(NamedTuple):
     """The tickets asked for, and all files that are none."""
 
     tickets: list[Ticket]
     damaged: list[BadFile]
 
 
-@dataclass(frozen=True)
-class Change:
+class Change(NamedTuple):
     """A ticket before and after; ``before`` is None for a new one."""
 
     before: Ticket | None
@@ -109,11 +105,10 @@ class Change:
         return self.before != self.after
 
 
-@dataclass(frozen=True, kw_only=True)
 class Filter:
     """Which tickets to list; a criterion that is not given admits all.
 
-    Attributes:
+    Args:
         status: any of these statuses.
         priority: any of these priorities.
         assigned_to: any of these roles; None stands for tickets assigned to nobody.
@@ -125,24 +120,22 @@ class Filter:
         TicketInvalidError: a criterion can match nothing.
     """
 
-    status: Collection[str] = ()
-    priority: Collection[str] = ()
-    assigned_to: Collection[str | None] = ()
-    labels: Collection[str] = ()
-    text: str = ""
-    updated_since: str | None = None
-
-    def __post_init__(self) -> None:
-        for status in self.status:
-            model.clean_status(status)
-        for priority in self.priority:
-            model.clean_priority(priority)
-        for role in self.assigned_to:
-            model.clean_assignee(role)
-        object.__setattr__(self, "labels", frozenset(model.clean_labels(list(self.labels))))
-        object.__setattr__(self, "text", self.text.casefold())
-        if self.updated_since is not None:
-            object.__setattr__(self, "updated_since", model.clean_timestamp(self.updated_since))
+    def __init__(
+        self,
+        *,
+        status: Collection[str] = (),
+        priority: Collection[str] = (),
+        assigned_to: Collection[str | None] = (),
+        labels: Collection[str] = (),
+        text: str = "",
+        updated_since: str | None = None,
+    ) -> None:
+        self.status = frozenset(map(model.clean_status, status))
+        self.priority = frozenset(map(model.clean_priority, priority))
+        self.assigned_to = frozenset(map(model.clean_assignee, assigned_to))
+        self.labels = frozenset(model.clean_labels(list(labels)))
+        self.text = text.casefold()
+        self.updated_since = None if updated_since is None else model.clean_timestamp(updated_since)
 
     def admits(self, ticket: Ticket) -> bool:
         return (

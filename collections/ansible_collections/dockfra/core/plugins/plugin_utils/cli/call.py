@@ -6,20 +6,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import subprocess
+import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple, TypeAlias
 
 from ...module_utils.errors import CommandError, DeniedError, PolicyError, UsageError
 from ...module_utils.policy import Policy
 from .codes import DENIED, USAGE
 from .output import is_terminal
 
-CONFIGURATION = Path("/etc/dockfra/gate/policy.json")
+StrPath: TypeAlias = "str | os.PathLike[str]"
+
+CONFIGURATION = "/etc/dockfra/gate/policy.json"
 
 # The longest input a command reads: four times the longest text of a ticket, which may have 4 bytes a character.
 MAX_INPUT = 1024 * 1024
@@ -35,8 +34,7 @@ PATIENCE = 600
 UNREACHABLE = 255
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """The container a command runs in.
 
     Attributes:
@@ -52,20 +50,20 @@ class Place:
     services: Mapping[str, str]
 
     @classmethod
-    def load(cls, path: Path = CONFIGURATION) -> Place:
+    def load(cls, path: StrPath = CONFIGURATION) -> Place:
         """Read what the role ``dockfra.core.gate`` has written; raises PolicyError."""
         try:
-            data = json.loads(path.read_bytes())
+            with open(path, "rb") as file:
+                data = json.load(file)
             return cls(data["place"], data["service"], Policy.from_dict(data), data["services"])
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PolicyError(f"{path} cannot be read ({error}); run site.yml again.") from error
 
 
-@dataclass
 class Call:
     """One call of a command.
 
-    Attributes:
+    Args:
         command: its name.
         caller: who asks; at home the place itself.
         place: where it runs.
@@ -74,13 +72,22 @@ class Call:
         terminal: whether a person sits in front of it.
     """
 
-    command: str
-    caller: str
-    place: Place
-    options: argparse.Namespace
-    stdin: IO[bytes]
-    terminal: bool = False
-    _input: bytes | None = field(default=None, repr=False)
+    def __init__(
+        self,
+        command: str,
+        caller: str,
+        place: Place,
+        options: argparse.Namespace,
+        stdin: IO[bytes],
+        terminal: bool = False,
+    ) -> None:
+        self.command = command
+        self.caller = caller
+        self.place = place
+        self.options = options
+        self.stdin = stdin
+        self.terminal = terminal
+        self._input: bytes | None = None
 
     def input(self) -> str:
         """Return all of the standard input as text.
@@ -131,6 +138,9 @@ def ask(home: Place, place: str, words: Sequence[str], text: str | None = None) 
 
 def request(home: Place, place: str, words: Sequence[str], text: str | None = None) -> tuple[Any, int, str]:
     """Run a command at another place and return (its data or None, its exit status, its message)."""
+    import shlex  # most commands run at home
+    import subprocess
+
     service = home.services.get(place)
     if service is None:
         raise CommandError(f"there is no {place} on this platform; run site.yml again")

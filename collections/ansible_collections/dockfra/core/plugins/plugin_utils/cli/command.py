@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
 from ...module_utils.errors import DockfraError, UsageError
-from . import codes, gate, grammar, output, runner
-from .call import CONFIGURATION, Place
+from . import codes, grammar, output, runner
+from .call import CONFIGURATION, Place, StrPath
 from .output import Style
 
 # Called by these names it is no command but an answer about commands.
@@ -20,9 +20,9 @@ LIST = "dockfra-commands"
 COMPLETE = "dockfra-complete"
 
 
-def main(arguments: Sequence[str], configuration: Path = CONFIGURATION) -> int:
+def main(arguments: Sequence[str], configuration: StrPath = CONFIGURATION) -> int:
     """Run the command that the program was called by and return its exit status."""
-    name, *words = Path(arguments[0]).name, *arguments[1:]
+    name, *words = os.path.basename(arguments[0]), *arguments[1:]
     try:
         output.prepare()
         if name in (REFUSE, COMPLETE) and len(words) != 1:
@@ -30,17 +30,19 @@ def main(arguments: Sequence[str], configuration: Path = CONFIGURATION) -> int:
         place = Place.load(configuration)
         style = Style.of(sys.stdout)
         if name == REFUSE:
-            outcome = gate.refuse(words[0], place.name, place)
+            from .gate import refuse  # no command needs the gate
+
+            outcome = refuse(words[0], place.name, place)
         elif name == LIST:
             outcome = runner.Outcome(codes.OK, own_commands(place, style))
         elif name == COMPLETE:
             outcome = runner.Outcome(codes.OK, "\n".join(_completions(place, words[0])))
         else:
             terminal = output.is_terminal(sys.stdin) and output.is_terminal(sys.stdout)
-            outcome = runner.run(place, place.name, [name, *words], gate.standard_input(), style, terminal)
+            outcome = runner.run(place, place.name, [name, *words], output.standard_input(), style, terminal)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         outcome = runner.Outcome(codes.status(error), "", codes.message(name, error))
-    return gate.show(outcome)
+    return runner.show(outcome)
 
 
 def own_commands(place: Place, style: Style) -> str:

@@ -9,8 +9,6 @@ is ever handed to a shell. Every call leaves a line in the audit log, and where 
 
 from __future__ import annotations
 
-import errno
-import io
 import json
 import os
 import re
@@ -18,16 +16,15 @@ import signal
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from types import FrameType
-from typing import IO, Any, TextIO
+from typing import IO, Any
 
-from ...module_utils import audit, settings
+from ...module_utils import audit
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
 from ...module_utils.text import shown
 from . import codes, grammar, output, runner
-from .call import CONFIGURATION, Place
+from .call import CONFIGURATION, Place, StrPath
 from .output import Style
 
 # What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
@@ -51,7 +48,7 @@ HELP = ("help", "--help", "-h", "?")
 def main(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
-    configuration: Path = CONFIGURATION,
+    configuration: StrPath = CONFIGURATION,
     audit_directory: str = audit.DIRECTORY,
 ) -> int:
     """Answer one connection and return the exit status.
@@ -78,46 +75,10 @@ def main(
             from .prompt import Prompt  # only people need it
 
             return Prompt(gate).loop()
-        outcome = gate.answer(line or "", standard_input(), Style.of(sys.stdout), terminal)
+        outcome = gate.answer(line or "", output.standard_input(), Style.of(sys.stdout), terminal)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         outcome = runner.Outcome(codes.status(error), "", codes.message("gate", error))
-    return show(outcome)
-
-
-def standard_input() -> IO[bytes]:
-    """The process's input; an empty one where it was closed."""
-    return io.BytesIO() if sys.stdin is None else sys.stdin.buffer
-
-
-def show(outcome: runner.Outcome) -> int:
-    """Print how a command ended and return its exit status."""
-    try:
-        _put(sys.stdout, outcome.text)
-        _put(sys.stderr, outcome.message)
-    except BrokenPipeError:
-        pass  # The reader has what it wanted (ticket-list | head).
-    except KeyboardInterrupt:
-        return codes.INTERRUPTED
-    except OSError as error:
-        with suppress(OSError):  # There may be nobody left to tell.
-            _put(sys.stderr, codes.line("error", f"the output cannot be written: {error.strerror}"))
-        return outcome.status or codes.FAILED
-    return outcome.status
-
-
-def _put(stream: TextIO | None, text: str) -> None:
-    if not text:
-        return
-    if stream is None:
-        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-    try:
-        output.write(stream, text)
-    except (OSError, KeyboardInterrupt):
-        # What is left in the buffer must not make Python complain once more at its end.
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, stream.fileno())
-        os.close(null)
-        raise
+    return runner.show(outcome)
 
 
 class Gate:
@@ -137,7 +98,7 @@ class Gate:
     def answer(self, line: str, stdin: IO[bytes], style: Style, terminal: bool = False) -> runner.Outcome:
         """Run one line and return how it ended; it is in the audit log by then."""
         started = time.monotonic()
-        words: list[str] = []
+        entry: dict[str, Any] = {}
         ended: BaseException | None = None
         # A signal ends what the command does. It cannot come between that and the audit line.
         with _signals(signal.SIG_BLOCK):
@@ -145,6 +106,7 @@ class Gate:
                 with _signals(signal.SIG_UNBLOCK):
                     self._log.check()
                     words = grammar.split(line)
+                    entry = record(words)  # before anything is done that has to be in the log
                     if words[0] in HELP:
                         outcome = self._help(words[1:], stdin, style)
                     else:
@@ -154,7 +116,7 @@ class Gate:
             except BaseException as error:  # noqa: BLE001  raised again below
                 ended = error
                 outcome = runner.Outcome(codes.status(error))
-            outcome = self._record(words or line.split(), outcome, started)
+            outcome = self._record(entry or record(line.split()), outcome, started)
         if ended is not None:
             raise ended
         return outcome
@@ -166,13 +128,13 @@ class Gate:
             return runner.run(self.place, self.caller, [words[0], "--help"], stdin, style)
         return runner.Outcome(codes.OK, runner.help_text(self.place, self.caller, style))
 
-    def _record(self, words: Sequence[str], outcome: runner.Outcome, started: float) -> runner.Outcome:
+    def _record(self, entry: Mapping[str, Any], outcome: runner.Outcome, started: float) -> runner.Outcome:
         try:
             self._log.append(
                 {
                     "caller": self.caller,
                     "role": self.place.name,
-                    **record(words),
+                    **entry,
                     "verdict": _VERDICTS.get(outcome.status, "allowed"),
                     "result": outcome.status,
                     "duration": round(time.monotonic() - started, 3),
@@ -213,6 +175,8 @@ def _masked(word: str, before: str) -> str:
 
 
 def _names_secret(name: str) -> bool:
+    from ...module_utils import settings  # most calls name nothing that could be a setting
+
     setting = settings.TABLE.get(name)
     return setting.secret if setting else _SECRET_NAME.search(name) is not None
 

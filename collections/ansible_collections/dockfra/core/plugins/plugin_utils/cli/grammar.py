@@ -6,19 +6,16 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import pkgutil
-import shlex
+import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
 from ...module_utils.text import shown
 from .call import Call
-from .output import Style
+from .output import Style, columns
 
-COMMANDS = Path(__file__).resolve().parents[1] / "commands"
+COMMANDS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "commands")
 _PACKAGE = f"{__package__.rpartition('.')[0]}.commands"
 
 # sshd hands a command to the gate in its environment, where Linux ends a string at this many bytes (execve(2)).
@@ -35,6 +32,8 @@ def split(line: str) -> list[str]:
         raise UsageError(
             f"a command line has at most {MAX_LINE} characters, none of them NUL; send text on the input"
         )
+    import shlex  # only the gate gets lines
+
     try:
         words = shlex.split(line)
     except ValueError as error:
@@ -49,8 +48,7 @@ def split(line: str) -> list[str]:
     return words
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command, as its file says.
 
     Attributes:
@@ -106,7 +104,7 @@ def find(command: str, place: str, caller: str) -> Command:
     file = command.replace("-", "_")
     for folder in (part.replace("-", "_") for part in (place, "common", caller)):
         # A name that leads out of the directory is none, also where nobody asked the policy first.
-        if file.isidentifier() and (COMMANDS / folder / f"{file}.py").is_file():
+        if file.isidentifier() and os.path.isfile(os.path.join(COMMANDS, folder, f"{file}.py")):
             module = importlib.import_module(f"{_PACKAGE}.{folder}.{file}")
             needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
             optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]
@@ -118,8 +116,10 @@ def find(command: str, place: str, caller: str) -> Command:
 
 def own(role: str) -> list[str]:
     """The names of the commands a role finds on its PATH."""
-    folder = COMMANDS / role.replace("-", "_")
-    return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules([str(folder)]))
+    import pkgutil  # only lists need it
+
+    folder = os.path.join(COMMANDS, role.replace("-", "_"))
+    return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules([folder]))
 
 
 class HelpShown(Exception):
@@ -131,6 +131,11 @@ class _Help(argparse.Action):
         raise HelpShown(parser.format_help().rstrip())
 
 
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    # argparse makes one for each argument; left to find the width itself, it loads far more than it needs.
+    return argparse.RawDescriptionHelpFormatter(prog, width=columns(80) - 2)
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse that never exits and never prints; wrong words are a UsageError of one line."""
 
@@ -139,7 +144,7 @@ class _Parser(argparse.ArgumentParser):
             prog=command.name,
             description=command.description,
             epilog="\n".join(["Examples:", *(f"  {example}" for example in command.examples)]),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
+            formatter_class=_formatter,
             add_help=False,
             allow_abbrev=False,
         )

@@ -4,14 +4,15 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import re
-import shutil
-import textwrap
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import IO, Any, TextIO
+from contextlib import suppress
+from typing import IO, Any, NamedTuple, TextIO
 
 _COLOURS = {"red": 31, "green": 32, "yellow": 33, "cyan": 36, "bold": 1, "dim": 2}
 
@@ -23,8 +24,7 @@ _OBEYED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Style:
+class Style(NamedTuple):
     """How to write for a reader.
 
     Attributes:
@@ -40,11 +40,22 @@ class Style:
         """The style for a stream: colours on a terminal only, and never with NO_COLOR (https://no-color.org)."""
         if not is_terminal(stream):
             return cls()
-        return cls(not os.environ.get("NO_COLOR"), shutil.get_terminal_size((100, 24)).columns)
+        return cls(not os.environ.get("NO_COLOR"), columns(100))
 
     def paint(self, text: str, colour: str) -> str:
         """Return the text in a colour: red, green, yellow, cyan, bold or dim; an empty one stands for none."""
         return f"\033[{_COLOURS[colour]}m{text}\033[0m" if self.colour and text and colour else text
+
+
+def columns(default: int) -> int:
+    """The terminal's width, as shutil.get_terminal_size finds it, which loads all that packs and unpacks archives."""
+    with suppress(KeyError, ValueError):
+        if (width := int(os.environ["COLUMNS"])) > 0:
+            return width
+    with suppress(ValueError, OSError):
+        if sys.__stdout__ is not None:
+            return os.get_terminal_size(sys.__stdout__.fileno()).columns or default
+    return default
 
 
 def prepare() -> None:
@@ -67,6 +78,27 @@ def write(stream: TextIO, text: str) -> None:
     stream.flush()
     stream.buffer.write(f"{printable(text)}\n".encode())
     stream.buffer.flush()
+
+
+def standard_input() -> IO[bytes]:
+    """The process's input; an empty one where it was closed."""
+    return io.BytesIO() if sys.stdin is None else sys.stdin.buffer
+
+
+def put(stream: TextIO | None, text: str) -> None:
+    """Write lines, if there are any, to a stream that may have been closed before it began; raises OSError."""
+    if not text:
+        return
+    if stream is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    try:
+        write(stream, text)
+    except (OSError, KeyboardInterrupt):
+        # What is left in the buffer must not make Python complain once more at its end.
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, stream.fileno())
+        os.close(null)
+        raise
 
 
 def printable(text: str) -> str:
@@ -123,6 +155,8 @@ def cut(text: str, width: int) -> str:
 
 def wrapped(text: str, style: Style, indent: str = "  ") -> str:
     """Return a longer text indented, its own line breaks kept."""
+    import textwrap  # a list needs none
+
     lines = []
     for line in text.splitlines():
         lines += textwrap.wrap(

@@ -11,7 +11,7 @@ import sys
 
 from ...module_utils.errors import UsageError
 from . import codes, grammar, output, runner
-from .gate import HELP, Gate, show
+from .gate import HELP, Gate
 from .output import Style
 from .runner import available, help_text
 
@@ -53,14 +53,14 @@ class Prompt:
                 if line in _END:
                     return status
                 if line:
-                    status = show(self._gate.answer(line, _NoInput(), style, terminal=True))
+                    status = runner.show(self._gate.answer(line, _NoInput(), style, terminal=True))
             except EOFError:
                 output.write(sys.stdout, "")
                 return status
             except KeyboardInterrupt:
                 output.write(sys.stdout, "")
             except UnicodeDecodeError:
-                status = show(
+                status = runner.show(
                     runner.Outcome(codes.USAGE, "", codes.line("gate", "the line is no UTF-8 text"))
                 )
 

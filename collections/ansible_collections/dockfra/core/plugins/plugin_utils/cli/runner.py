@@ -5,19 +5,19 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import IO, Any
+from contextlib import suppress
+from typing import IO, Any, NamedTuple
 
 from ...module_utils.errors import UsageError
-from . import codes, grammar
+from . import codes, grammar, output
 from .call import Call, Place, request
 from .grammar import Command
 from .output import Style
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """How a command ended.
 
     Attributes:
@@ -60,6 +60,22 @@ def run(
         return Outcome(codes.OK, str(shown))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
         return Outcome(codes.status(error), "", codes.message(command, error))
+
+
+def show(outcome: Outcome) -> int:
+    """Print how a command ended and return its exit status."""
+    try:
+        output.put(sys.stdout, outcome.text)
+        output.put(sys.stderr, outcome.message)
+    except BrokenPipeError:
+        pass  # The reader has what it wanted (ticket-list | head).
+    except KeyboardInterrupt:
+        return codes.INTERRUPTED
+    except OSError as error:
+        with suppress(OSError):  # There may be nobody left to tell.
+            output.put(sys.stderr, codes.line("error", f"the output cannot be written: {error.strerror}"))
+        return outcome.status or codes.FAILED
+    return outcome.status
 
 
 def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:

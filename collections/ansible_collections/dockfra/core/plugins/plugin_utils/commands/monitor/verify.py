@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,7 +253,9 @@ def _write_heads(heads: Mapping[str, audit.Head]) -> list[str]:
         descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump({service: asdict(head) for service, head in sorted(heads.items())}, file, indent=2)
+                json.dump(
+                    {service: head._asdict() for service, head in sorted(heads.items())}, file, indent=2
+                )
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(name, path)

@@ -36,6 +36,13 @@ HEAVY = {
     "http.client",
     "yaml",
     "readline",
+    # Of the standard library, what a short command does without: loading it would make each command wait for nothing.
+    "dataclasses",
+    "inspect",
+    "pathlib",
+    "pkgutil",
+    "shutil",
+    "subprocess",
 }
 
 
@@ -335,6 +342,15 @@ def test_a_ticket_command_loads_nothing_heavy(box: Box, line: str) -> None:
     assert not {
         name for name in loaded if name.partition(".")[0] in {"ansible", "github", "openai", "docker"}
     }
+
+
+def test_a_command_at_home_does_without_the_gate(box: Box) -> None:
+    link = box.command("ticket-list")[-1]
+    done = box.run([sys.executable, "-I", "-X", "importtime", link], box.environment())
+    loaded = {text.rpartition("|")[2].strip() for text in done.stderr.decode().splitlines() if "|" in text}
+    assert any(name.endswith(".cli.command") for name in loaded)
+    assert not loaded & HEAVY
+    assert not {name for name in loaded if name.endswith((".cli.gate", ".audit", ".settings"))}
 
 
 def test_the_callers_directory_and_environment_load_nothing(box: Box, tmp_path: Path) -> None:

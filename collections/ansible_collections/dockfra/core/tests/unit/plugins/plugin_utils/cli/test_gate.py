@@ -11,7 +11,6 @@ import shlex
 import signal
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,11 +75,10 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
         if found.stream is not None:
             stream = found.stream
-            return replace(found, stream=lambda call: note(stream, call) or 0)
+            return found._replace(stream=lambda call: note(stream, call) or 0)
         if command in REAL:
-            return replace(found, run=lambda call: note(found.run, call))
-        return replace(
-            found,
+            return found._replace(run=lambda call: note(found.run, call))
+        return found._replace(
             run=lambda call: note(found.run, call),
             render=lambda _data, _style: command,
             exit_status=lambda _data: 0,

@@ -19,7 +19,7 @@ from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.suppor
 WORDS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)
 EXISTING = sorted(
     (place, path.parent.name, path.stem.replace("_", "-"))
-    for path in grammar.COMMANDS.glob("*/*.py")
+    for path in Path(grammar.COMMANDS).glob("*/*.py")
     for command in [path.stem.replace("_", "-")]
     for place, callers in AT.get(command, {}).items()
     if path.parent.name in (place, "common", *callers)
