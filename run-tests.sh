@@ -23,7 +23,7 @@ usage: ./run-tests.sh [target …] [-- pytest options]
 Targets (without one: the first five):
   lint       ruff, yamllint, shellcheck, mypy, ansible-lint, ansible-test sanity, playbook syntax
   unit       unit tests of the project, the collection and the applications
-  bench      how long a start and a run with nothing to do take, beside plain docker_container tasks
+  bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
   slow       tests that take minutes each, end-to-end and of the library; not part of all
@@ -186,9 +186,12 @@ target_molecule() {
 }
 
 target_bench() {
-  # The platform it has made serves the end-to-end tests, which remove it.
-  if wanted e2e; then local -x DOCKFRA_KEEP=1; fi
-  python tests/bench/run.py
+  local status=0
+  DOCKFRA_KEEP=1 python tests/bench/run.py || status=1
+  python tests/bench/commands.py || status=1
+  # The platform serves the end-to-end tests, which remove it.
+  wanted e2e || [[ -n ${DOCKFRA_KEEP:-} ]] || python tests/bench/run.py --remove || status=1
+  return "$status"
 }
 
 # -- preparation --

@@ -27,7 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
 
 from tests.bench import store  # noqa: E402  the path comes first
 
-# The project's bars (issue "Tickets, the gate between roles, and the roles' commands").
+# The project's bars (README, "Performance").
 MAX_LIST_S = 0.5
 MAX_SSH_LIST_S = 0.3
 MIN_CREATES_PER_S = 300

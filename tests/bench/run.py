@@ -139,26 +139,36 @@ def remove() -> None:
     ansible("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
 
 
+def measure(rounds: int, extra: int) -> dict[str, float]:
+    """Return all figures; the platform is up afterwards."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        specs = folder / "specs.json"
+        result = {"warm_start_s": warm_start()}
+        ansible(BENCH / "export.yml", "-e", f"specs_file={specs}")
+        result |= compare_runs(rounds, specs)
+        result["seconds_per_service"] = cost_of_a_service(rounds, extra, folder)
+    return result
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--extra", type=int, default=10, help="services added to measure the cost of one")
+    parser.add_argument("--remove", action="store_true", help="measure nothing, remove the platform")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        specs = folder / "specs.json"
-        try:
-            result = {"warm_start_s": warm_start()}
-            ansible(BENCH / "export.yml", "-e", f"specs_file={specs}")
-            result |= compare_runs(options.rounds, specs)
-            result["seconds_per_service"] = cost_of_a_service(options.rounds, options.extra, folder)
-            if not os.environ.get("DOCKFRA_KEEP"):
-                remove()
-        except BenchError as error:
-            print(error, file=sys.stderr)
-            return 1
+    try:
+        if options.remove:
+            remove()
+            return 0
+        result = measure(options.rounds, options.extra)
+        if not os.environ.get("DOCKFRA_KEEP"):
+            remove()
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return 1
     result = {key: round(value, 3) for key, value in result.items()}
     met = (
         result["ratio"] <= MAX_RATIO
