@@ -80,7 +80,7 @@ def suites(platform: Platform) -> Iterator[Future[Done]]:
     """All tests of the application in the developer's container: they run for a minute, beside the tests of this module."""
     name = f"suites-{os.getpid()}"
     ok(typed(platform, "developer", f"git clone -q git:app.git {name}"))
-    script = (f"cd {name}", "test-local --json", "git status --porcelain --ignored >&2")
+    script = (f"cd {name}", "test-local --json 2>/dev/null", "git status --porcelain --ignored >&2")
     with ThreadPoolExecutor() as pool:
         yield pool.submit(typed, platform, "developer", *script)
     typed(platform, "developer", f"rm -rf {name}")
