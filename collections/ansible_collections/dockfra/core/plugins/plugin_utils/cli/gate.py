@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, TextIO
+from typing import IO, Any, NoReturn, TextIO
 
 from ...module_utils import audit, settings
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
@@ -62,8 +62,11 @@ def main(
         configuration: what the role ``dockfra.core.gate`` has written.
         audit_directory: where the audit logs are.
     """
-    for number in (signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, _ended)
+    for number in (signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU):
+        # A caller's terminal could stop the process with locks in its hands.
+        signal.signal(number, signal.SIG_IGN)
     environment = os.environ if environment is None else environment
     try:
         output.prepare()
@@ -140,9 +143,9 @@ class Gate:
         words: list[str] = []
         ended: BaseException | None = None
         # A signal ends what the command does. It cannot come between that and the audit line.
-        with _signals(signal.SIG_BLOCK):
+        with _Signals() as signals:
             try:
-                with _signals(signal.SIG_UNBLOCK):
+                with signals.heeded():
                     self._log.check()
                     words = grammar.split(line)
                     if words[0] in HELP:
@@ -228,15 +231,49 @@ def refuse(command: str, caller: str, place: Place) -> runner.Outcome:
     return runner.Outcome(codes.FAILED, "", f"{command}: has not come to this platform yet")
 
 
-@contextmanager
-def _signals(how: int) -> Iterator[None]:
-    """Block or unblock what ends a connection: its end, a stop of the container, Ctrl-C."""
-    before = signal.pthread_sigmask(how, {signal.SIGHUP, signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+class _Signals:
+    """Holds back what ends a connection: its end, a stop of the container, Ctrl-C, Ctrl-\\.
+
+    Where one is heeded, the first raises and those that follow wait, or a caller could end with the second what has to be
+    done after the first. A mask would not do: threads that a command has started would still take signals.
+    """
+
+    # Ctrl-C is the only one that a prompt survives: it is caught first and let go last.
+    _NUMBERS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self._heeds = False
+        self._waiting: list[int] = []
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> _Signals:
+        self._before = {number: signal.signal(number, self._came) for number in self._NUMBERS}
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for number, handler in reversed(self._before.items()):
+            signal.signal(number, handler)
+        for number in self._waiting[:1]:
+            signal.raise_signal(number)
+
+    @contextmanager
+    def heeded(self) -> Iterator[None]:
+        """Let the first signal end what is done within."""
+        self._heeds = True
+        try:
+            yield
+        finally:
+            self._heeds = False
+
+    def _came(self, number: int, frame: FrameType | None) -> None:
+        if not self._heeds:
+            self._waiting.append(number)
+            return
+        self._heeds = False
+        if number == signal.SIGINT:
+            raise KeyboardInterrupt
+        _ended(number, frame)
 
 
-def _ended(number: int, _frame: FrameType | None) -> None:
+def _ended(number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)

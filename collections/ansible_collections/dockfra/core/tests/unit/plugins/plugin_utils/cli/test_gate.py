@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import pty
 import shlex
 import signal
+import subprocess
+import termios
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -31,6 +36,7 @@ from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.suppor
     CALLERS,
     PLACES,
     SERVICES,
+    Box,
     Platform,
     Tripwire,
     one_line,
@@ -505,7 +511,9 @@ def test_an_unforeseen_error_tells_its_kind_and_nothing_else(
     assert platform.entries("manager")[-1]["result"] == FAILED
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_that_comes_before_the_audit_line_waits_for_it(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
 ) -> None:
@@ -527,7 +535,7 @@ def test_a_signal_that_comes_before_the_audit_line_waits_for_it(
     assert [entry["result"] for entry in platform.entries("manager")] == [OK]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT])
 def test_a_signal_while_a_command_works_ends_it_and_is_logged(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -549,6 +557,63 @@ def test_a_signal_while_a_command_works_ends_it_and_is_logged(
         signal.signal(number, before)
     [entry] = platform.entries("manager")
     assert entry["result"] == 128 + number
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGQUIT], [signal.SIGQUIT] * 3])
+def test_of_several_signals_only_the_first_ends_the_command(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, numbers: list[signal.Signals]
+) -> None:
+    """Those that come while the first is dealt with cannot end what follows it."""
+
+    def interrupted(_self: object, *_rest: object, **_options: object) -> None:
+        try:
+            signal.raise_signal(numbers[0])
+        finally:
+            for number in numbers[1:]:
+                signal.raise_signal(number)
+
+    handlers = {number: signal.signal(number, gates._ended) for number in (signal.SIGINT, signal.SIGQUIT)}
+    monkeypatch.setattr(type(platform.store), "select", interrupted)
+    try:
+        with pytest.raises(SystemExit):
+            platform.ask("autopilot", "manager", "ticket-list")
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    [entry] = platform.entries("manager")
+    assert entry["result"] == 128 + numbers[0]
+
+
+@pytest.mark.parametrize("key", [b"\x03", b"\x1a", b"\x1c"])
+def test_a_key_at_the_callers_terminal_cannot_hide_what_was_done(box: Box, key: bytes) -> None:
+    """Ctrl-C, Ctrl-Z, Ctrl-\\ between a change and its line, held down."""
+    box.audit.mkdir(exist_ok=True)
+    log = audit.AuditLog(box.log("manager"))
+    terminal, slave = pty.openpty()
+    try:
+        with log._locked():
+            process = subprocess.Popen(
+                box.gate_command("autopilot"),
+                env=box.environment("ticket-create Hidden"),
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            )
+            deadline = time.monotonic() + 30
+            while len(box.store.select().tickets) == 3:
+                assert time.monotonic() < deadline, "no ticket is made"
+                time.sleep(0.01)
+            for _again in range(3):
+                os.write(terminal, key)
+                time.sleep(0.05)
+        process.wait(30)
+    finally:
+        os.close(slave)
+        os.close(terminal)
+    [entry] = box.entries("manager")
+    assert (entry["verb"], entry["result"]) == ("ticket-create", OK)
 
 
 # -- what a role types at home -------------------------------------------------------------------------------------------
