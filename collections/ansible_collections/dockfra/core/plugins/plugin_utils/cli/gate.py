@@ -29,6 +29,8 @@ from ...module_utils.text import shown
 from . import codes, grammar, output, runner
 from .call import CONFIGURATION, Place
 from .output import Style
+from .slots import DIRECTORY as SLOTS
+from .slots import Slots
 
 # What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
 # of `audit.MAX_LINE`.
@@ -53,6 +55,7 @@ def main(
     environment: Mapping[str, str] | None = None,
     configuration: Path = CONFIGURATION,
     audit_directory: str = audit.DIRECTORY,
+    slots_directory: str = SLOTS,
 ) -> int:
     """Answer one connection and return the exit status.
 
@@ -61,6 +64,7 @@ def main(
         environment: with SSH_ORIGINAL_COMMAND, unless the caller wants to be prompted.
         configuration: what the role ``dockfra.core.gate`` has written.
         audit_directory: where the audit logs are.
+        slots_directory: where the calls under way are counted.
     """
     for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(number, _ended)
@@ -74,12 +78,14 @@ def main(
             raise UsageError("it takes one argument, the caller's name; authorized_keys gives it")
         caller = arguments[1]
         place = Place.load(configuration)
-        gate = Gate(place, caller, audit.AuditLog(os.path.join(audit_directory, f"{place.service}.jsonl")))
+        log = audit.AuditLog(os.path.join(audit_directory, f"{place.service}.jsonl"))
+        gate = Gate(place, caller, log, Slots(caller, slots_directory))
         line = environment.get("SSH_ORIGINAL_COMMAND")
         terminal = output.is_terminal(sys.stdin)
         if line is None and terminal:
             from .prompt import Prompt  # only people need it
 
+            gate.enter()
             return Prompt(gate).loop()
         outcome = gate.answer(line or "", standard_input(), Style.of(sys.stdout), terminal)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
@@ -130,12 +136,19 @@ class Gate:
         place: this container.
         caller: whose key opened the connection.
         log: the audit log of this container.
+        slots: the calls that the caller may have under way; without them there is no limit.
     """
 
-    def __init__(self, place: Place, caller: str, log: audit.AuditLog) -> None:
+    def __init__(self, place: Place, caller: str, log: audit.AuditLog, slots: Slots | None = None) -> None:
         self.place = place
         self.caller = caller
         self._log = log
+        self._slots = slots
+
+    def enter(self) -> None:
+        """Take one of the caller's places until the process ends; raises BusyError when there is none."""
+        if self._slots is not None:
+            self._slots.take()
 
     def answer(self, line: str, stdin: IO[bytes], style: Style, terminal: bool = False) -> runner.Outcome:
         """Run one line and return how it ended; it is in the audit log by then."""
@@ -148,6 +161,7 @@ class Gate:
                 with signals.heeded():
                     self._log.check()
                     words = grammar.split(line)
+                    self.enter()
                     if words[0] in HELP:
                         outcome = self._help(words[1:], stdin, style)
                     else:
@@ -186,7 +200,7 @@ class Gate:
         return outcome
 
 
-_VERDICTS = {codes.DENIED: "denied", codes.USAGE: "invalid"}
+_VERDICTS = {codes.DENIED: "denied", codes.USAGE: "invalid", codes.BUSY: "busy"}
 
 
 def record(words: Sequence[str]) -> dict[str, Any]:

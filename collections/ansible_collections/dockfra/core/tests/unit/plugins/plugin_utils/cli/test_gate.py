@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockfra.core.plugins.module_utils import audit
 from ansible_collections.dockfra.core.plugins.module_utils.errors import AuditError, CommandError
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate as gates
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, Call
@@ -56,7 +57,7 @@ REAL = {
 }
 WRITES = {"ticket-create", "ticket-work", "ticket-done"}
 
-OK, FAILED, USAGE, DENIED = 0, 1, 2, 77
+OK, FAILED, USAGE, DENIED, LATE = 0, 1, 2, 77, 124
 
 # -- lines ---------------------------------------------------------------------------------------------------------------
 
@@ -398,6 +399,39 @@ def test_the_input_has_a_limit(platform: Platform, size: int) -> None:
     assert outcome.status == USAGE  # of the ticket's own limit, or of the input's
     assert ("the input has more than" in outcome.message) == (size > MAX_INPUT)
     assert len(platform.store.select().tickets) == 3
+
+
+def test_an_input_that_does_not_end_is_waited_for_no_longer_than_a_while(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "INPUT_TIMEOUT", 0.2)
+    reader, writer = os.pipe()
+    os.write(writer, b"A beginning")
+    with open(reader, "rb") as stdin, open(writer, "wb"):
+        outcome = platform.gate("autopilot", "manager").answer("ticket-create Held --desc -", stdin, Style())
+    assert (outcome.status, outcome.text) == (LATE, "")
+    assert outcome.message == "ticket-create: the input did not end within 0.2 s; send it again, all at once"
+    assert len(platform.store.select().tickets) == 3
+    [entry] = platform.entries("manager")
+    assert (entry["verdict"], entry["result"]) == ("allowed", LATE)
+
+
+def test_an_input_that_comes_in_parts_arrives_whole(platform: Platform) -> None:
+    text = "".join(f"line {number}\n" for number in range(6000))
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        for start in range(0, len(text), 10_000):
+            os.write(writer, text[start : start + 10_000].encode())
+            time.sleep(0.005)
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as stdin:
+        outcome = platform.gate("autopilot", "manager").answer(
+            "ticket-create Parts --desc - --json", stdin, Style()
+        )
+    os.waitpid(process, 0)
+    assert json.loads(outcome.text)["description"] == text.rstrip("\n")
 
 
 def test_an_input_that_is_no_text_is_refused(platform: Platform) -> None:

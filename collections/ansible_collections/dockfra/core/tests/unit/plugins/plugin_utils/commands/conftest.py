@@ -38,7 +38,7 @@ SSH = """
     repositories.DIRECTORY = pathlib.Path({directory!r})
     line = os.environ.get("LINE") or sys.argv[-1]
     sys.exit(gate.main(["gate", os.environ["CALLER"]], {{"SSH_ORIGINAL_COMMAND": line}},
-             pathlib.Path({configuration!r}), {audit!r}))
+             pathlib.Path({configuration!r}), {audit!r}, {slots!r}))
     """
 
 Done = subprocess.CompletedProcess[str]
@@ -134,6 +134,7 @@ def origin(tmp_path: Path) -> Origin:
             directory=str(found.directory),
             configuration=str(found.root / "policy.json"),
             audit=str(found.root / "audit"),
+            slots=str(found.root / "slots"),
         )
     )
     found.ssh.chmod(0o755)
