@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many calls one caller may have under way in a container at the same time, over all its connections.
 
-Each holds some 12 MB of the container's memory. Without a limit one role could fill the container of another, whose
+Each holds some 15 MB of the container's memory, with its sshd. Without a limit one role could fill the container of another, whose
 commands would then be killed wherever they were.
 """
 
@@ -15,7 +15,7 @@ from ...module_utils.errors import BusyError, CommandError
 
 DIRECTORY = "/run/dockfra-gate"
 
-MAX_CALLS = 8
+MAX_CALLS = 6
 
 
 class Slots:
