@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many calls one caller may have under way in a container at the same time, over all its connections.
 
-Each holds some 15 MB of the container's memory, with its sshd. Without a limit one role could fill the container of another, whose
-commands would then be killed wherever they were.
+Each holds some 15 MB of the container's memory, with its sshd. Without a limit one role could fill the container of
+another, whose commands would then be killed wherever they were.
 """
 
 from __future__ import annotations
