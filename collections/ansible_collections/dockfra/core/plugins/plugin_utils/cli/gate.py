@@ -42,10 +42,12 @@ MAX_BYTES = 16 * 1024
 # the name of a setting or any other.
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|passwd|credential)")
 _SECRET_FOLLOWS = re.compile(r"--?[\w-]+|[A-Z][A-Z0-9_]*")
-_SECRET_WITHIN = re.compile(
-    r"(?is)((?:^|[^a-z])(?:api_?)?(?:key|token|secret|password|passwd|credential)[\"']?\s*[=:]).*"
+_NAMED = r"(?:^|[^a-z])(?:api_?)?(?:key|token|secret|password|passwd|credential|authorization)[\"']?\s*[=:]"
+_SECRET_WITHIN = re.compile(rf"(?is)({_NAMED}).*")
+_SECRET_BEFORE = re.compile(rf"(?is){_NAMED}$")
+_SECRET_VALUE = re.compile(
+    r"\b(sk-[A-Za-z0-9_-]{8,}|gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,}|(?i:bearer)\s+[\w.~+/=-]{8,})"
 )
-_SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{8,}|gh[a-z]_[A-Za-z0-9]{16,}|github_pat_\w{16,})")
 
 HELP = ("help", "--help", "-h", "?")
 
@@ -207,8 +209,13 @@ def record(words: Sequence[str]) -> dict[str, Any]:
     """Return a call's words as the audit log keeps them: cut, and without what looks like a secret."""
     kept: list[str] = []
     size = 0
-    for word, before in zip(words[:MAX_WORDS], ["", *words], strict=False):
+    before = ""
+    for word in words[:MAX_WORDS]:
         masked = _masked(word, before)
+        if word in ("=", ":"):  # on their own they belong to the name before them
+            before += word
+        elif word.lower() != "basic":  # nor is this a secret that follows "Authorization:"
+            before = word
         entry = masked if len(masked) <= MAX_WORD else f"{masked[:MAX_WORD]}…"
         size += len(json.dumps(entry))
         if size > MAX_BYTES:
@@ -221,12 +228,22 @@ def record(words: Sequence[str]) -> dict[str, Any]:
 
 def _masked(word: str, before: str) -> str:
     """A word of a call without secrets: those told by the word before, by a name in the word, or by their own form."""
-    if not word.startswith("-") and _SECRET_FOLLOWS.fullmatch(before) and _names_secret(before):
+    if word in ("=", ":"):
+        return word
+    if not word.startswith("-") and _tells_secret(before, word):
         return "***"
     name, sign, _value = word.partition("=")
     if sign and not re.search(r"\s", name) and _names_secret(name):
         word = f"{name}=***"
     return _SECRET_VALUE.sub("***", _SECRET_WITHIN.sub(r"\1***", word))
+
+
+def _tells_secret(before: str, word: str) -> bool:
+    if before.lower() == "bearer":
+        return len(word) >= 8  # and no word of a sentence
+    return bool(
+        (_SECRET_FOLLOWS.fullmatch(before) and _names_secret(before)) or _SECRET_BEFORE.search(before)
+    )
 
 
 def _names_secret(name: str) -> bool:

@@ -489,6 +489,14 @@ def test_long_words_are_cut_and_say_so() -> None:
         "ticket-create 'a key sk-or-v1-hunter2hunter2 and x=y'",
         "ticket-create 'ghp_hunter2hunter2hunter2'",
         "ticket-create --desc='github_pat_11hunter2hunter2hunter2'",
+        "config-set OPENROUTER_API_KEY = hunter2hunter2",
+        "config-set password : hunter2hunter2",
+        "ticket-create The password: hunter2",
+        "ticket-create 'Authorization: Bearer hunter2hunter2'",
+        "ticket-create Authorization: Bearer hunter2hunter2",
+        "ticket-create Authorization: Basic hunter2hunter2",
+        "ticket-create 'with bearer hunter2hunter2'",
+        "ticket-create with Bearer hunter2hunter2",
         "config-set GITHUB_TOKEN='hunter2hunter2",  # cannot be split
         "config-set --token 'hunter2hunter2",
         "GITHUB_TOKEN=hunter2hunter2",
@@ -504,7 +512,8 @@ def test_a_secret_in_the_line_does_not_stay_in_the_log(platform: Platform, line:
 @pytest.mark.parametrize(
     "line",
     ["ticket-create 'Keyboard: broken'", "ticket-create token --priority high", "config-set LLM_MAX_TOKENS=4096",
-     "ticket-list --status open", "ticket-show T-0001", "ticket-create 'monkey = patch'"],
+     "ticket-list --status open", "ticket-show T-0001", "ticket-create 'monkey = patch'",
+     "ticket-create Keyboard: broken", "ticket-create monkey = patch", "ticket-create the bearer of news", "ticket-create Basic page"],
 )  # fmt: skip
 def test_what_is_no_secret_stays(platform: Platform, line: str) -> None:
     platform.ask("manager", "developer", line)
