@@ -655,8 +655,10 @@ def test_a_key_at_the_callers_terminal_cannot_hide_what_was_done(box: Box, key: 
     finally:
         os.close(slave)
         os.close(terminal)
+    assert process.returncode >= 0
+    # The key may come before the command has said that it is done.
     [entry] = box.entries("manager")
-    assert (entry["verb"], entry["result"]) == ("ticket-create", OK)
+    assert (entry["verb"], entry["result"] in (OK, 130, 131)) == ("ticket-create", True)
 
 
 # -- what a role types at home -------------------------------------------------------------------------------------------
