@@ -198,6 +198,20 @@ def test_history_of_main_cannot_be_rewritten_or_deleted(platform: Platform, clon
         assert heads(platform)["main"] == before["main"], words
 
 
+def test_a_tag_cannot_be_moved_or_deleted(platform: Platform, clone: str) -> None:
+    tag = f"refs/tags/v-{clone}"
+    ok(typed(platform, "developer", f"cd {clone}", f"git push -q origin HEAD:{tag}"))
+    tagged, since = heads(platform)[f"v-{clone}"], len(audit(platform))
+    for words in (f"--force origin HEAD:{tag}", f"origin --delete {tag}"):
+        other = "git commit -q --allow-empty -m other"
+        done = typed(platform, "developer", f"cd {clone}", other, f"git push -q {words}")
+        assert done.returncode != 0, words
+        assert "tags are neither moved nor deleted" in done.stderr
+        assert heads(platform)[f"v-{clone}"] == tagged, words
+    pushes = [line for line in audit(platform, since) if line["verb"] == "git-receive-pack"]
+    assert [line["result"] for line in pushes] == [1, 1]
+
+
 def test_a_rejected_push_is_told_and_the_commit_kept(platform: Platform, clone: str) -> None:
     ok(typed(platform, "developer", f"cd {clone}", "echo 1 > note", "commit-push 'First'"))
     theirs = heads(platform)[clone]

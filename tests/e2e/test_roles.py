@@ -363,3 +363,35 @@ def test_a_shell_opens_nothing_else(platform: Platform, loot: Callable[[str], Lo
     for attempt in got.attempts:
         if attempt["line"] in ("true", "bash -i", "cat .env") and attempt["server"] not in shells:
             assert attempt["code"] in (2, 77, 255), attempt
+
+
+@pytest.mark.parametrize(("role", "other"), [("developer", "manager"), ("manager", "developer")])
+def test_at_a_gate_only_those_with_a_prompt_get_a_terminal(platform: Platform, role: str, other: str) -> None:
+    """Keys that end or stop processes are a way to interfere; programs have no use for them."""
+    done = as_role(platform, role, f"ssh -tt {SERVICE[other]} id")
+    admitted = role in TOPOLOGY.gate_prompts(SERVICE[other])
+    assert ("PTY allocation request failed" not in done.stderr) == admitted, done
+    assert (f"caller={role}" in done.stdout) == admitted, done
+
+
+def test_the_home_directory_of_a_role_has_no_say_at_its_gate(platform: Platform) -> None:
+    """bash, which sshd starts, would read it before the gate: an output, a function, an end."""
+    own = SERVICE["manager"]
+    log = f"/shared/logs/audit/{own}.jsonl"
+    before = len(platform.run(own, "cat", log).stdout.splitlines())
+    trap = "echo hello; /usr/local/bin/gate() { cat >/tmp/stolen; echo mine; }; exec 2>&1\n"
+    platform.run(own, "sh", "-c", "cp -p ~/.bashrc ~/.bashrc.before; cat >> ~/.bashrc", text=trap)
+    try:
+        line = f"ssh {own} 'ticket-create Whole --desc - --json'"
+        made = data(as_role(platform, "autopilot", line, "A text of the autopilot"))
+        stolen = platform.run(own, "ls", "/tmp/stolen").returncode == 0
+    finally:
+        platform.run(own, "sh", "-c", "mv ~/.bashrc.before ~/.bashrc; rm -f /tmp/stolen")
+    assert (made["title"], made["description"], made["created_by"]) == (
+        "Whole",
+        "A text of the autopilot",
+        "autopilot",
+    )
+    assert not stolen
+    [entry] = [json.loads(entry) for entry in platform.run(own, "cat", log).stdout.splitlines()[before:]]
+    assert (entry["caller"], entry["verb"], entry["result"]) == ("autopilot", "ticket-create", 0)

@@ -36,7 +36,8 @@ from ansible_collections.dockfra.core.plugins.module_utils import settings
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate
 fake = Path(os.environ["FAKE"])
 settings.HOMES = fake
-sys.exit(gate.main(sys.argv, configuration=fake / (os.environ["PLACE"] + ".json"), audit_directory=str(fake)))
+sys.exit(gate.main(sys.argv, configuration=fake / (os.environ["PLACE"] + ".json"), audit_directory=str(fake),
+                   slots_directory=str(fake)))
 """
 
 

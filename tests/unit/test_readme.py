@@ -43,6 +43,7 @@ NO_VARIABLES = {
     "dockfra_audit_logs",
     "dockfra_gate",
     "dockfra_gate_callers",
+    "dockfra_gate_prompts",
     "dockfra_listen_hosts",
     "dockfra_probe_targets",
     "dockfra_service_names",

@@ -113,7 +113,8 @@ def attempt_all(keys: list[str], servers: list[dict[str, Any]], lines: list[str]
         if [server["address"], server["port"]] not in answering
     ]
     servers = [server for server in servers if [server["address"], server["port"]] in answering]
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ThreadPoolExecutor(8) as pool:
+    # No more at once than a caller may have under way at a gate.
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, ThreadPoolExecutor(6) as pool:
         # Keys that others may read would be refused by ssh itself.
         copies = []
         for number, key in enumerate(keys):

@@ -36,6 +36,9 @@ START = "0" * 64
 # A line is never longer: what a caller sends is cut first (see `gate.record`).
 MAX_LINE = 64 * 1024
 
+# What is told of a log. One that was written to look bad must not cost its readers their time and memory.
+MAX_PROBLEMS = 20
+
 # Seconds a writer waits for others.
 LOCK_TIMEOUT = 10.0
 
@@ -62,7 +65,8 @@ class Chain(NamedTuple):
     Attributes:
         lines: how many lines it has.
         head: its last whole line. A line without an end is left out: it is being written, or its writer was killed.
-        problems: each break of the chain, one phrase with the line's number.
+        problems: each break of the chain, one phrase with the line's number. After the first `MAX_PROBLEMS`, and after a
+            line that is too long, the rest was not read; the last phrase says so.
         torn: numbers of lines that were cut off while they were written; the line after each goes on from it.
         unfinished: whether the last line has no end, so nothing has gone on from it yet.
     """
@@ -194,6 +198,9 @@ def verify(path: str | os.PathLike[str], seen: Head | None = None) -> Chain:
     torn: list[int] = []
     for number, line in enumerate(_lines(path), start=1):
         last, text = line, line.removesuffix(b"\n")
+        stop = _stop(number, text, problems, torn)
+        if stop:
+            return Chain(number, whole, (*problems, stop), tuple(torn))
         entry = _entry(text)
         if entry is not None and "previous" in entry:
             if entry["previous"] != previous:
@@ -217,6 +224,15 @@ def verify(path: str | os.PathLike[str], seen: Head | None = None) -> Chain:
     return Chain(number, whole, tuple(problems), tuple(torn), bool(last) and not last.endswith(b"\n"))
 
 
+def _stop(number: int, text: bytes, problems: list[str], torn: list[int]) -> str:
+    """Why a log is not read on from a line, if so."""
+    if len(text) > MAX_LINE:
+        return f"line {number} is longer than any that is written; it and what follows were not read"
+    if len(problems) >= MAX_PROBLEMS or len(torn) > MAX_PROBLEMS:
+        return f"there are too many such lines; line {number} and what follows were not read"
+    return ""
+
+
 def _entry(line: bytes) -> dict[str, Any] | None:
     try:
         entry = json.loads(line)
@@ -237,7 +253,7 @@ def _lines(path: str | os.PathLike[str]) -> Iterator[bytes]:
     try:
         with _reading(os.fspath(path)) as file:
             left = os.fstat(file.fileno()).st_size
-            while left > 0 and (line := file.readline(min(MAX_LINE * 2, left))):
+            while left > 0 and (line := file.readline(min(MAX_LINE + 2, left))):
                 left -= len(line)
                 yield line
     except OSError as error:

@@ -29,6 +29,14 @@ class CommandError(DockfraError):
     """A command could not do its work."""
 
 
+class BusyError(DockfraError):
+    """Somebody has as much under way as one may have; later it can be done."""
+
+
+class LateError(DockfraError):
+    """What was waited for has not come in time."""
+
+
 class TopologyError(DockfraError):
     """The inventory contradicts itself or holds a value that cannot work.
 

@@ -25,6 +25,9 @@ _PROJECT = re.compile(r"[a-z0-9][a-z0-9_.-]*")
 # The system's own users are below. Root inside a container is never needed here.
 _LOWEST_UID = 1000
 
+# Whoever has this command goes to other roles in person.
+PROMPT_COMMAND = "ssh-to"
+
 # Type, key in base64, and perhaps a comment, as in sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 _HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
 
@@ -310,6 +313,11 @@ class Topology:
         """The client keys that reach the gate of service ``name``, in the order of the policy."""
         keys = {service.client_key for service in self.services.values()}
         return [caller for caller in self.policy.callers(self.services[name].place) if caller in keys]
+
+    def gate_prompts(self, name: str) -> list[str]:
+        """Those of `gate_callers` who get a prompt there: people, who have the command for it."""
+        rule = self.policy.rules.get(PROMPT_COMMAND)
+        return [caller for caller in self.gate_callers(name) if rule and caller in rule.callers]
 
     def admits(self, name: str, key: str) -> bool:
         """Whether a client key opens service ``name``: for a shell, its gate or a tunnel."""

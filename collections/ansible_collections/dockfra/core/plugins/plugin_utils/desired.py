@@ -269,6 +269,7 @@ class Platform:
             "dockfra_audit_logs": self.topology.audit_logs(name),
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": self.topology.gate_callers(name),
+            "dockfra_gate_prompts": self.topology.gate_prompts(name),
             "dockfra_listen_hosts": service.listen_hosts,
             "dockfra_service_names": list(self.topology.services),
             "dockfra_probe_targets": [asdict(reach) for reach in self.topology.reachable_ports(name)],

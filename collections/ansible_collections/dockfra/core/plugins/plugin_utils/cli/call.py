@@ -5,13 +5,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
+import select
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple, TypeAlias
 
-from ...module_utils.errors import CommandError, DeniedError, PolicyError, UsageError
+from ...module_utils.errors import CommandError, DeniedError, LateError, PolicyError, UsageError
 from ...module_utils.policy import Policy
 from .codes import DENIED, USAGE
 from .output import is_terminal
@@ -22,6 +25,9 @@ CONFIGURATION = "/etc/dockfra/gate/policy.json"
 
 # The longest input a command reads: four times the longest text of a ticket, which may have 4 bytes a character.
 MAX_INPUT = 1024 * 1024
+
+# Seconds in which a caller from elsewhere has to have sent it: whoever waits for it takes room in another's container.
+INPUT_TIMEOUT = 60.0
 
 # The longest line that reaches another place: sshd hands it over as SSH_ORIGINAL_COMMAND=…, and Linux ends a string of the
 # environment at 128 KiB (execve(2)).
@@ -94,13 +100,15 @@ class Call:
 
         Raises:
             UsageError: it is too long or no UTF-8, or there is none to read.
+            LateError: a caller from elsewhere has not sent all of it in time.
             CommandError: the system refuses.
         """
         if self._input is None:
             if is_terminal(self.stdin) and sys.stderr is not None:
                 print("Type the text; Ctrl-D on a line of its own ends it.", file=sys.stderr)
             try:
-                self._input = self.stdin.read(MAX_INPUT + 1)
+                at_home = self.caller == self.place.name
+                self._input = self.stdin.read(MAX_INPUT + 1) if at_home else _received(self.stdin)
             except OSError as error:
                 raise CommandError(f"the input cannot be read: {error.strerror}") from error
         if len(self._input) > MAX_INPUT:
@@ -122,6 +130,24 @@ class Call:
             CommandError, DeniedError, UsageError: what the command ended with there, or that it cannot be reached.
         """
         return ask(self.place, place, words, text)
+
+
+def _received(stdin: IO[bytes]) -> bytes:
+    """Return all of the input, as far as it may go and a byte more; raises LateError when it does not end in time."""
+    try:
+        descriptor = stdin.fileno()
+    except io.UnsupportedOperation:  # it is in memory
+        return stdin.read(MAX_INPUT + 1)
+    deadline = time.monotonic() + INPUT_TIMEOUT
+    data = b""
+    while len(data) <= MAX_INPUT:
+        if not select.select([descriptor], [], [], max(0.0, deadline - time.monotonic()))[0]:
+            raise LateError(f"the input did not end within {INPUT_TIMEOUT:g} s; send it again, all at once")
+        part = os.read(descriptor, MAX_INPUT + 1 - len(data))
+        if not part:
+            break
+        data += part
+    return data
 
 
 def ask(home: Place, place: str, words: Sequence[str], text: str | None = None) -> Any:

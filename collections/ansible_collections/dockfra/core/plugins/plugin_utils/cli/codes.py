@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-from ...module_utils.errors import DeniedError, DockfraError, UsageError
+from ...module_utils.errors import BusyError, DeniedError, DockfraError, LateError, UsageError
 
 OK = 0
 FAILED = 1
 USAGE = 2
-DENIED = 77  # EX_NOPERM of sysexits(3)
+BUSY = 75  # EX_TEMPFAIL of sysexits(3)
+DENIED = 77  # EX_NOPERM
+LATE = 124  # as timeout(1) says it
 NOT_FOUND = 127  # as a shell says it
 INTERRUPTED = 130
 
@@ -25,6 +27,10 @@ def status(error: BaseException) -> int:
         return DENIED
     if isinstance(error, UsageError):
         return USAGE
+    if isinstance(error, BusyError):
+        return BUSY
+    if isinstance(error, LateError):
+        return LATE
     if isinstance(error, SystemExit) and isinstance(error.code, int):
         return error.code
     return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED

@@ -32,6 +32,30 @@ _HTTP_STATUS = re.compile(r"HTTP (\d{3})\b")
 
 
 @dataclass(frozen=True)
+class Route:
+    """What the reverse proxy passes on.
+
+    Attributes:
+        service: to whom.
+        path: what the paths begin with.
+        strip: whether the service gets them without that.
+        health: the service's own path that tells its health.
+    """
+
+    service: str
+    path: str
+    strip: bool
+    health: str
+
+    def reach(self, pages: Iterable[str]) -> str:
+        """A path at the proxy that the service answers with one of its pages, its health if that is passed on."""
+        prefix = self.path.rstrip("/")
+        if self.strip:
+            return f"{prefix}{self.health}"
+        return next((page for page in (self.health, *pages) if page.startswith(f"{prefix}/")), f"{prefix}/")
+
+
+@dataclass(frozen=True)
 class Configuration:
     """Whom to ask, and how.
 
@@ -39,7 +63,7 @@ class Configuration:
         services: every service of the platform.
         targets: the ports that can be reached from here, each with its name.
         pages: paths of web services that show that they do their work.
-        routes: service and path of what the reverse proxy passes on.
+        routes: what the reverse proxy passes on.
         hostname: a name that the proxy's certificate is good for.
         authority: certificate of the authority that signed it.
         audit_logs: the services whose audit log is here.
@@ -48,7 +72,7 @@ class Configuration:
     services: tuple[str, ...]
     targets: tuple[tuple[str, Target], ...]
     pages: Mapping[str, Sequence[str]]
-    routes: tuple[tuple[str, str], ...]
+    routes: tuple[Route, ...]
     hostname: str
     authority: str
     audit_logs: tuple[str, ...]
@@ -63,7 +87,7 @@ class Configuration:
                 tuple(data["services"]),
                 tuple((entry["name"], _target(entry)) for entry in data["targets"]),
                 data["pages"],
-                tuple((route["service"], route["path"]) for route in data["routes"]),
+                tuple(Route(**route) for route in data["routes"]),
                 data["hostname"],
                 data["authority"],
                 tuple(data["audit_logs"]),

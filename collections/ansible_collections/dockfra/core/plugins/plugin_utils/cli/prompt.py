@@ -68,7 +68,8 @@ class Prompt:
         # Nothing is under way, so the end of the connection simply ends the process. A handler of Python would run only
         # after the next key, when the signal came just before input() began to wait.
         handlers = {
-            number: signal.signal(number, signal.SIG_DFL) for number in (signal.SIGHUP, signal.SIGTERM)
+            number: signal.signal(number, signal.SIG_DFL)
+            for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
         }
         try:
             return input(f"{self._gate.caller}@{self._gate.place.service}> ").strip()

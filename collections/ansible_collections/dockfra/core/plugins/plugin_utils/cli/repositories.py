@@ -11,13 +11,19 @@ from __future__ import annotations
 import argparse
 import re
 import subprocess
+import tempfile
 from pathlib import Path
 
 from ...module_utils.errors import DeniedError
 from ...module_utils.text import shown
+from . import codes
 from .call import Call
+from .call import exit_status as shell_status
 
 DIRECTORY = Path("/srv/git")
+
+# The platform's own hooks, and no repository's.
+HOOKS = Path("/usr/local/lib/dockfra/git-hooks")
 
 _GIT = "/usr/bin/git"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.git")
@@ -27,9 +33,9 @@ _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexisten
 
 # What holds whatever a repository's configuration says. What was pushed stays, so that what was deployed can be found
 # again: no branch is overwritten with other history, and the one HEAD names (main) is not deleted. Another branch can be
-# deleted, and then pushed anew.
+# deleted, and then pushed anew; its commits are not cleared away. For tags git has no such settings: HOOKS see to them.
 _RULES = {
-    "core.hooksPath": "/dev/null",
+    "receive.autogc": "false",
     "receive.denyNonFastForwards": "true",
     "receive.denyDeleteCurrent": "refuse",
     "receive.fsckObjects": "true",
@@ -59,13 +65,26 @@ def serve(call: Call, service: str) -> int:
         call: the call, with the repository among its options.
         service: ``upload-pack`` or ``receive-pack``.
     """
-    rules = [word for name, value in _RULES.items() for word in ("-c", f"{name}={value}")]
-    command = [_GIT, *rules, service, str(find(call.options.repository))]
-    with subprocess.Popen(command, stdin=call.stdin, env=_ENVIRONMENT, cwd="/") as process:
-        try:
-            status = process.wait()
-        except BaseException:
-            # The connection has ended: git need not find that out from its pipes.
-            process.terminate()
-            raise
-    return 128 - status if status < 0 else status
+    rules = {"core.hooksPath": str(HOOKS), **_RULES}
+    options = [word for name, value in rules.items() for word in ("-c", f"{name}={value}")]
+    command = [_GIT, *options, service, str(find(call.options.repository))]
+    with tempfile.TemporaryDirectory() as push:
+        environment = {**_ENVIRONMENT, "DOCKFRA_PUSH": push}
+        with subprocess.Popen(command, stdin=call.stdin, env=environment, cwd="/") as process:
+            try:
+                status = process.wait()
+            except BaseException:
+                # The connection has ended: git need not find that out from its pipes.
+                process.terminate()
+                raise
+        # git tells its client what it has refused, and is content with itself.
+        return codes.FAILED if status == codes.OK and _refused(Path(push)) else shell_status(status)
+
+
+def _refused(push: Path) -> bool:
+    """Whether something that a push asked for was not done, as the hooks have noted it.
+
+    A push of damaged objects ends before the first hook, and cannot be told from one that asked for nothing.
+    """
+    asked, done = (note.read_bytes() if note.exists() else b"" for note in (push / "asked", push / "done"))
+    return asked != done

@@ -13,6 +13,7 @@ import stat
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -120,7 +121,7 @@ def change(line: int) -> Callable[[list[bytes]], list[bytes]]:
             ["line 2 is no entry", "line 3 does not follow line 2"],
         ),
         (lambda found: [*found, b'{"time": "x", "number": 3}'], ["line 4 is no entry"]),
-        (lambda found: [*found, b"[" * 100_000], ["line 4 is no entry"]),
+        (lambda found: [*found, b"[" * 60_000], ["line 4 is no entry"]),
         (lambda found: [*found, b"\xff\xfe"], ["line 4 is no entry"]),
         (lambda found: [*found, b'{"time": "x", "previous": 5}'], ["line 4 does not follow line 3"]),
     ],
@@ -130,6 +131,41 @@ def test_each_kind_of_tampering_breaks_the_chain_where_it_was(
 ) -> None:
     path.write_bytes(b"\n".join(damage(lines(path))) + b"\n")
     assert list(verify(path).problems) == problems
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [(b"x\n", "line {} is no entry"), (b'{"previous": 1}\n', "line {} does not follow line {}")],
+)
+def test_of_many_problems_the_first_are_told(path: Path, line: bytes, found: str) -> None:
+    path.write_bytes(line * 500_000)
+    began = time.monotonic()
+    chain = verify(path)
+    assert time.monotonic() - began < 1
+    assert len(chain.problems) == audit.MAX_PROBLEMS + 1
+    assert chain.problems[1:3] == (found.format(2, 1), found.format(3, 2))
+    assert chain.problems[-1] == "there are too many such lines; line 21 and what follows were not read"
+    assert not chain.unfinished
+
+
+def test_many_lines_that_were_cut_off_are_a_problem(path: Path) -> None:
+    path.write_bytes(b"{\n" * 500_000)
+    chain = verify(path)
+    assert len(chain.torn) == audit.MAX_PROBLEMS + 1
+    assert chain.problems == ("there are too many such lines; line 22 and what follows were not read",)
+
+
+@pytest.mark.parametrize("size", [audit.MAX_LINE + 1, 4 * 2**30])
+def test_a_line_that_is_too_long_is_the_last_one_read(log: AuditLog, path: Path, size: int) -> None:
+    """It costs its readers no time, also when it is a hole of gigabytes."""
+    head = verify(path).head
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size + size)
+    began = time.monotonic()
+    chain = verify(path, head)
+    assert time.monotonic() - began < 1
+    assert (chain.head, chain.unfinished) == (head, False)
+    assert chain.problems == ("line 4 is longer than any that is written; it and what follows were not read",)
 
 
 def test_what_follows_tampering_at_the_end_does_not_hide_it(log: AuditLog, path: Path) -> None:

@@ -194,6 +194,16 @@ def test_a_reader_has_the_audit_logs_of_its_host_and_others_have_their_own() -> 
     ]
 
 
+def test_only_callers_with_the_command_for_it_get_a_prompt_at_a_gate() -> None:
+    everywhere = {"at": {"one": ["two", "far"], "two": ["one"]}}
+    services = [make(name, "a", ssh_client_key=name) for name in ("one", "two", "far")]
+    policy = Policy({}, {"look": everywhere, "ssh-to": {"at": {"two": ["two"]}}})
+    topology = Topology("p", services, policy=policy)
+    assert (topology.gate_callers("one"), topology.gate_prompts("one")) == (["two", "far"], ["two"])
+    assert topology.gate_prompts("two") == []
+    assert Topology("p", services, policy=Policy({}, {"look": everywhere})).gate_prompts("one") == []
+
+
 # Problems ------------------------------------------------------------------------------------------------------------
 
 GOOD = make("web", "a", ports=[port("http", 80, 8080)])

@@ -114,6 +114,7 @@ class Box(Platform):
         super().__init__(root)
         self.python = root / "python"
         self.lib = root / "lib"
+        self.slots = root / "slots"
         self.use("manager")
         collection = self.python / "ansible_collections" / "dockfra" / "core" / "plugins"
         for name in ("module_utils", "plugin_utils"):
@@ -132,6 +133,7 @@ class Box(Platform):
             "/usr/local/lib/dockfra/python": self.python,
             "/shared/tickets": self.tickets,
             "/shared/logs/audit": self.audit,
+            "/run/dockfra-gate": self.slots,
             "/etc/dockfra/gate/policy.json": self.root / "policy.json",
         }.items():
             text = text.replace(f'"{path}"', f'"{here}"')

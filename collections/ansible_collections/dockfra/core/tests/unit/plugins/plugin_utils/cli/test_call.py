@@ -13,10 +13,12 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, MAX_LINE
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.slots import MAX_CALLS
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
     Box,
     message,
@@ -241,27 +243,60 @@ def _wait_until_reading(process: subprocess.Popen[bytes]) -> None:
     call = Path(f"/proc/{process.pid}/syscall")
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        # The number of read(2) and its first argument (proc_pid_syscall(5)).
-        if call.read_text().split()[:2] in (["0", "0x0"], ["63", "0x0"]):
+        # The numbers of select(2) and pselect6(2) (proc_pid_syscall(5)).
+        if call.read_text().split()[0] in ("23", "270", "72"):
             return
         time.sleep(0.01)
     pytest.fail("the process never waited for its input")
 
 
 def test_many_at_once_leave_a_line_each(box: Box) -> None:
-    lines = [f"ticket-create 'Number {number}'" for number in range(8)] + ["ticket-nothing"] * 4
+    calls = [("autopilot", f"ticket-create 'Number {number}'") for number in range(MAX_CALLS)]
+    calls += [("developer", "ticket-nothing")] * 4
     done: list[int] = []
     threads = [
-        threading.Thread(target=lambda line=line: done.append(box.connect("autopilot", line).returncode))
-        for line in lines
+        threading.Thread(target=lambda call=call: done.append(box.connect(*call).returncode))
+        for call in calls
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(done) == [0] * 8 + [77] * 4
-    assert len(box.entries("manager")) == 12
-    assert len(box.tree()) == 11
+    assert sorted(done) == [0] * MAX_CALLS + [77] * 4
+    assert len(box.entries("manager")) == MAX_CALLS + 4
+    assert len(box.tree()) == MAX_CALLS + 3
+
+
+def test_a_caller_has_so_many_calls_and_no_more(box: Box) -> None:
+    """Calls that are held hold no more than their share of the container, and keep no other caller out."""
+    line = "ticket-create Held --desc -"
+    command, environment = box.gate_command("autopilot"), box.environment(line)
+    pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+    held = [subprocess.Popen(command, env=environment, cwd="/", **pipes) for _number in range(MAX_CALLS)]
+    try:
+        for process in held:
+            _wait_until_reading(process)
+        refused = box.connect("autopilot", "ticket-list")
+        assert (refused.returncode, refused.stdout) == (75, b"")
+        assert message(refused) == (
+            f"gate: the autopilot has {MAX_CALLS} calls under way here; try again when one has ended"
+        )
+        assert [(entry["verb"], entry["verdict"]) for entry in box.entries("manager")] == [
+            ("ticket-list", "busy")
+        ]
+        assert box.connect("developer", "my-tickets").returncode == 0
+        # A call gives its place back, however it ends.
+        held[0].kill()
+        held[0].communicate()
+        assert box.connect("autopilot", "ticket-list").returncode == 0
+        for process in held[1:]:
+            process.communicate(b"Text")
+            assert process.returncode == 0
+    finally:
+        for process in held:
+            process.kill()
+            process.wait()
+    assert len(box.tree()) == 3 + MAX_CALLS - 1
 
 
 # -- damage --------------------------------------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ def test_every_error_of_the_library_has_a_status(kind: type[errors.DockfraError]
         wanted = codes.DENIED
     elif issubclass(kind, errors.UsageError):
         wanted = codes.USAGE
+    elif issubclass(kind, errors.BusyError):
+        wanted = codes.BUSY
+    elif issubclass(kind, errors.LateError):
+        wanted = codes.LATE
     assert codes.status(kind("x")) == wanted
     assert codes.message("c", kind("x")) == ("denied: x" if wanted == codes.DENIED else "c: x")
 

@@ -4,11 +4,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import os
+import pty
 import shlex
 import signal
+import subprocess
+import termios
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +25,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.dockfra.core.plugins.module_utils import audit
 from ansible_collections.dockfra.core.plugins.module_utils.errors import AuditError, CommandError
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate as gates
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, Call
@@ -28,6 +34,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Sty
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.gate_lines import (
     DENIED,
     FAILED,
+    LATE,
     OK,
     REQUESTS,
     USAGE,
@@ -40,6 +47,7 @@ from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.suppor
     CALLERS,
     PLACES,
     SERVICES,
+    Box,
     Platform,
     Tripwire,
     one_line,
@@ -290,6 +298,39 @@ def test_the_input_has_a_limit(platform: Platform, size: int) -> None:
     assert len(platform.store.select().tickets) == 3
 
 
+def test_an_input_that_does_not_end_is_waited_for_no_longer_than_a_while(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "INPUT_TIMEOUT", 0.2)
+    reader, writer = os.pipe()
+    os.write(writer, b"A beginning")
+    with open(reader, "rb") as stdin, open(writer, "wb"):
+        outcome = platform.gate("autopilot", "manager").answer("ticket-create Held --desc -", stdin, Style())
+    assert (outcome.status, outcome.text) == (LATE, "")
+    assert outcome.message == "ticket-create: the input did not end within 0.2 s; send it again, all at once"
+    assert len(platform.store.select().tickets) == 3
+    [entry] = platform.entries("manager")
+    assert (entry["verdict"], entry["result"]) == ("allowed", LATE)
+
+
+def test_an_input_that_comes_in_parts_arrives_whole(platform: Platform) -> None:
+    text = "".join(f"line {number}\n" for number in range(6000))
+    reader, writer = os.pipe()
+    process = os.fork()
+    if process == 0:
+        for start in range(0, len(text), 10_000):
+            os.write(writer, text[start : start + 10_000].encode())
+            time.sleep(0.005)
+        os._exit(0)
+    os.close(writer)
+    with open(reader, "rb") as stdin:
+        outcome = platform.gate("autopilot", "manager").answer(
+            "ticket-create Parts --desc - --json", stdin, Style()
+        )
+    os.waitpid(process, 0)
+    assert json.loads(outcome.text)["description"] == text.rstrip("\n")
+
+
 def test_an_input_that_is_no_text_is_refused(platform: Platform) -> None:
     outcome = platform.ask("autopilot", "manager", "ticket-create Odd --desc -", b"abc\xff")
     assert outcome.status == USAGE
@@ -345,6 +386,14 @@ def test_long_words_are_cut_and_say_so() -> None:
         "ticket-create 'a key sk-or-v1-hunter2hunter2 and x=y'",
         "ticket-create 'ghp_hunter2hunter2hunter2'",
         "ticket-create --desc='github_pat_11hunter2hunter2hunter2'",
+        "config-set OPENROUTER_API_KEY = hunter2hunter2",
+        "config-set password : hunter2hunter2",
+        "ticket-create The password: hunter2",
+        "ticket-create 'Authorization: Bearer hunter2hunter2'",
+        "ticket-create Authorization: Bearer hunter2hunter2",
+        "ticket-create Authorization: Basic hunter2hunter2",
+        "ticket-create 'with bearer hunter2hunter2'",
+        "ticket-create with Bearer hunter2hunter2",
         "config-set GITHUB_TOKEN='hunter2hunter2",  # cannot be split
         "config-set --token 'hunter2hunter2",
         "GITHUB_TOKEN=hunter2hunter2",
@@ -360,7 +409,8 @@ def test_a_secret_in_the_line_does_not_stay_in_the_log(platform: Platform, line:
 @pytest.mark.parametrize(
     "line",
     ["ticket-create 'Keyboard: broken'", "ticket-create token --priority high", "config-set LLM_MAX_TOKENS=4096",
-     "ticket-list --status open", "ticket-show T-0001", "ticket-create 'monkey = patch'"],
+     "ticket-list --status open", "ticket-show T-0001", "ticket-create 'monkey = patch'",
+     "ticket-create Keyboard: broken", "ticket-create monkey = patch", "ticket-create the bearer of news", "ticket-create Basic page"],
 )  # fmt: skip
 def test_what_is_no_secret_stays(platform: Platform, line: str) -> None:
     platform.ask("manager", "developer", line)
@@ -401,7 +451,9 @@ def test_an_unforeseen_error_tells_its_kind_and_nothing_else(
     assert platform.entries("manager")[-1]["result"] == FAILED
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129), (signal.SIGQUIT, 131)]
+)
 def test_a_signal_that_comes_before_the_audit_line_waits_for_it(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, status: int
 ) -> None:
@@ -423,7 +475,7 @@ def test_a_signal_that_comes_before_the_audit_line_waits_for_it(
     assert [entry["result"] for entry in platform.entries("manager")] == [OK]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGINT])
 def test_a_signal_while_a_command_works_ends_it_and_is_logged(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
@@ -445,6 +497,65 @@ def test_a_signal_while_a_command_works_ends_it_and_is_logged(
         signal.signal(number, before)
     [entry] = platform.entries("manager")
     assert entry["result"] == 128 + number
+
+
+@pytest.mark.parametrize("numbers", [[signal.SIGINT, signal.SIGQUIT], [signal.SIGQUIT] * 3])
+def test_of_several_signals_only_the_first_ends_the_command(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, numbers: list[signal.Signals]
+) -> None:
+    """Those that come while the first is dealt with cannot end what follows it."""
+
+    def interrupted(_self: object, *_rest: object, **_options: object) -> None:
+        try:
+            signal.raise_signal(numbers[0])
+        finally:
+            for number in numbers[1:]:
+                signal.raise_signal(number)
+
+    handlers = {number: signal.signal(number, gates._ended) for number in (signal.SIGINT, signal.SIGQUIT)}
+    monkeypatch.setattr(type(platform.store), "select", interrupted)
+    try:
+        with pytest.raises(SystemExit):
+            platform.ask("autopilot", "manager", "ticket-list")
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    [entry] = platform.entries("manager")
+    assert entry["result"] == 128 + numbers[0]
+
+
+@pytest.mark.parametrize("key", [b"\x03", b"\x1a", b"\x1c"])
+def test_a_key_at_the_callers_terminal_cannot_hide_what_was_done(box: Box, key: bytes) -> None:
+    """Ctrl-C, Ctrl-Z, Ctrl-\\ between a change and its line, held down."""
+    box.audit.mkdir(exist_ok=True)
+    log = audit.AuditLog(box.log("manager"))
+    terminal, slave = pty.openpty()
+    try:
+        with log._locked():
+            process = subprocess.Popen(
+                box.gate_command("autopilot"),
+                env=box.environment("ticket-create Hidden"),
+                stdin=slave,
+                stdout=slave,
+                stderr=slave,
+                start_new_session=True,
+                preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
+            )
+            deadline = time.monotonic() + 30
+            while len(box.store.select().tickets) == 3:
+                assert time.monotonic() < deadline, "no ticket is made"
+                time.sleep(0.01)
+            for _again in range(3):
+                os.write(terminal, key)
+                time.sleep(0.05)
+        process.wait(30)
+    finally:
+        os.close(slave)
+        os.close(terminal)
+    assert process.returncode >= 0
+    # The key may come before the command has said that it is done.
+    [entry] = box.entries("manager")
+    assert (entry["verb"], entry["result"] in (OK, 130, 131)) == ("ticket-create", True)
 
 
 # -- what a role types at home -------------------------------------------------------------------------------------------

@@ -208,7 +208,7 @@ def test_bytes_that_are_no_text_do_not_end_the_session(session: Session) -> None
     assert "Add user auth" in session.answer("ticket-show T-0001")
 
 
-@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM])
 def test_the_end_of_the_connection_ends_it(session: Session, number: signal.Signals) -> None:
     session.until(PROMPT)
     session.process.send_signal(number)

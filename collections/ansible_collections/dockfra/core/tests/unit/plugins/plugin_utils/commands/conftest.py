@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
+SCRIPTS = COLLECTIONS / "ansible_collections/dockfra/core/roles/gate/files/image/rootfs/usr/local/lib/dockfra"
 POLICY = {
     "place": "git",
     "service": "git",
@@ -36,9 +37,10 @@ SSH = """
     sys.path.insert(0, {collections!r})
     from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, repositories
     repositories.DIRECTORY = pathlib.Path({directory!r})
+    repositories.HOOKS = pathlib.Path({hooks!r})
     line = os.environ.get("LINE") or sys.argv[-1]
     sys.exit(gate.main(["gate", os.environ["CALLER"]], {{"SSH_ORIGINAL_COMMAND": line}},
-             pathlib.Path({configuration!r}), {audit!r}))
+             pathlib.Path({configuration!r}), {audit!r}, {slots!r}))
     """
 
 Done = subprocess.CompletedProcess[str]
@@ -132,8 +134,10 @@ def origin(tmp_path: Path) -> Origin:
             python=sys.executable,
             collections=str(COLLECTIONS),
             directory=str(found.directory),
+            hooks=str(SCRIPTS / "git-hooks"),
             configuration=str(found.root / "policy.json"),
             audit=str(found.root / "audit"),
+            slots=str(found.root / "slots"),
         )
     )
     found.ssh.chmod(0o755)

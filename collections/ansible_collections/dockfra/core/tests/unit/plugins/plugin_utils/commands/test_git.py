@@ -79,6 +79,36 @@ def test_what_was_pushed_is_not_overwritten_and_main_not_deleted(origin: Origin)
     assert deleted.returncode == 1
     assert "deletion of the current branch prohibited" in deleted.stderr
     assert origin.heads() == before
+    # A push that was refused, wholly or in part, is no success in the log either.
+    partly = origin.git(
+        "developer", "push", "--force", "origin", "main:topic", "HEAD:refs/heads/new", cwd=tree
+    )
+    assert partly.returncode == 1
+    assert set(origin.heads()) == {*before, "new"}
+    assert [line["result"] for line in origin.audit() if line["verb"] == "git-receive-pack"] == [
+        0,
+        1,
+        1,
+        1,
+        1,
+    ]
+
+
+def test_a_tag_is_neither_moved_nor_deleted(origin: Origin) -> None:
+    tree = cloned(origin)
+    assert origin.git("developer", "push", "origin", "main:refs/tags/v1", cwd=tree).returncode == 0
+    before = origin.heads()
+    commit(origin, tree, "second")
+    for words in (["--force", "main:refs/tags/v1"], ["--delete", "refs/tags/v1"]):
+        refused = origin.git("developer", "push", "origin", *words, cwd=tree)
+        assert refused.returncode == 1
+        assert "refs/tags/v1 exists; tags are neither moved nor deleted" in refused.stderr
+    assert origin.heads() == before
+    # Of several references only the tag is refused.
+    both = origin.git("developer", "push", "--force", "origin", "main", "main:refs/tags/v1", cwd=tree)
+    assert both.returncode == 1
+    assert (origin.heads()["v1"], origin.heads()["main"] == before["main"]) == (before["v1"], False)
+    assert origin.git("developer", "push", "origin", "main:refs/tags/v2", cwd=tree).returncode == 0
 
 
 def test_a_topic_branch_can_be_deleted_and_pushed_anew(origin: Origin) -> None:

@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.audit import AuditLog
 from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.health import Route
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import verify as command
 from ansible_collections.dockfra.core.tests.unit.fake_services import FakeServices
@@ -86,6 +87,11 @@ class Monitor:
         return found
 
 
+def route(service: str, path: str, *, strip: bool = False) -> dict[str, Any]:
+    """A route as the configuration has it."""
+    return asdict(Route(service, path, strip, "/health"))
+
+
 @pytest.fixture
 def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor]:
     found = Monitor(tmp_path, FakeServices(tmp_path))
@@ -111,9 +117,9 @@ def test_all_is_well(monitor: Monitor) -> None:
     monitor.pin("ssh-backend", KEYS[0])
     monitor.shows("ssh-backend", KEYS[0])
     monitor.services.http("backend", {"/health": 200, "/api/info": 200})
-    monitor.services.https("traefik", {"/health": 200, "/api/": "404 Not Found"})
+    monitor.services.https("traefik", {"/health": 200, "/api/info": 401})
     monitor.services.configuration["pages"] = {"backend": ["/api/info"]}
-    monitor.services.configuration["routes"] = [{"service": "backend", "path": "/api/"}]
+    monitor.services.configuration["routes"] = [route("backend", "/api")]
     monitor.log("ssh-manager")
     monitor.log("ssh-monitor", 0)
     (monitor.logs / "ssh-monitor.jsonl").touch()
@@ -150,15 +156,46 @@ def test_a_service_with_good_health_and_a_broken_page_is_told(monitor: Monitor) 
 def test_a_route_that_leads_nowhere_is_told(monitor: Monitor) -> None:
     monitor.services.http("backend", {"/health": 200})
     monitor.services.https("traefik", {"/health": 200, "/api/": "502 Bad Gateway"})
-    monitor.services.configuration["routes"] = [{"service": "backend", "path": "/api/"}]
+    monitor.services.configuration["routes"] = [route("backend", "/api")]
     monitor.services.write()
     (problem,) = monitor.problems()
     assert problem.startswith("backend: /api/ through traefik: HTTP 502: Bad Gateway")
 
 
+def test_a_route_that_is_missing_is_told(monitor: Monitor) -> None:
+    """The proxy, or the service of the route above it, has nothing there."""
+    monitor.services.http("backend", {"/health": 200, "/api/info": 200})
+    monitor.services.https("traefik", {"/health": 200})
+    monitor.services.configuration["pages"] = {"backend": ["/", "/api/info"]}
+    monitor.services.configuration["routes"] = [route("backend", "/api"), route("backend", "/b", strip=True)]
+    monitor.services.write()
+    assert [problem for problem in monitor.problems() if "traefik" in problem] == [
+        f"backend: {path} through traefik: HTTP 404: Not Found, TLSv1.3"
+        for path in ("/api/info", "/b/health")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "strip", "health", "pages", "asked"),
+    [
+        ("/", False, "/health", ["/"], "/health"),
+        ("/", True, "/health", [], "/health"),
+        ("/mobile", True, "/ok", ["/config"], "/mobile/ok"),
+        ("/api", False, "/health", ["/api2", "/api/info"], "/api/info"),
+        ("/api", False, "/api/health", ["/api/info"], "/api/health"),
+        ("/hello", False, "/health", [], "/hello/"),
+        ("/hello/", False, "/health", [], "/hello/"),
+    ],
+)
+def test_through_the_proxy_a_page_of_the_service_is_asked_for(
+    path: str, strip: bool, health: str, pages: list[str], asked: str
+) -> None:
+    assert Route("web", path, strip, health).reach(pages) == asked
+
+
 def test_a_service_behind_the_proxy_alone_is_asked_through_it(monitor: Monitor) -> None:
     monitor.services.https("traefik", {"/health": 200, "/hidden/": "503 Service Unavailable"})
-    monitor.services.configuration["routes"] = [{"service": "hidden", "path": "/hidden/"}]
+    monitor.services.configuration["routes"] = [route("hidden", "/hidden")]
     monitor.services.unreachable("hidden")
     (problem,) = monitor.problems()
     assert problem.startswith("hidden: /hidden/ through traefik: HTTP 503")

@@ -1,6 +1,13 @@
 # For every interactive shell. It lives in the image, not in the home directory: that is a volume
 # which outlives the image, and an update must reach people who logged in before it.
 
+# The gate's callers are answered by the gate. For a command that sshd starts bash reads this file and then ~/.bashrc,
+# where a function could bear the gate's name, and a harmless echo would spoil every answer.
+if [[ ${BASH_EXECUTION_STRING-} =~ ^/usr/local/bin/gate\ ([^[:space:]]+)$ ]]; then
+    # The prompt's keys are not for ~/.inputrc to say either.
+    INPUTRC=/etc/inputrc exec /usr/local/bin/gate "${BASH_REMATCH[1]}"
+fi
+
 # A command of another role is refused as such, also when it is not typed at a prompt: sshd makes bash read this file.
 command_not_found_handle() {
     if [ -x /usr/local/lib/dockfra/dockfra-refuse ]; then
