@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,7 +204,7 @@ def test_an_issue_becomes_one_ticket(here: Side, github: FakeGitHub) -> None:
     ticket = here.get()
     assert (ticket.title, ticket.description, ticket.labels) == ("It is down", "Since noon.\nHelp!", ("Bug",))
     assert (ticket.priority, ticket.assigned_to, ticket.created_by) == ("critical", "monitor", "octocat")
-    assert ticket.external_key == "github:octo/hello#1"
+    assert ticket.external_key == f"github:octo/hello#1:{github.issue(1)['id']}"
     # Nobody speaks as a role by taking its name.
     assert [(comment.author, comment.text) for comment in ticket.comments] == [
         ("hubot", "Me too"),
@@ -404,6 +405,54 @@ def test_an_issue_can_be_given_to_a_ticket_by_hand(here: Side, github: FakeGitHu
     assert github.issue(3)["title"] == "Nowhere"
 
 
+@pytest.mark.parametrize("run", ["sync", "pull", "push"])
+def test_an_issue_of_a_repository_made_anew_is_another(here: Side, github: FakeGitHub, run: str) -> None:
+    github.add_issue("Login page", "Long text")
+    here.both()
+    github.advance(300)
+    here.both()
+    github.make_anew()
+    github.advance(300)
+    github.add_issue("Something else", "Other text")
+    before = here.files()
+    assert getattr(here.sync(), run)(dry_run=True).changed
+    assert here.files() == before
+    getattr(here.sync(), run)()
+    here.update("T-0001", title="Login page, later")
+    here.both()
+    ticket = here.get()
+    assert (ticket.title, ticket.description, ticket.github_issue_number) == (
+        "Login page, later",
+        "Long text",
+        None,
+    )
+    assert texts(ticket) == [
+        "The issue octo/hello#1 was deleted on GitHub. This ticket stays, without an issue."
+    ]
+    assert (here.get("T-0002").title, here.get("T-0002").github_issue_number) == ("Something else", 1)
+    assert [(issue["title"], issue["body"]) for issue in github.issues()] == [
+        ("Something else", "Other text")
+    ]
+    settled(here)
+
+
+@pytest.mark.parametrize("newer", ["ticket", "issue"])
+def test_an_issue_of_another_server_is_another(here: Side, github: FakeGitHub, newer: str) -> None:
+    github.add_issue("Login page", "Long text")
+    here.both()
+    for other in running(token=TOKEN):
+        other._data["next_id"] += 50
+        other.advance(300 if newer == "issue" else -300)
+        other.add_issue("Something else", "Other text")
+        here.update("T-0001", priority="high")
+        there = Side(here.path, other)
+        there.both()
+        settled(there)
+        assert [ticket.title for ticket in there.tickets()] == ["Login page", "Something else"]
+        assert (other.issue(1)["title"], other.issue(1)["labels"]) == ("Something else", [])
+        assert texts(here.get()) == []
+
+
 # -- issues that are not what they were --
 
 
@@ -436,6 +485,26 @@ def test_an_issue_that_is_gone_leaves_its_ticket(
     assert here.sync().push(["T-0001"], recreate=True).changed
     assert (len(github.issues()), here.get().github_issue_number) == (1, 2)
     settled(here)
+
+
+@pytest.mark.parametrize("fault", ["error-after", "cut-after"])
+@pytest.mark.parametrize("before", ["deleted", "elsewhere"])
+def test_an_issue_is_made_anew_once(here: Side, github: FakeGitHub, before: str, fault: str) -> None:
+    here.create("Ours")
+    if before == "deleted":
+        here.both()
+        github.delete(1)
+        here.update("T-0001", title="New")
+    else:
+        here.update("T-0001", github_issue_number=77)
+    here.sync().push()
+    github.advance(300)
+    github.fault(fault, verb="POST", path="/issues$")
+    here.sync().push(["T-0001"], recreate=True)
+    assert len(github.issues()) == 1
+    assert here.get().github_issue_number == github.issues()[0]["number"]
+    settled(here)
+    assert len(here.tickets()) == 1
 
 
 def test_comments_of_a_locked_issue_wait(here: Side, github: FakeGitHub) -> None:
@@ -626,6 +695,91 @@ def test_what_is_edited_while_a_run_writes_is_seen_by_the_next(here: Side, githu
     assert here.get().labels == ("added",)
     assert here.get("T-0003").title == "Edited"
     assert [issue["labels"] for issue in github.issues()][1:] == [["priority:high"]] * 2
+
+
+def test_what_is_edited_during_a_long_run_is_taken_first(here: Side, github: FakeGitHub) -> None:
+    for number in range(3):
+        here.create(f"Ticket {number}")
+    here.both()
+    for _again in range(2):
+        github.advance(300)
+        here.both()
+    for ticket in here.tickets():
+        here.update(ticket.id, title=f"{ticket.title} here")
+    passed = 0.0
+
+    def meanwhile() -> None:
+        nonlocal passed
+        passed = 100.0
+        github.advance(passed)
+        github.edit(3, title="Edited")
+
+    github.fault("hook", verb="PATCH", path="/issues/1$", call=meanwhile)
+    here.sync(clock=lambda: time.monotonic() + passed, max_wait=1000).sync()
+    github.advance(300)
+    settled(here)
+    assert (here.get("T-0003").title, github.issue(3)["title"]) == ("Edited", "Edited")
+    assert "Ticket 2 here" in texts(here.get("T-0003"))[0]
+
+
+def test_what_people_do_to_comments_is_seen_after_writing(here: Side, github: FakeGitHub) -> None:
+    for title in ("Edited", "Posted again", "Edited meanwhile"):
+        github.add_issue(title)
+    comments = [github.comment(number, "Old") for number in (1, 2, 3)]
+    github.advance(100)
+    here.both()
+    for _again in range(2):
+        github.advance(300)
+        here.both()
+    github.edit_comment(1, comments[0], "New")
+    github.delete_comment(2, comments[1])
+    github.comment(2, "New")
+    github.advance(100)
+    for ticket_id in ("T-0001", "T-0002"):
+        here.update(ticket_id, "Ours")
+    here.sync().push()
+    github.advance(300)
+    here.update("T-0003", title="Ours")
+
+    def meanwhile() -> None:
+        github.edit_comment(3, comments[2], "New")
+        github.advance(5)
+
+    github.fault("hook", verb="GET", path="/issues$", call=meanwhile)
+    here.both()
+    github.advance(300)
+    here.both()
+    assert [texts(ticket) for ticket in here.tickets()] == [["New", "Ours"], ["Old", "Ours", "New"], ["New"]]
+    settled(here)
+
+
+def test_a_comment_edited_in_the_second_of_the_list_is_seen_later(here: Side, github: FakeGitHub) -> None:
+    github.add_issue("Theirs")
+    comment = github.comment(1, "Old")
+    moment = github._moment()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(github, "_moment", lambda: moment)
+        here.sync().pull()
+        github.edit_comment(1, comment, "New")
+    github.advance(300)
+    here.sync().pull()
+    assert texts(here.get()) == ["New"]
+
+
+@pytest.mark.parametrize("kept", ["head", "nothing"])
+def test_an_edit_of_our_comment_needs_no_marker(here: Side, github: FakeGitHub, kept: str) -> None:
+    here.create()
+    here.update("T-0001", "Ours")
+    here.both()
+    github.advance(300)
+    (comment,) = github.issue(1)["comments"]
+    head = comment["body"].partition("\n")[0] + "\n\n" if kept == "head" else ""
+    for text in ("Edited", "Edited again"):
+        github.edit_comment(1, comment["id"], head + text)
+        here.both()
+        github.advance(300)
+        assert texts(here.get()) == [text]
+    settled(here)
 
 
 # -- how many requests --

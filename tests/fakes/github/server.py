@@ -155,6 +155,12 @@ class FakeGitHub:
                 }
                 self._save()
 
+    def make_anew(self) -> None:
+        """Delete the repository with all that is in it, and make one of the same name."""
+        with self.lock:
+            del self._data["repos"][self.repo]
+            self.make_repo(self.repo)
+
     def add_issue(
         self,
         title: str,
@@ -215,6 +221,13 @@ class FakeGitHub:
             issue = self._repo(None)["issues"][str(number)]
             comment = next(entry for entry in issue["comments"] if entry["id"] == comment_id)
             comment.update(body=body, updated_at=self.now())
+            issue["updated_at"] = self.now()
+            self._save()
+
+    def delete_comment(self, number: int, comment_id: int) -> None:
+        with self.lock:
+            issue = self._repo(None)["issues"][str(number)]
+            issue["comments"] = [entry for entry in issue["comments"] if entry["id"] != comment_id]
             issue["updated_at"] = self.now()
             self._save()
 

@@ -51,6 +51,8 @@ ACTOR = "manager"
 
 # A list may lack what was written in the last moments, so the next one begins that much earlier.
 _OVERLAP = datetime.timedelta(seconds=60)
+# What changed so shortly before a list may have changed again after it, without looking newer.
+_SAME_MOMENT = datetime.timedelta(seconds=2)
 # After so many seconds of writing, GitHub is asked anew what has changed, lest an edit made meanwhile be written over.
 _REFRESH = 30.0
 # What may be unclear in a row before GitHub is asked what became of it, and how often without any progress.
@@ -204,8 +206,8 @@ class _Run:
         self._wanted: frozenset[str] = frozenset()
         self._remote: dict[int, RemoteIssue] = {}
         self._comments: dict[int, list[RemoteComment]] = {}
-        # ``updated_at`` and number of comments of the issues as they were before their comments were read.
-        self._seen: dict[int, tuple[str, int]] = {}
+        # The issues as they were before their comments were read.
+        self._seen: dict[int, RemoteIssue] = {}
         self._comments_known = False
         # When the first list began, by GitHub's clock, and when the last one ended, by ours.
         self._begun: datetime.datetime | None = None
@@ -246,7 +248,7 @@ class _Run:
                 left.append((ticket_id, listed))
                 continue
             self._refresh()
-            issue = self._remote[listed.number] if listed is not None else None
+            issue = self._remote[listed.number] if listed is not None else self._issue_of(ticket_id)
             result = self._result(ticket_id, issue)
             try:
                 self._one(ticket_id, issue, result)
@@ -331,20 +333,27 @@ class _Run:
             # A marker that was copied from another issue says nothing.
             if ticket and mapping.ticket_key(ticket) == named[1] and not self._linked(ticket, issue):
                 return ticket.id
-        made = self._by_key.get(mapping.external_key(self._issues.repo, issue.number))
+        made = self._by_key.get(mapping.external_key(self._issues.repo, issue))
         return made.id if made and not self._linked(made, issue) else None
 
     def _linked(self, ticket: Ticket, issue: RemoteIssue) -> bool:
         """Whether a ticket belongs to another issue already, or to none on purpose."""
-        number = self._entry(ticket.id).number or ticket.github_issue_number
-        return "github_gone" in ticket.extra or bool(number and number != issue.number)
+        entry = self._entry(ticket.id)
+        if entry.being_made:
+            return False
+        number = entry.number or ticket.github_issue_number
+        return (
+            "github_gone" in ticket.extra
+            or bool(number and number != issue.number)
+            or ticket.extra.get("github_issue_id", issue.id) != issue.id
+        )
 
     def _unlisted(self, ticket: Ticket) -> _Pair | None:
         """A ticket whose issue has not changed, or which has none, if there may be something to do for it."""
         entry = self._entry(ticket.id)
         wanted = ticket.id in self._wanted
         if entry.number:
-            if wanted and self._has_news(ticket, entry):
+            if self._is_replaced(entry) or (wanted and self._has_news(ticket, entry)):
                 return ticket.id, None
             self._result(ticket.id, None)
             return None
@@ -381,6 +390,17 @@ class _Run:
             name: value for name, value in values.items() if _digest(value) != entry.local.get(name, _MISSING)
         }
 
+    def _issue_of(self, ticket_id: str | None) -> RemoteIssue | None:
+        """A ticket's issue, if it was listed meanwhile."""
+        entry = self._entry(ticket_id)
+        issue = self._remote.get(entry.number)
+        return issue if issue is not None and issue.id == entry.id else None
+
+    def _is_replaced(self, entry: Entry) -> bool:
+        """Whether another issue has the number now, because the repository was made anew."""
+        issue = self._remote.get(entry.number)
+        return issue is not None and issue.id != entry.id
+
     def _entry(self, ticket_id: str | None) -> Entry:
         return self._state.entries.get(ticket_id or "") or Entry()
 
@@ -396,7 +416,7 @@ class _Run:
 
     def _list_comments(self, pairs: Iterable[tuple[str | None, RemoteIssue]]) -> None:
         """Read the comments of all issues at once, if any may have new ones that matter."""
-        self._seen = {issue.number: (issue.updated_at, issue.comments) for issue in self._remote.values()}
+        self._seen = dict(self._remote)
         needed = [(ticket_id, issue) for ticket_id, issue in pairs if self._needs_comments(ticket_id, issue)]
         if not needed:
             return
@@ -421,6 +441,15 @@ class _Run:
             known[comment.id] = comment
             self._comments[comment.number] = [known[identity] for identity in sorted(known)]
 
+    def _note_seen(self, issue: RemoteIssue, entry: Entry) -> None:
+        """Remember that an issue's comments have been taken as they were when they were listed."""
+        seen = self._seen.get(issue.number)
+        if seen is None:
+            return  # found while the run went on: its comments are yet to be read
+        # Times have no fractions, so an edit of that same second would look as if it had been taken.
+        certain = _text(self._begun - _SAME_MOMENT) if self._begun else seen.updated_at
+        entry.seen_at, entry.seen_comments = min(seen.updated_at, certain), seen.comments
+
     def _pending(self, ticket: Ticket, entry: Entry) -> list[tuple[str, Comment]]:
         """A ticket's comments that are not on GitHub, with their keys."""
         return [
@@ -442,6 +471,9 @@ class _Run:
                 # As it is now; the run may be a long one.
                 ticket = self._store.get(ticket_id)
                 entry = self._state.entries.get(ticket_id) or _entry_for(issue)
+                if issue is None and self._is_replaced(entry):
+                    self._leave(ticket, entry, result, "was deleted")
+                    return
                 give = None
                 if issue is not None:
                     ticket, give = self._merge(ticket, issue, entry, result)
@@ -467,7 +499,7 @@ class _Run:
             "comments": _fitting([comment for comment in comments if comment], model.MAX_COMMENTS, result),
             "github_issue_number": issue.number,
             "extra": {"github_issue_id": issue.id},
-            "external_key": mapping.external_key(self._issues.repo, issue.number),
+            "external_key": mapping.external_key(self._issues.repo, issue),
         }
         change = self._store.create(ACTOR, fields, dry_run=self._options.dry_run)
         ticket = change.after
@@ -486,7 +518,7 @@ class _Run:
         entry.local = {name: _digest(value) for name, value in mapping.local_view(ticket).items()}
         entry.remote = {name: _digest(value) for name, value in view.items()}
         entry.local_labels, entry.remote_labels = list(ticket.labels), list(issue.labels)
-        entry.seen_at, entry.seen_comments = self._seen.get(issue.number, (issue.updated_at, 0))
+        self._note_seen(issue, entry)
         self._keep(ticket.id, entry)
         return None
 
@@ -615,9 +647,11 @@ class _Run:
                 by_id[comment.extra["github_comment_id"]] = index
             else:
                 by_key[mapping.comment_key(ticket, comment)] = index
+        written_as = {identity: key for key, identity in entry.comments.items()}
         new: list[Comment] = []
         for remote in theirs:
-            key = mapping.comment_marked(remote) or ""
+            # Who edits a comment may remove the marker, which cannot be seen there.
+            key = mapping.comment_marked(remote) or written_as.get(remote.id, "")
             # A marker that was copied into another comment says nothing.
             if key in by_key and entry.comments.get(key, remote.id) == remote.id:
                 entry.comments[key] = remote.id
@@ -627,7 +661,7 @@ class _Run:
                 if len(written) < mapping.MAX_BODY:
                     by_id[remote.id] = by_key[key]
                 # Else GitHub has only its beginning, and what was edited there becomes a comment of its own.
-            elif remote.id not in by_id and remote.id in entry.comments.values():
+            elif remote.id not in by_id and remote.id in written_as:
                 continue
             if not self._options.take:
                 continue
@@ -659,7 +693,7 @@ class _Run:
             )
             entry.local_labels = [label for key, label in base.items() if key in kept]
             entry.remote_labels = list(issue.labels)
-            entry.seen_at, entry.seen_comments = self._seen.get(issue.number, (issue.updated_at, 0))
+            self._note_seen(issue, entry)
         entry.number, entry.id = issue.number, issue.id
         entry.sent, entry.tail, entry.elsewhere = {}, mapping.tail_of(issue), 0
 
@@ -708,10 +742,11 @@ class _Run:
             return None
         # Remembered before, so that a run which comes after a kill knows what was meant to be there.
         _expect(ticket, mapping.draft(**values), entry)
+        entry.elsewhere = 0
         self._keep(ticket.id, entry)
         issue = self._issues.create(**values)
         _expect(ticket, issue, entry)
-        entry.number, entry.id, entry.elsewhere = issue.number, issue.id, 0
+        entry.number, entry.id = issue.number, issue.id
         entry.tail = mapping.tail_of(issue)
         entry.seen_at, entry.seen_comments = issue.updated_at, issue.comments
         self._keep(ticket.id, entry)
@@ -762,10 +797,8 @@ class _Run:
             label for label in after.labels if label.casefold() in known or mapping.is_reserved(label)
         ]
         entry.local_labels = list(ticket.labels)
+        # Nor is anything else of the issue seen by having written it: the next list says what is new.
         entry.sent, entry.tail = {}, mapping.tail_of(after)
-        # Not the number of comments, for the same reason.
-        if self._options.take or issue is None:
-            entry.seen_at = after.updated_at
         self._keep(ticket.id, entry)
 
     def _new_values(
@@ -806,8 +839,6 @@ class _Run:
                     return
                 self._check_home(made.place, entry.number)
                 entry.comments[key] = made.id
-                entry.seen_comments += 1
-                entry.seen_at = max(entry.seen_at, made.created_at)
                 self._keep(ticket.id, entry)
             shown.append(body)
             result.show("issue", {}, {"comments": [*shown]})
@@ -838,11 +869,13 @@ class _Run:
             {"github_issue_number": None, "extra": {"github_issue_id": None, "github_gone": where}},
             comment=f"The issue {where} {what} on GitHub. This ticket stays, without an issue.",
             comment_once=True,
+            dry_run=self._options.dry_run,
         )
         result.pushed = "gone"
         result.note(f"The issue {where} {what}; the ticket stays, without an issue.")
-        self._state.entries.pop(ticket.id, None)
-        self._state.save(ticket.id)
+        if not self._options.dry_run:
+            self._state.entries.pop(ticket.id, None)
+            self._state.save(ticket.id)
 
 
 class _MovedAway(Exception):
@@ -871,7 +904,7 @@ def _expect(ticket: Ticket, issue: RemoteIssue, entry: Entry) -> None:
 
 def _edited(comment: Comment, remote: RemoteComment) -> Comment:
     """A comment with the text it has on GitHub, if that is another; GitHub is then where it belongs."""
-    text = mapping.comment_text(remote)
+    text = mapping.comment_text(remote, ours=True)
     if not text or text == model.acceptable(comment.text):
         return comment
     return Comment(comment.author, text, comment.timestamp, {**comment.extra, "github_comment_id": remote.id})

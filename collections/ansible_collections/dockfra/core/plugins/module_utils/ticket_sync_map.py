@@ -56,9 +56,9 @@ def ticket_key(ticket: Ticket) -> str:
     return _hash(f"{ticket.id} {ticket.created_at} {ticket.created_by}", 12)
 
 
-def external_key(repo: str, number: int) -> str:
-    """Return the external key of the ticket made from an issue."""
-    return f"github:{repo.lower()}#{number}"
+def external_key(repo: str, issue: RemoteIssue) -> str:
+    """Return the external key of the ticket made from an issue; a name and number may come to be another issue's."""
+    return f"github:{repo.lower()}#{issue.number}:{issue.id}"
 
 
 def marker(ticket: Ticket) -> str:
@@ -242,11 +242,18 @@ def comment_body(ticket: Ticket, comment: Comment) -> str:
     return f"{head}{text if len(text) <= room else text[: room - 1] + chr(0x2026)}{tail}"
 
 
-def comment_text(comment: RemoteComment) -> str:
-    """Return the text of a comment on GitHub as a ticket may hold it, without head and marker; may be empty."""
+def comment_text(comment: RemoteComment, *, ours: bool = False) -> str:
+    """Return the text of a comment on GitHub as a ticket may hold it, without head and marker; may be empty.
+
+    Args:
+        ours: it is known to have been written for a ticket's comment, although it may have lost its marker.
+    """
     text = comment.body.replace("\r\n", "\n")
-    if match := _last(_COMMENT_MARKER, text):
-        text = _COMMENT_HEAD.sub("", text[: match.start()] + text[match.end() :], count=1)
+    match = _last(_COMMENT_MARKER, text)
+    if match:
+        text = text[: match.start()] + text[match.end() :]
+    if match or ours:
+        text = _COMMENT_HEAD.sub("", text, count=1)
     return model.acceptable(text)
 
 
