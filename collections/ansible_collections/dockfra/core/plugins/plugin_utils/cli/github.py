@@ -25,6 +25,7 @@ PACKAGES = Path("/opt/dockfra/lib")
 
 _Written = TypeVar("_Written")
 _WANTED = ("GITHUB_TOKEN", "GITHUB_REPO")
+_SETTINGS = (*_WANTED, "GITHUB_API_URL")
 
 
 class _Watched(IssueGateway):
@@ -61,11 +62,13 @@ def synchronise(call: Call, work: Callable[[GitHubSync], Report]) -> dict[str, A
     """Run a synchronisation with the repository of the settings and return its report.
 
     Raises:
-        CommandError: the token or the repository is not set.
+        CommandError: the token or the repository is not set, or a setting for GitHub cannot be used.
         GitHubError, SyncBusyError, TicketError: see `ticket_sync.GitHubSync`.
     """
     sys.path += [str(folder) for folder in PACKAGES.glob("python3.*/site-packages")]
     settings = EnvFile.of("manager").read()
+    # With the default address instead of a mistyped one, the token would go to a foreign server.
+    settings.require_usable(_SETTINGS)
     missing = [name for name in _WANTED if not settings.is_set(name)]
     if missing:
         raise CommandError(
