@@ -457,7 +457,7 @@ def test_an_issue_of_another_server_is_another(here: Side, github: FakeGitHub, n
 
 
 @pytest.mark.parametrize("how", ["deleted", "transferred"])
-@pytest.mark.parametrize("change", ["title", "comment"])
+@pytest.mark.parametrize("change", ["title", "comment", "label"])
 def test_an_issue_that_is_gone_leaves_its_ticket(
     here: Side, github: FakeGitHub, how: str, change: str
 ) -> None:
@@ -467,18 +467,17 @@ def test_an_issue_that_is_gone_leaves_its_ticket(
         github.delete(1)
     else:
         assert github.transfer(1, "octo/other") == 1
-    here.update(
-        "T-0001", "New" if change == "comment" else None, **({"title": "New"} if change == "title" else {})
-    )
+    changes: dict[str, Any] = {"title": {"title": "New"}, "label": {"priority": "high"}}.get(change, {})
+    here.update("T-0001", "New" if change == "comment" else None, **changes)
     (result,) = here.both().results
     assert (result.pushed, result.failed) == ("gone", False)
     assert ("octo/other#1" in str(result)) == (how == "transferred")
     ticket = here.get()
     assert (ticket.github_issue_number, ticket.labels) == (None, ("a",))
     assert "octo/hello#1" in texts(ticket)[-1]
-    if how == "transferred":  # the edit is not lost: it went along
+    if how == "transferred":  # the other repository is somebody else's, and the edit stays in the ticket
         moved = github.issue(1, "octo/other")
-        assert "New" in (moved["title"] if change == "title" else moved["comments"][0]["body"])
+        assert (moved["title"], moved["labels"], moved["comments"]) == ("Ours", ["a"], [])
     settled(here)
     assert not here.sync().push(["T-0001"]).changed
     assert github.issues() == []
@@ -683,7 +682,7 @@ def test_what_is_edited_while_a_run_writes_is_seen_by_the_next(here: Side, githu
         github.edit(3, title="Edited")
         here.update("T-0001", description="Also just now")
 
-    github.fault("hook", verb="PATCH", call=meanwhile)
+    github.fault("hook", verb="POST", path="/issues/1/labels", call=meanwhile)
     here.both()
     here.both()
     settled(here)
@@ -780,6 +779,86 @@ def test_an_edit_of_our_comment_needs_no_marker(here: Side, github: FakeGitHub, 
         github.advance(300)
         assert texts(here.get()) == [text]
     settled(here)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_labels_that_people_set_meanwhile_stay(here: Side, github: FakeGitHub, listed: bool) -> None:
+    here.create("Ours", labels=["base", "old"], priority="low")
+    here.both()
+    if not listed:
+        for _again in range(2):
+            github.advance(300)
+            here.both()
+    here.update("T-0001", priority="high", labels=["base", "new"])
+
+    def meanwhile() -> None:
+        github.advance(1)
+        github.edit(1, title="Theirs", labels=["base", "old", "priority:low", "theirs"])
+
+    github.fault("hook", verb="GET", path="/issues$", call=meanwhile)
+    here.both()
+    assert github.issue(1)["labels"] == ["base", "theirs", "new", "priority:high"]
+    github.advance(300)
+    here.both()
+    assert (here.get().title, here.get().labels) == ("Theirs", ("base", "new", "theirs"))
+    settled(here)
+
+
+def test_labels_that_a_ticket_cannot_tell_apart_stay(here: Side, github: FakeGitHub) -> None:
+    github.add_issue("Theirs", labels=["a,b", "a b", ","])
+    here.both()
+    here.update("T-0001", priority="high", labels=["a b", "c"])
+    here.both()
+    assert github.issue(1)["labels"] == ["a,b", "a b", ",", "c", "priority:high"]
+    settled(here)
+
+
+@pytest.mark.parametrize("how", ["dropped", "refused"])
+def test_labels_without_the_right_to_set_them_are_a_failure(
+    here: Side, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    with monkeypatch.context() as patched:
+        # GitHub leaves labels out in silence, and refuses a request that is about nothing else.
+        patched.setattr(github, "_labels", lambda _home, _names: [])
+        if how == "refused":
+            github.fault("forbidden", path="/labels", times=-1)
+        here.create("Ours", priority="critical", assigned_to="developer", labels=["x"])
+        for title in ("Ours", "Ours, later"):
+            here.update("T-0001", title=title)
+            (result,) = here.both().results
+            assert result.failed
+            assert "did not take over priority, assigned_to, labels" in str(result)
+            assert github.issue(1)["title"] == title
+            github.advance(300)
+    github._faults.clear()
+    here.both()
+    assert github.issue(1)["labels"] == ["assigned:developer", "priority:critical", "x"]
+    ticket = here.get()
+    assert (ticket.priority, ticket.assigned_to, ticket.labels) == ("critical", "developer", ("x",))
+    settled(here)
+
+
+def test_a_label_that_cannot_be_removed_is_a_failure(here: Side, github: FakeGitHub) -> None:
+    here.create("Ours", labels=["x"])
+    here.both()
+    here.update("T-0001", labels=[])
+    for _again in range(2):
+        github.fault("forbidden", verb="DELETE")
+        (result,) = here.both().results
+        assert (result.failed, here.get().labels) == (True, ())
+        github.advance(300)
+    here.both()
+    assert github.issue(1)["labels"] == []
+    settled(here)
+
+
+def test_writes_are_counted_once(here: Side) -> None:
+    told: list[int] = []
+    for number in range(12):
+        here.create(f"Ours {number}")
+    here.sync(on_write=told.append, write_pause=1.0).push()
+    assert told == [*range(1, 13)]
+    assert here.waited == [1.0, 1.0]  # the first ten go at once
 
 
 # -- how many requests --
@@ -902,6 +981,27 @@ def prepared(here: Side, github: FakeGitHub) -> None:
     here.update("T-0004", comment="Ours")
     github.add_issue("Theirs")
     github.comment(4, "Theirs")
+
+
+@pytest.mark.parametrize(("verb", "values"), [("POST", {}), ("DELETE", {}), ("PATCH", {"status": "closed"})])
+@pytest.mark.parametrize(("before", "after"), [("low", "critical"), ("critical", "low")])
+def test_killed_between_labels(
+    here: Side, github: FakeGitHub, verb: str, values: dict[str, Any], before: str, after: str
+) -> None:
+    here.create("Ours", priority=before, assigned_to="monitor")
+    here.update("T-0001", status="in_progress")
+    here.both()
+    here.update("T-0001", priority=after, assigned_to="developer", **values)
+    running: list[subprocess.Popen[bytes]] = []
+    github.fault("hook", verb=verb, path="/issues/1", call=lambda: os.kill(running[0].pid, signal.SIGKILL))
+    running.append(worker(here))
+    assert running[0].wait(60) == -signal.SIGKILL
+    here.both()
+    settled(here)
+    ticket = here.get()
+    assert (ticket.priority, ticket.assigned_to, texts(ticket)) == (after, "developer", [])
+    status = [] if values else ["status:in_progress"]
+    assert sorted(github.issue(1)["labels"]) == ["assigned:developer", f"priority:{after}", *status]
 
 
 def check(here: Side, github: FakeGitHub) -> None:

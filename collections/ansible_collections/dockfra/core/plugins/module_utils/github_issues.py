@@ -27,6 +27,7 @@ from .errors import (
     GitHubGoneError,
     GitHubInvalidError,
     GitHubLockedError,
+    GitHubMovedError,
     GitHubSettingError,
     GitHubUnavailableError,
     GitHubUnclearError,
@@ -122,7 +123,8 @@ class IssueGateway:
     """Reads and writes the issues of one repository.
 
     Every method raises a `GitHubError` of one line. Reads, and changes of an issue (which set values and so may be
-    repeated), are tried again where that can help; what creates something is sent once.
+    repeated), are tried again where that can help; what creates something is sent once. Nothing is written where GitHub
+    leads elsewhere: an issue that has moved raises GitHubMovedError, one that is not there GitHubGoneError.
 
     Args:
         token: a token that may read and write issues.
@@ -133,6 +135,7 @@ class IssueGateway:
         write_pause: seconds between writes, from the eleventh on.
         backoff: seconds before the first repetition; doubles with each.
         sleep, clock: how to wait, and monotonic seconds.
+        on_write: called after everything that was written, with how many there were.
 
     Raises:
         GitHubSettingError: a value has a form that cannot work.
@@ -154,6 +157,7 @@ class IssueGateway:
         backoff: float = 1.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        on_write: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._token = _clean_token(token)
         self.repo = clean_repo(repo)
@@ -166,7 +170,9 @@ class IssueGateway:
         self._sleep = sleep
         self.clock = clock
         self._made: Requester | None = None
-        self._writes = 0
+        self._on_write = on_write
+        self._sent_writes = 0
+        self._written = 0
         self.requests = 0
         self.listed_at: datetime.datetime | None = None
         self._server_time: datetime.datetime | None = None
@@ -201,26 +207,45 @@ class IssueGateway:
 
     def issue(self, number: int) -> RemoteIssue:
         """Return one issue, also when it has moved; raises GitHubGoneError."""
-        return _read_issue(self._one("GET", f"/issues/{number}"))
+        url = f"/repos/{self.repo}/issues/{number}"
+        for _twice in range(2):
+            answer = self._send("GET", url)
+            if answer.status not in _REDIRECTS or not (location := str(answer.headers.get("location", ""))):
+                break
+            url = self._own(location)
+        return _read_issue(self._content(answer))
 
     # -- writing --
 
     def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue:
         """Create an issue; raises GitHubUnclearError when it may have been created, or not."""
-        return _read_issue(self._one("POST", "/issues", {"title": title, "body": body, "labels": labels}))
+        answer = self._write("POST", "", {"title": title, "body": body, "labels": labels}, once=True)
+        if answer.status in _REDIRECTS:
+            raise self._renamed(answer)
+        return _read_issue(self._content(answer, issue=False))
 
     def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue:
-        """Set ``title``, ``body``, ``labels`` or ``state`` of an issue, also when it has moved; raises GitHubGoneError."""
-        return _read_issue(self._one("PATCH", f"/issues/{number}", dict(values)))
+        """Set ``title``, ``body`` or ``state`` of an issue."""
+        return _read_issue(self._content(self._change("PATCH", number, "", dict(values))))
+
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]:
+        """Add labels to an issue and return all it has then; the new ones are missing where the token may not do that."""
+        return self._labelled("POST", number, "/labels", {"labels": labels})
+
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]:
+        """Remove a label from an issue and return those it has then; it is among them where the token may not do that."""
+        return self._labelled("DELETE", number, f"/labels/{urllib.parse.quote(label, safe='')}")
 
     def comment(self, number: int, body: str) -> RemoteComment:
-        """Comment on an issue, also when it has moved.
+        """Comment on an issue.
 
         Raises:
             GitHubUnclearError: it may have happened, or not.
-            GitHubLockedError, GitHubGoneError.
+            GitHubLockedError.
         """
-        return _read_comment(self._one("POST", f"/issues/{number}/comments", {"body": body}))
+        return _read_comment(
+            self._content(self._change("POST", number, "/comments", {"body": body}, once=True))
+        )
 
     def pause(self, seconds: float, why: str) -> None:
         """Wait, at the cost of ``max_wait``; raises GitHubUnavailableError where that does not suffice."""
@@ -243,9 +268,7 @@ class IssueGateway:
         while url is not None:
             answer = self._send("GET", url, query)
             if answer.status in _REDIRECTS:
-                raise GitHubDeniedError(
-                    f"The repository {self.repo} has moved{self._new_name(answer)}; set the repository to its new name."
-                )
+                raise self._renamed(answer)
             if answer.status != 200 or not isinstance(answer.data, list):
                 raise self._refused(answer, issue=False)
             if path == "/issues" and self.listed_at is None:
@@ -259,17 +282,39 @@ class IssueGateway:
         match = _LINK.search(str(answer.headers.get("link", "")))
         return self._own(match[1]) if match else None
 
-    def _one(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What a request about one issue answers; a move is followed once."""
-        url = f"/repos/{self.repo}{path}"
-        for _twice in range(2):
-            answer = self._send(verb, url, None, body)
-            if answer.status not in _REDIRECTS or not (location := str(answer.headers.get("location", ""))):
-                break
-            url = self._own(location)
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, once: bool = False) -> _Answer:
+        answer = self._send(verb, f"/repos/{self.repo}/issues{path}", None, body, once=once)
+        if answer.status in (200, 201):
+            self._written += 1
+            self._on_write(self._written)
+        return answer
+
+    def _change(
+        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None, *, once: bool = False
+    ) -> _Answer:
+        """Change one issue, here and nowhere else."""
+        answer = self._write(verb, f"/{number}{path}", body, once=once)
+        if answer.status in _REDIRECTS:
+            place = self.issue(number).place
+            if place.casefold() != f"{self.repo}#{number}".casefold():
+                raise GitHubMovedError(place)
+        return answer
+
+    def _labelled(
+        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        answer = self._change(verb, number, path, body)
+        if answer.status in (403, 404):
+            # The label is gone already, the token may not set any, or there is no such issue: looking at it says which.
+            return self.issue(number).labels
+        if answer.status == 200 and isinstance(answer.data, list):
+            return tuple(_label_names(answer.data))
+        raise self._refused(answer, issue=True)
+
+    def _content(self, answer: _Answer, *, issue: bool = True) -> dict[str, Any]:
         if answer.status in (200, 201) and isinstance(answer.data, dict):
             return answer.data
-        raise self._refused(answer, issue=path != "/issues")
+        raise self._refused(answer, issue=issue)
 
     def _own(self, url: str) -> str:
         """An address that GitHub names, if it is one of the same API: the token goes nowhere else."""
@@ -277,6 +322,11 @@ class IssueGateway:
             return url
         raise GitHubUnavailableError(
             f"{self.api_url} points to {url[:100]!a}, which is not below it; check the API address."
+        )
+
+    def _renamed(self, answer: _Answer) -> GitHubDeniedError:
+        return GitHubDeniedError(
+            f"The repository {self.repo} has moved{self._new_name(answer)}; set the repository to its new name."
         )
 
     def _new_name(self, answer: _Answer) -> str:
@@ -289,9 +339,18 @@ class IssueGateway:
         return ""
 
     def _send(
-        self, verb: str, url: str, query: dict[str, str] | None = None, body: dict[str, Any] | None = None
+        self,
+        verb: str,
+        url: str,
+        query: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        *,
+        once: bool = False,
     ) -> _Answer:
-        """Send a request, again where that can help, and return GitHub's final word; redirects are not followed."""
+        """Send a request, again where that can help, and return GitHub's final word; redirects are not followed.
+
+        With ``once`` it is not sent again when it may have taken effect.
+        """
         for attempt in range(_MOST_TRIES):
             if verb != "GET":
                 self._pace()
@@ -305,7 +364,7 @@ class IssueGateway:
                     raise GitHubUnavailableError(
                         f"{why}; name its authority in REQUESTS_CA_BUNDLE."
                     ) from error
-                if verb == "POST":
+                if once:
                     raise GitHubUnclearError(
                         f"{why}, so it is not known whether the request took effect."
                     ) from error
@@ -320,7 +379,7 @@ class IssueGateway:
                     )
                 elif answer.status >= 500:
                     why = f"{self._host} answers {answer.status}"
-                    if verb == "POST":
+                    if once:
                         raise GitHubUnclearError(
                             f"{why}, so it is not known whether the request took effect."
                         )
@@ -353,8 +412,8 @@ class IssueGateway:
             raise _Lost("no JSON") from error
 
     def _pace(self) -> None:
-        self._writes += 1
-        if self._writes > _FREE_WRITES and self._write_pause > 0:
+        self._sent_writes += 1
+        if self._sent_writes > _FREE_WRITES and self._write_pause > 0:
             self._sleep(self._write_pause)
 
     def _note_time(self, headers: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ only when asked to. Comments on a locked issue wait for it to be unlocked.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +35,7 @@ from .errors import (
     GitHubGoneError,
     GitHubInvalidError,
     GitHubLockedError,
+    GitHubMovedError,
     GitHubUnavailableError,
     GitHubUnclearError,
     TicketConflictError,
@@ -77,6 +79,8 @@ class Issues(Protocol):
     def issue(self, number: int) -> RemoteIssue: ...
     def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue: ...
     def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue: ...
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]: ...
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]: ...
     def comment(self, number: int, body: str) -> RemoteComment: ...
     def pause(self, seconds: float, why: str) -> None: ...
     def clock(self) -> float: ...
@@ -577,6 +581,8 @@ class _Run:
                 base_here, base_there = sent
                 if here == base_here:
                     plan.settled.append(name)
+                    if name in mapping.LABELLED:
+                        plan.give[name] = local[name]  # the label before may be left to be removed
             if here == base_here and there == base_there:
                 continue
             if mapping.same(name, local[name], remote[name], ticket, issue.number):
@@ -720,8 +726,8 @@ class _Run:
         except GitHubGoneError:
             self._check_right(entry.number)
             self._leave(ticket, entry, result, "was deleted")
-        except _MovedAway as moved:
-            self._leave(ticket, entry, result, f"was moved to {moved}")
+        except GitHubMovedError as moved:
+            self._leave(ticket, entry, result, f"was moved to {moved.place}")
 
     def _create(self, ticket: Ticket, entry: Entry, result: Result) -> RemoteIssue | None:
         """Make an issue for a ticket; returns None where none is made."""
@@ -758,15 +764,17 @@ class _Run:
     def _edit(
         self, ticket: Ticket, issue: RemoteIssue | None, entry: Entry, give: dict[str, Any], result: Result
     ) -> None:
-        """Change an issue, in one request; one that was not listed is as it was."""
+        """Change what differs of an issue; one that was not listed is as it was."""
         now = mapping.remote_view(issue) if issue else {**_NOTHING_SAID, **entry.remote}
         labels = list(issue.labels if issue else entry.remote_labels)
-        values = self._new_values(ticket, entry, now, labels, give)
-        if not values:
+        values = self._new_values(ticket, entry, now, give)
+        wanted = self._new_labels(ticket, entry, now, labels, give)
+        change = mapping.label_change(labels, wanted)
+        if not values and change == ([], []):
             return
         before = {"body": issue.body if issue else None, "labels": sorted(labels)}
         before |= {"title": now["title"], "state": "closed" if now["status"] == "closed" else "open"}
-        result.show("issue", before, values)
+        result.show("issue", before, {**values, "labels": wanted})
         if result.pushed != "created":
             result.pushed = "updated"
         if self._options.dry_run:
@@ -776,52 +784,98 @@ class _Run:
             for name, value in give.items()
         }
         self._keep(ticket.id, entry)
-        after = self._issues.edit(entry.number, values)
-        self._check_home(after.place, entry.number)
+        closed = now["status"] == "closed"
+        after = self._change(entry, issue or mapping.draft("", "", labels, closed=closed), values, *change)
         there = mapping.remote_view(after)
-        for name, value in give.items():
-            entry.local[name], entry.remote[name] = _digest(value), _digest(there[name])
         refused = [
             name for name in give if not mapping.same(name, give[name], there[name], ticket, entry.number)
         ]
+        for name, value in give.items():
+            # A text that GitHub spells in its own way is there; a label that is missing is still to be set.
+            if name not in refused or name not in mapping.LABELLED:
+                entry.local[name], entry.remote[name] = _digest(value), _digest(there[name])
+        undone = mapping.plain_undone(change, after.labels)
+        if undone != ([], []):
+            refused.append("labels")
         if refused:
             result.note(f"GitHub did not take over {', '.join(refused)}; the token may lack a right.")
-        # What somebody added in this moment has not been taken, so it is not to count as known.
-        known = {
-            label.casefold()
-            for label in mapping.merged_labels(
-                entry.remote_labels, entry.remote_labels, ticket.labels, entry.local_labels
-            )
-        }
-        entry.remote_labels = [
-            label for label in after.labels if label.casefold() in known or mapping.is_reserved(label)
-        ]
-        entry.local_labels = list(ticket.labels)
-        # Nor is anything else of the issue seen by having written it: the next list says what is new.
-        entry.sent, entry.tail = {}, mapping.tail_of(after)
+        result.failed = result.failed or not set(refused).isdisjoint({"labels", *mapping.LABELLED})
+        self._settle_labels(ticket, entry, after, *undone)
+        entry.sent = {}
+        if values:
+            entry.tail = mapping.tail_of(after)
         self._keep(ticket.id, entry)
 
+    def _change(
+        self, entry: Entry, issue: RemoteIssue, values: dict[str, Any], added: list[str], removed: list[str]
+    ) -> RemoteIssue:
+        """Change an issue; returns it as it is then, as far as that is said.
+
+        Labels go one by one, so that those which people set meanwhile stay. The new ones come first and the old ones go
+        last: a run that ends in between leaves the fields they stand for as before or as they are to be.
+        """
+        labels: Collection[str] = self._issues.add_labels(entry.number, added) if added else issue.labels
+        if values:
+            issue = self._issues.edit(entry.number, values)
+            self._check_home(issue.place, entry.number)
+            labels = issue.labels
+        for label in removed:
+            labels = self._issues.remove_label(entry.number, label)
+        return dataclasses.replace(issue, labels=tuple(labels))
+
+    def _settle_labels(
+        self, ticket: Ticket, entry: Entry, after: RemoteIssue, missing: list[str], left: list[str]
+    ) -> None:
+        """Remember labels as the same on both sides, but for those that GitHub did not add or remove."""
+        # What somebody added in this moment has not been taken, so it is not to count as known. Nor is anything else of
+        # the issue seen by having written it: the next list says what is new.
+        known = mapping.plain_labels(
+            [
+                *mapping.merged_labels(
+                    entry.remote_labels, entry.remote_labels, ticket.labels, entry.local_labels
+                ),
+                *left,
+            ]
+        )
+        entry.remote_labels = [
+            label
+            for label in after.labels
+            if mapping.is_reserved(label) or mapping.plain_labels([label]).keys() <= known.keys()
+        ]
+        yet = mapping.plain_labels(missing)
+        entry.local_labels = [
+            label for key, label in mapping.plain_labels([*ticket.labels, *left]).items() if key not in yet
+        ]
+
     def _new_values(
-        self, ticket: Ticket, entry: Entry, now: dict[str, Any], labels: list[str], give: dict[str, Any]
+        self, ticket: Ticket, entry: Entry, now: dict[str, Any], give: dict[str, Any]
     ) -> dict[str, Any]:
-        """What to ask of GitHub for an issue to get the values ``give`` and the ticket's changes of labels."""
-        wanted = {**now, **give}
+        """What to set of an issue that is as ``now`` for it to get the values ``give``."""
+        closed = give.get("status", now["status"]) == "closed"
         values: dict[str, Any] = {}
         if "title" in give:
             values["title"] = give["title"]
         if "description" in give:
             values["body"] = mapping.body_of(give["description"], entry.tail or mapping.marker(ticket))
-        if (wanted["status"] == "closed") != (now["status"] == "closed"):
-            values["state"] = "closed" if wanted["status"] == "closed" else "open"
-        plain = mapping.merged_labels(labels, entry.remote_labels, ticket.labels, entry.local_labels)
-        if (
-            any(give.get(name, now[name]) != now[name] for name in ("status", "priority", "assigned_to"))
-            or mapping.plain_labels(plain).keys() != mapping.plain_labels(labels).keys()
-        ):
-            new = mapping.remote_labels(plain, wanted)
-            if {label.casefold() for label in new} != {label.casefold() for label in labels}:
-                values["labels"] = new
+        if closed != (now["status"] == "closed"):
+            values["state"] = "closed" if closed else "open"
         return values
+
+    def _new_labels(
+        self, ticket: Ticket, entry: Entry, now: dict[str, Any], labels: list[str], give: dict[str, Any]
+    ) -> list[str]:
+        """The labels of an issue after ``give`` and the ticket's changes of labels."""
+        there = mapping.plain_labels(labels)
+        plain = mapping.plain_labels(
+            mapping.merged_labels(labels, entry.remote_labels, ticket.labels, entry.local_labels)
+        )
+        gone = there.keys() - plain.keys()
+        kept = [label for label in labels if mapping.plain_labels([label]).keys().isdisjoint(gone)]
+        new = [label for key, label in plain.items() if key not in there]
+        if give.keys() & set(mapping.LABELLED):
+            kept = [label for label in kept if not mapping.is_reserved(label)]
+            new = mapping.remote_labels(new, {**now, **give})
+        return sorted([*kept, *new])
 
     def _comment(self, ticket: Ticket, entry: Entry, result: Result) -> None:
         """Bring a ticket's comments to its issue, in their order."""
@@ -847,7 +901,7 @@ class _Run:
 
     def _check_home(self, place: str, number: int) -> None:
         if place.casefold() != f"{self._issues.repo}#{number}".casefold():
-            raise _MovedAway(place)
+            raise GitHubMovedError(place)
 
     def _is_at_home(self, issue: RemoteIssue) -> bool:
         return issue.place.casefold() == f"{self._issues.repo}#{issue.number}".casefold()
@@ -878,10 +932,6 @@ class _Run:
             self._state.save(ticket.id)
 
 
-class _MovedAway(Exception):
-    """An issue is in another repository now; the text says where."""
-
-
 _MISSING = object()
 _NOTHING_SAID = {"title": "", "description": "", "status": "open", "priority": "normal", "assigned_to": None}
 
@@ -893,13 +943,17 @@ def _entry_for(issue: RemoteIssue | None) -> Entry:
 
 
 def _expect(ticket: Ticket, issue: RemoteIssue, entry: Entry) -> None:
-    """Compare from now on with a ticket as it is and the issue that comes of it, which nobody can create closed."""
+    """Compare from now on with a ticket as it is and the issue that comes of it.
+
+    What the issue does not show is yet to be pushed: none can be created closed, nor with labels without the right to.
+    """
     local, remote = mapping.local_view(ticket), mapping.remote_view(issue)
-    entry.local = {name: _digest(value) for name, value in local.items()}
+    shown = {**local, **{name: remote[name] for name in mapping.LABELLED}}
+    entry.local = {name: _digest(value) for name, value in shown.items()}
     entry.remote = {name: _digest(value) for name, value in remote.items()}
-    if ticket.status == "closed":
-        entry.local["status"] = remote["status"]
-    entry.local_labels, entry.remote_labels = list(ticket.labels), list(issue.labels)
+    there = mapping.plain_labels(issue.labels)
+    entry.local_labels = [label for key, label in mapping.plain_labels(ticket.labels).items() if key in there]
+    entry.remote_labels = list(issue.labels)
 
 
 def _edited(comment: Comment, remote: RemoteComment) -> Comment:

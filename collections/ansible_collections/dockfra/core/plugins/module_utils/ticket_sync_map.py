@@ -45,6 +45,8 @@ _RESERVED = {
     "assigned_to": {f"assigned:{value}": value for value in model.ROLES},
     "status": {"status:in_progress": "in_progress"},
 }
+# Fields that are labels of an issue, wholly or in part.
+LABELLED = tuple(_RESERVED)
 _KNOWN = {label for labels in _RESERVED.values() for label in labels}
 
 
@@ -175,6 +177,25 @@ def remote_labels(plain: Iterable[str], values: Mapping[str, Any]) -> list[str]:
     return sorted(labels)
 
 
+def label_change(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return which labels have to be added and which removed; upper and lower case are the same."""
+    old, new = ({label.casefold(): label for label in labels} for labels in (before, after))
+    return (
+        [label for key, label in new.items() if key not in old],
+        [label for key, label in old.items() if key not in new],
+    )
+
+
+def plain_undone(change: tuple[list[str], list[str]], labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return what `label_change` wanted added and removed, without what stands for other fields, and was not."""
+    there = plain_labels(labels)
+    added, removed = map(plain_labels, change)
+    return (
+        [label for key, label in added.items() if key not in there],
+        [label for key, label in removed.items() if key in there],
+    )
+
+
 def is_reserved(label: str) -> bool:
     """Return whether a label stands for another field."""
     return label.casefold() in _KNOWN
@@ -210,13 +231,13 @@ def _without_marker(body: str) -> str:
     return body.strip()
 
 
-def draft(title: str, body: str, labels: list[str]) -> RemoteIssue:
+def draft(title: str, body: str, labels: list[str], *, closed: bool = False) -> RemoteIssue:
     """Return the issue that is to come of these values, as far as it can be known before."""
     nothing: dict[str, Any] = {
         "number": 0,
         "id": 0,
         "place": "",
-        "closed": False,
+        "closed": closed,
         "locked": False,
         "comments": 0,
     }

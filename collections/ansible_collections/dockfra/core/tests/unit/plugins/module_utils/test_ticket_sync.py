@@ -86,9 +86,16 @@ class FakeIssues:
         known = dict(values)
         if "state" in known:
             known["closed"] = known.pop("state") == "closed"
-        if "labels" in known:
-            known["labels"] = tuple(known["labels"])
         return self.change(number, **known)
+
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]:
+        self.requests += 1
+        return self.change(number, labels=(*self.issue(number).labels, *labels)).labels
+
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]:
+        self.requests += 1
+        kept = tuple(other for other in self.issue(number).labels if other != label)
+        return self.change(number, labels=kept).labels
 
     def comment(self, number: int, body: str) -> RemoteComment:
         self.requests += 1
