@@ -64,6 +64,9 @@ _MOST_ROUNDS = 4
 _MOST_RETRIES = 5
 # A longer value is continued in a second comment.
 _QUOTED = 60_000
+# What comments from GitHub leave free in a ticket, for texts that grow and for what a synchronisation has to say.
+_SPARE = 20
+_SPARE_BYTES = 1024 * 1024
 
 
 class Issues(Protocol):
@@ -495,16 +498,17 @@ class _Run:
         """Make a ticket of an issue; returns the id of the one there was already, which is to be merged with it."""
         view = mapping.remote_view(issue)
         comments = [mapping.local_comment(remote) for remote in self._comments.get(issue.number, ())]
-        fields = {
+        fields: dict[str, Any] = {
             **{name: mapping.as_local(name, value, issue.number) for name, value in view.items()},
             "labels": mapping.local_labels(mapping.plain_labels(issue.labels).values(), ()),
             "created_by": mapping.author_of(issue.author),
             "created_at": issue.created_at,
-            "comments": _fitting([comment for comment in comments if comment], model.MAX_COMMENTS, result),
             "github_issue_number": issue.number,
             "extra": {"github_issue_id": issue.id},
             "external_key": mapping.external_key(self._issues.repo, issue),
         }
+        draft = Ticket(id="", updated_at=issue.updated_at, **fields)
+        fields["comments"] = _fitting(draft, [comment for comment in comments if comment], result)
         change = self._store.create(ACTOR, fields, dry_run=self._options.dry_run)
         ticket = change.after
         if change.before is not None:
@@ -547,8 +551,19 @@ class _Run:
         comments = self._merged_comments(ticket, issue, entry, result)
         known = {(comment.author, comment.text) for comment in comments}
         for name in plan.lost:
-            lost = self._lost(name, ticket, issue, theirs_counts=name in plan.take)
-            comments += [comment for comment in lost if (comment.author, comment.text) not in known]
+            lost = [
+                comment
+                for comment in self._lost(name, ticket, issue, theirs_counts=name in plan.take)
+                if (comment.author, comment.text) not in known
+            ]
+            if model.fitting(model.changed(ticket, {**plan.take, "comments": tuple(comments)}), lost) < len(
+                lost
+            ):
+                result.note(
+                    f"The ticket is full, so the other {name.replace('_', ' ')} is not kept as a comment."
+                )
+            else:
+                comments += lost
         if comments != [*ticket.comments]:
             changes["comments"] = sorted(comments, key=lambda comment: comment.timestamp)
         change = self._store.update(
@@ -675,7 +690,7 @@ class _Run:
                 comments[by_id[remote.id]] = _edited(comments[by_id[remote.id]], remote)
             elif (taken := mapping.local_comment(remote)) is not None:
                 new.append(taken)
-        return [*comments, *_fitting(new, model.MAX_COMMENTS - len(comments), result)]
+        return [*comments, *_fitting(model.changed(ticket, {"comments": tuple(comments)}), new, result)]
 
     def _settle(self, ticket: Ticket, issue: RemoteIssue, entry: Entry, plan: _Plan) -> None:
         """Remember what is now the same on both sides, and what of GitHub has been taken into account."""
@@ -917,16 +932,20 @@ class _Run:
     def _leave(self, ticket: Ticket, entry: Entry, result: Result, what: str) -> None:
         """Part a ticket from an issue that is no longer in the repository."""
         where = f"{self._issues.repo}#{entry.number}"
+        text = f"The issue {where} {what} on GitHub. This ticket stays, without an issue."
+        full = not model.fitting(ticket, [Comment(ACTOR, text, ticket.updated_at)])
         self._store.update(
             ACTOR,
             ticket.id,
             {"github_issue_number": None, "extra": {"github_issue_id": None, "github_gone": where}},
-            comment=f"The issue {where} {what} on GitHub. This ticket stays, without an issue.",
+            comment=None if full else text,
             comment_once=True,
             dry_run=self._options.dry_run,
         )
         result.pushed = "gone"
         result.note(f"The issue {where} {what}; the ticket stays, without an issue.")
+        if full:
+            result.note("The ticket is full, so no comment in it says so.")
         if not self._options.dry_run:
             self._state.entries.pop(ticket.id, None)
             self._state.save(ticket.id)
@@ -964,11 +983,12 @@ def _edited(comment: Comment, remote: RemoteComment) -> Comment:
     return Comment(comment.author, text, comment.timestamp, {**comment.extra, "github_comment_id": remote.id})
 
 
-def _fitting(comments: list[Comment], room: int, result: Result) -> list[Comment]:
-    left_out = len(comments) - max(room, 0)
-    if left_out > 0:
-        result.note(f"A ticket has at most {model.MAX_COMMENTS} comments, so {left_out} stay on GitHub only.")
-    return comments[: max(room, 0)]
+def _fitting(ticket: Ticket, comments: list[Comment], result: Result) -> list[Comment]:
+    """Comments from GitHub, as many as a ticket has room for."""
+    room = model.fitting(ticket, comments, spare=_SPARE, spare_bytes=_SPARE_BYTES)
+    if room < len(comments):
+        result.note(f"The ticket is full, so {len(comments) - room} comments stay on GitHub only.")
+    return comments[:room]
 
 
 def _digest(value: Any) -> Any:
