@@ -861,6 +861,42 @@ def test_writes_are_counted_once(here: Side) -> None:
     assert here.waited == [1.0, 1.0]  # the first ten go at once
 
 
+@pytest.mark.parametrize("what", ["issue", "comment"])
+def test_what_is_deleted_while_pages_are_read_hides_nothing(
+    here: Side, github: FakeGitHub, what: str
+) -> None:
+    comments = []
+    for number in range(1, 211):
+        github.add_issue(f"Theirs {number}")
+        comments.append(github.comment(number, "Theirs"))
+        github.advance(1)
+
+    def meanwhile() -> None:
+        if what == "issue":
+            github.delete(51)
+        else:
+            github.delete_comment(51, comments[50])
+
+    github.fault("hook", verb="GET", path="/issues$" if what == "issue" else "/comments$", call=meanwhile)
+    here.sync().pull()
+    assert [ticket.github_issue_number for ticket in here.tickets()] == [*range(1, 211)]
+    assert {ticket.id for ticket in here.tickets() if texts(ticket) != ["Theirs"]} <= {"T-0051"}
+
+
+def test_pages_within_one_second_are_all_read(here: Side, github: FakeGitHub) -> None:
+    moment = github._moment()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(github, "_moment", lambda: moment)
+        for number in range(250):
+            github.add_issue(f"Theirs {number}")
+    github.advance(10)
+    for number in range(30):
+        github.add_issue(f"Later {number}")
+    gateway = here.gateway()
+    assert [issue.number for issue in gateway.issues()] == [*range(1, 281)]
+    assert gateway.requests == 3
+
+
 # -- how many requests --
 
 

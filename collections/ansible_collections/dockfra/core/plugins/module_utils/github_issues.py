@@ -184,13 +184,10 @@ class IssueGateway:
 
     def issues(self, since: str | None = None) -> list[RemoteIssue]:
         """Return all issues, or those changed at a time or later, without pull requests, in order of their numbers."""
-        # The latest change first: what changes meanwhile moves to a page already read and so pushes nothing out of one
-        # not yet read. It is then newer than this list, and the next one has it.
-        parameters = {"state": "all", "sort": "updated", "direction": "desc", **_since(since)}
         self.listed_at = None
         found = {
             issue.number: issue
-            for values in self._list("/issues", parameters)
+            for values in self._list("/issues", {"state": "all"}, since)
             # That a pull request is one is said here; asking PyGithub for it would cost a request each.
             if "pull_request" not in values and (issue := _read_issue(values))
         }
@@ -198,12 +195,20 @@ class IssueGateway:
 
     def comments(self, since: str | None = None) -> list[RemoteComment]:
         """Return the comments on all issues, or those made or edited at a time or later, the oldest first."""
-        parameters = {"sort": "updated", "direction": "desc", **_since(since)}
-        return _in_order([_read_comment(values) for values in self._list("/issues/comments", parameters)])
+        return _in_order([_read_comment(values) for values in self._list("/issues/comments", {}, since)])
 
     def comments_of(self, number: int) -> list[RemoteComment]:
-        """Return the comments on one issue, the oldest first."""
-        return _in_order([_read_comment(values) for values in self._list(f"/issues/{number}/comments", {})])
+        """Return the comments on one issue, the oldest first; raises GitHubGoneError."""
+        url: str | None = f"/repos/{self.repo}/issues/{number}/comments"
+        query: dict[str, str] | None = {"per_page": str(PER_PAGE)}
+        found: list[RemoteComment] = []
+        while url is not None:
+            answer = self._send("GET", url, query)
+            if answer.status in _REDIRECTS:
+                raise GitHubGoneError("The issue has moved.")
+            found += map(_read_comment, self._entries(answer, issue=True))
+            url, query = self._next(answer), None  # the link has the query in it
+        return _in_order(found)
 
     def issue(self, number: int) -> RemoteIssue:
         """Return one issue, also when it has moved; raises GitHubGoneError."""
@@ -260,23 +265,40 @@ class IssueGateway:
 
     # -- requests --
 
-    def _list(self, path: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
-        """All entries of a list, page by page."""
-        url: str | None = f"/repos/{self.repo}{path}"
-        query: dict[str, str] | None = {**parameters, "per_page": str(PER_PAGE)}
+    def _list(self, path: str, parameters: dict[str, str], since: str | None) -> list[dict[str, Any]]:
+        """All entries of a list from a time on, in order of their last change; an entry may come twice, the latest last.
+
+        Each page begins at a time and not at a number, because what is deleted or changes meanwhile moves all that
+        comes after it: an entry would move to a page already read. Only among more than a page of entries of the same
+        moment there is no other way than by numbers.
+        """
         entries: list[dict[str, Any]] = []
-        while url is not None:
-            answer = self._send("GET", url, query)
+        number = 1
+        while True:
+            query = {**parameters, "sort": "updated", "direction": "asc", "per_page": str(PER_PAGE)}
+            query |= {"page": str(number)} if number > 1 else {}
+            answer = self._send("GET", f"/repos/{self.repo}{path}", {**query, **_since(since)})
             if answer.status in _REDIRECTS:
                 raise self._renamed(answer)
-            if answer.status != 200 or not isinstance(answer.data, list):
-                raise self._refused(answer, issue=False)
+            page = self._entries(answer, issue=False)
             if path == "/issues" and self.listed_at is None:
                 self.listed_at = self._server_time
-            entries += [entry for entry in answer.data if isinstance(entry, dict)]
-            # The link has the query in it.
-            url, query = self._next(answer), None
-        return entries
+            entries += page
+            if self._next(answer) is None or not page:
+                return entries
+            first, last = (_changed_at(entry) for entry in (page[0], page[-1]))
+            # Whether GitHub counts the very second as since is not said.
+            before = last - datetime.timedelta(seconds=1)
+            if before > first:
+                since, number = f"{before:%Y-%m-%dT%H:%M:%SZ}", 1
+            else:
+                number += 1
+
+    def _entries(self, answer: _Answer, *, issue: bool) -> list[dict[str, Any]]:
+        """The entries of one page of a list."""
+        if answer.status != 200 or not isinstance(answer.data, list):
+            raise self._refused(answer, issue=issue)
+        return [entry for entry in answer.data if isinstance(entry, dict)]
 
     def _next(self, answer: _Answer) -> str | None:
         match = _LINK.search(str(answer.headers.get("link", "")))
@@ -596,6 +618,15 @@ def _read_comment(values: Mapping[str, Any]) -> RemoteComment:
     except (KeyError, TypeError, ValueError) as error:
         raise GitHubUnavailableError(
             f"GitHub's answer is no comment ({_short(error)}); check the API address."
+        ) from error
+
+
+def _changed_at(values: Mapping[str, Any]) -> datetime.datetime:
+    try:
+        return datetime.datetime.strptime(values["updated_at"], "%Y-%m-%dT%H:%M:%SZ")
+    except (KeyError, TypeError, ValueError) as error:
+        raise GitHubUnavailableError(
+            f"GitHub's answer has no time ({_short(error)}); check the API address."
         ) from error
 
 

@@ -433,7 +433,8 @@ class _Run:
             # One that came from another repository brings older ones along.
             new = not self._entry(ticket_id).seen_at
             if new and len(self._comments.get(issue.number, ())) < issue.comments:
-                self._comments[issue.number] = self._issues.comments_of(issue.number)
+                with contextlib.suppress(GitHubGoneError):  # deleted in this moment
+                    self._comments[issue.number] = self._issues.comments_of(issue.number)
 
     def _needs_comments(self, ticket_id: str | None, issue: RemoteIssue) -> bool:
         entry = self._entry(ticket_id)
