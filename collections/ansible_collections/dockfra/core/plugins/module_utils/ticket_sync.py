@@ -12,6 +12,9 @@ against what both were when they were last the same:
 * Labels that were added or removed on either side are added or removed on the other.
 * A comment appears once on the other side. One edited on GitHub is edited here; one deleted there stays here.
 
+GitHub cannot be asked to write only if nothing changed. Who edits there in the seconds between a list and the write of the
+same field is written over; the list is read anew after half a minute of writing.
+
 An issue without a ticket becomes one, a ticket without an issue gets one. An issue that was deleted or moved away leaves
 its ticket as it is, without a number, and with a comment and the field ``github_gone`` that say so; it gets a new issue
 only when asked to. Comments on a locked issue wait for it to be unlocked.
