@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,7 +204,7 @@ def test_an_issue_becomes_one_ticket(here: Side, github: FakeGitHub) -> None:
     ticket = here.get()
     assert (ticket.title, ticket.description, ticket.labels) == ("It is down", "Since noon.\nHelp!", ("Bug",))
     assert (ticket.priority, ticket.assigned_to, ticket.created_by) == ("critical", "monitor", "octocat")
-    assert ticket.external_key == "github:octo/hello#1"
+    assert ticket.external_key == f"github:octo/hello#1:{github.issue(1)['id']}"
     # Nobody speaks as a role by taking its name.
     assert [(comment.author, comment.text) for comment in ticket.comments] == [
         ("hubot", "Me too"),
@@ -228,7 +229,11 @@ def test_what_only_one_side_changed_reaches_the_other(here: Side, github: FakeGi
     assert report.results[0].conflicts == []
     ticket, issue = here.get(), github.issue(1)
     assert (ticket.title, ticket.description, ticket.labels) == ("New title", "New text", ("here", "there"))
-    assert (issue["title"], issue["body"], issue["labels"]) == ("New title", "New text", ["here", "there"])
+    assert (issue["title"], issue["body"], sorted(issue["labels"])) == (
+        "New title",
+        "New text",
+        ["here", "there"],
+    )
     # Whoever removed the marker from the body took nothing away: the number is what counts.
     here.update("T-0001", description="Once more")
     here.both()
@@ -404,11 +409,59 @@ def test_an_issue_can_be_given_to_a_ticket_by_hand(here: Side, github: FakeGitHu
     assert github.issue(3)["title"] == "Nowhere"
 
 
+@pytest.mark.parametrize("run", ["sync", "pull", "push"])
+def test_an_issue_of_a_repository_made_anew_is_another(here: Side, github: FakeGitHub, run: str) -> None:
+    github.add_issue("Login page", "Long text")
+    here.both()
+    github.advance(300)
+    here.both()
+    github.make_anew()
+    github.advance(300)
+    github.add_issue("Something else", "Other text")
+    before = here.files()
+    assert getattr(here.sync(), run)(dry_run=True).changed
+    assert here.files() == before
+    getattr(here.sync(), run)()
+    here.update("T-0001", title="Login page, later")
+    here.both()
+    ticket = here.get()
+    assert (ticket.title, ticket.description, ticket.github_issue_number) == (
+        "Login page, later",
+        "Long text",
+        None,
+    )
+    assert texts(ticket) == [
+        "The issue octo/hello#1 was deleted on GitHub. This ticket stays, without an issue."
+    ]
+    assert (here.get("T-0002").title, here.get("T-0002").github_issue_number) == ("Something else", 1)
+    assert [(issue["title"], issue["body"]) for issue in github.issues()] == [
+        ("Something else", "Other text")
+    ]
+    settled(here)
+
+
+@pytest.mark.parametrize("newer", ["ticket", "issue"])
+def test_an_issue_of_another_server_is_another(here: Side, github: FakeGitHub, newer: str) -> None:
+    github.add_issue("Login page", "Long text")
+    here.both()
+    for other in running(token=TOKEN):
+        other._data["next_id"] += 50
+        other.advance(300 if newer == "issue" else -300)
+        other.add_issue("Something else", "Other text")
+        here.update("T-0001", priority="high")
+        there = Side(here.path, other)
+        there.both()
+        settled(there)
+        assert [ticket.title for ticket in there.tickets()] == ["Login page", "Something else"]
+        assert (other.issue(1)["title"], other.issue(1)["labels"]) == ("Something else", [])
+        assert texts(here.get()) == []
+
+
 # -- issues that are not what they were --
 
 
 @pytest.mark.parametrize("how", ["deleted", "transferred"])
-@pytest.mark.parametrize("change", ["title", "comment"])
+@pytest.mark.parametrize("change", ["title", "comment", "label"])
 def test_an_issue_that_is_gone_leaves_its_ticket(
     here: Side, github: FakeGitHub, how: str, change: str
 ) -> None:
@@ -418,24 +471,43 @@ def test_an_issue_that_is_gone_leaves_its_ticket(
         github.delete(1)
     else:
         assert github.transfer(1, "octo/other") == 1
-    here.update(
-        "T-0001", "New" if change == "comment" else None, **({"title": "New"} if change == "title" else {})
-    )
+    changes: dict[str, Any] = {"title": {"title": "New"}, "label": {"priority": "high"}}.get(change, {})
+    here.update("T-0001", "New" if change == "comment" else None, **changes)
     (result,) = here.both().results
     assert (result.pushed, result.failed) == ("gone", False)
     assert ("octo/other#1" in str(result)) == (how == "transferred")
     ticket = here.get()
     assert (ticket.github_issue_number, ticket.labels) == (None, ("a",))
     assert "octo/hello#1" in texts(ticket)[-1]
-    if how == "transferred":  # the edit is not lost: it went along
+    if how == "transferred":  # the other repository is somebody else's, and the edit stays in the ticket
         moved = github.issue(1, "octo/other")
-        assert "New" in (moved["title"] if change == "title" else moved["comments"][0]["body"])
+        assert (moved["title"], moved["labels"], moved["comments"]) == ("Ours", ["a"], [])
     settled(here)
     assert not here.sync().push(["T-0001"]).changed
     assert github.issues() == []
     assert here.sync().push(["T-0001"], recreate=True).changed
     assert (len(github.issues()), here.get().github_issue_number) == (1, 2)
     settled(here)
+
+
+@pytest.mark.parametrize("fault", ["error-after", "cut-after"])
+@pytest.mark.parametrize("before", ["deleted", "elsewhere"])
+def test_an_issue_is_made_anew_once(here: Side, github: FakeGitHub, before: str, fault: str) -> None:
+    here.create("Ours")
+    if before == "deleted":
+        here.both()
+        github.delete(1)
+        here.update("T-0001", title="New")
+    else:
+        here.update("T-0001", github_issue_number=77)
+    here.sync().push()
+    github.advance(300)
+    github.fault(fault, verb="POST", path="/issues$")
+    here.sync().push(["T-0001"], recreate=True)
+    assert len(github.issues()) == 1
+    assert here.get().github_issue_number == github.issues()[0]["number"]
+    settled(here)
+    assert len(here.tickets()) == 1
 
 
 def test_comments_of_a_locked_issue_wait(here: Side, github: FakeGitHub) -> None:
@@ -614,7 +686,7 @@ def test_what_is_edited_while_a_run_writes_is_seen_by_the_next(here: Side, githu
         github.edit(3, title="Edited")
         here.update("T-0001", description="Also just now")
 
-    github.fault("hook", verb="PATCH", call=meanwhile)
+    github.fault("hook", verb="POST", path="/issues/1/labels", call=meanwhile)
     here.both()
     here.both()
     settled(here)
@@ -626,6 +698,207 @@ def test_what_is_edited_while_a_run_writes_is_seen_by_the_next(here: Side, githu
     assert here.get().labels == ("added",)
     assert here.get("T-0003").title == "Edited"
     assert [issue["labels"] for issue in github.issues()][1:] == [["priority:high"]] * 2
+
+
+def test_what_is_edited_during_a_long_run_is_taken_first(here: Side, github: FakeGitHub) -> None:
+    for number in range(3):
+        here.create(f"Ticket {number}")
+    here.both()
+    for _again in range(2):
+        github.advance(300)
+        here.both()
+    for ticket in here.tickets():
+        here.update(ticket.id, title=f"{ticket.title} here")
+    passed = 0.0
+
+    def meanwhile() -> None:
+        nonlocal passed
+        passed = 100.0
+        github.advance(passed)
+        github.edit(3, title="Edited")
+
+    github.fault("hook", verb="PATCH", path="/issues/1$", call=meanwhile)
+    here.sync(clock=lambda: time.monotonic() + passed, max_wait=1000).sync()
+    github.advance(300)
+    settled(here)
+    assert (here.get("T-0003").title, github.issue(3)["title"]) == ("Edited", "Edited")
+    assert "Ticket 2 here" in texts(here.get("T-0003"))[0]
+
+
+def test_what_people_do_to_comments_is_seen_after_writing(here: Side, github: FakeGitHub) -> None:
+    for title in ("Edited", "Posted again", "Edited meanwhile"):
+        github.add_issue(title)
+    comments = [github.comment(number, "Old") for number in (1, 2, 3)]
+    github.advance(100)
+    here.both()
+    for _again in range(2):
+        github.advance(300)
+        here.both()
+    github.edit_comment(1, comments[0], "New")
+    github.delete_comment(2, comments[1])
+    github.comment(2, "New")
+    github.advance(100)
+    for ticket_id in ("T-0001", "T-0002"):
+        here.update(ticket_id, "Ours")
+    here.sync().push()
+    github.advance(300)
+    here.update("T-0003", title="Ours")
+
+    def meanwhile() -> None:
+        github.edit_comment(3, comments[2], "New")
+        github.advance(5)
+
+    github.fault("hook", verb="GET", path="/issues$", call=meanwhile)
+    here.both()
+    github.advance(300)
+    here.both()
+    assert [texts(ticket) for ticket in here.tickets()] == [["New", "Ours"], ["Old", "Ours", "New"], ["New"]]
+    settled(here)
+
+
+def test_a_comment_edited_in_the_second_of_the_list_is_seen_later(here: Side, github: FakeGitHub) -> None:
+    github.add_issue("Theirs")
+    comment = github.comment(1, "Old")
+    moment = github._moment()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(github, "_moment", lambda: moment)
+        here.sync().pull()
+        github.edit_comment(1, comment, "New")
+    github.advance(300)
+    here.sync().pull()
+    assert texts(here.get()) == ["New"]
+
+
+@pytest.mark.parametrize("kept", ["head", "nothing"])
+def test_an_edit_of_our_comment_needs_no_marker(here: Side, github: FakeGitHub, kept: str) -> None:
+    here.create()
+    here.update("T-0001", "Ours")
+    here.both()
+    github.advance(300)
+    (comment,) = github.issue(1)["comments"]
+    head = comment["body"].partition("\n")[0] + "\n\n" if kept == "head" else ""
+    for text in ("Edited", "Edited again"):
+        github.edit_comment(1, comment["id"], head + text)
+        here.both()
+        github.advance(300)
+        assert texts(here.get()) == [text]
+    settled(here)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_labels_that_people_set_meanwhile_stay(here: Side, github: FakeGitHub, listed: bool) -> None:
+    here.create("Ours", labels=["base", "old"], priority="low")
+    here.both()
+    if not listed:
+        for _again in range(2):
+            github.advance(300)
+            here.both()
+    here.update("T-0001", priority="high", labels=["base", "new"])
+
+    def meanwhile() -> None:
+        github.advance(1)
+        github.edit(1, title="Theirs", labels=["base", "old", "priority:low", "theirs"])
+
+    github.fault("hook", verb="GET", path="/issues$", call=meanwhile)
+    here.both()
+    assert github.issue(1)["labels"] == ["base", "theirs", "new", "priority:high"]
+    github.advance(300)
+    here.both()
+    assert (here.get().title, here.get().labels) == ("Theirs", ("base", "new", "theirs"))
+    settled(here)
+
+
+def test_labels_that_a_ticket_cannot_tell_apart_stay(here: Side, github: FakeGitHub) -> None:
+    github.add_issue("Theirs", labels=["a,b", "a b", ","])
+    here.both()
+    here.update("T-0001", priority="high", labels=["a b", "c"])
+    here.both()
+    assert github.issue(1)["labels"] == ["a,b", "a b", ",", "c", "priority:high"]
+    settled(here)
+
+
+@pytest.mark.parametrize("how", ["dropped", "refused"])
+def test_labels_without_the_right_to_set_them_are_a_failure(
+    here: Side, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    with monkeypatch.context() as patched:
+        # GitHub leaves labels out in silence, and refuses a request that is about nothing else.
+        patched.setattr(github, "_labels", lambda _home, _names: [])
+        if how == "refused":
+            github.fault("forbidden", path="/labels", times=-1)
+        here.create("Ours", priority="critical", assigned_to="developer", labels=["x"])
+        for title in ("Ours", "Ours, later"):
+            here.update("T-0001", title=title)
+            (result,) = here.both().results
+            assert result.failed
+            assert "did not take over priority, assigned_to, labels" in str(result)
+            assert github.issue(1)["title"] == title
+            github.advance(300)
+    github._faults.clear()
+    here.both()
+    assert github.issue(1)["labels"] == ["assigned:developer", "priority:critical", "x"]
+    ticket = here.get()
+    assert (ticket.priority, ticket.assigned_to, ticket.labels) == ("critical", "developer", ("x",))
+    settled(here)
+
+
+def test_a_label_that_cannot_be_removed_is_a_failure(here: Side, github: FakeGitHub) -> None:
+    here.create("Ours", labels=["x"])
+    here.both()
+    here.update("T-0001", labels=[])
+    for _again in range(2):
+        github.fault("forbidden", verb="DELETE")
+        (result,) = here.both().results
+        assert (result.failed, here.get().labels) == (True, ())
+        github.advance(300)
+    here.both()
+    assert github.issue(1)["labels"] == []
+    settled(here)
+
+
+def test_writes_are_counted_once(here: Side) -> None:
+    told: list[int] = []
+    for number in range(12):
+        here.create(f"Ours {number}")
+    here.sync(on_write=told.append, write_pause=1.0).push()
+    assert told == [*range(1, 13)]
+    assert here.waited == [1.0, 1.0]  # the first ten go at once
+
+
+@pytest.mark.parametrize("what", ["issue", "comment"])
+def test_what_is_deleted_while_pages_are_read_hides_nothing(
+    here: Side, github: FakeGitHub, what: str
+) -> None:
+    comments = []
+    for number in range(1, 211):
+        github.add_issue(f"Theirs {number}")
+        comments.append(github.comment(number, "Theirs"))
+        github.advance(1)
+
+    def meanwhile() -> None:
+        if what == "issue":
+            github.delete(51)
+        else:
+            github.delete_comment(51, comments[50])
+
+    github.fault("hook", verb="GET", path="/issues$" if what == "issue" else "/comments$", call=meanwhile)
+    here.sync().pull()
+    assert [ticket.github_issue_number for ticket in here.tickets()] == [*range(1, 211)]
+    assert {ticket.id for ticket in here.tickets() if texts(ticket) != ["Theirs"]} <= {"T-0051"}
+
+
+def test_pages_within_one_second_are_all_read(here: Side, github: FakeGitHub) -> None:
+    moment = github._moment()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(github, "_moment", lambda: moment)
+        for number in range(250):
+            github.add_issue(f"Theirs {number}")
+    github.advance(10)
+    for number in range(30):
+        github.add_issue(f"Later {number}")
+    gateway = here.gateway()
+    assert [issue.number for issue in gateway.issues()] == [*range(1, 281)]
+    assert gateway.requests == 3
 
 
 # -- how many requests --
@@ -748,6 +1021,27 @@ def prepared(here: Side, github: FakeGitHub) -> None:
     here.update("T-0004", comment="Ours")
     github.add_issue("Theirs")
     github.comment(4, "Theirs")
+
+
+@pytest.mark.parametrize(("verb", "values"), [("POST", {}), ("DELETE", {}), ("PATCH", {"status": "closed"})])
+@pytest.mark.parametrize(("before", "after"), [("low", "critical"), ("critical", "low")])
+def test_killed_between_labels(
+    here: Side, github: FakeGitHub, verb: str, values: dict[str, Any], before: str, after: str
+) -> None:
+    here.create("Ours", priority=before, assigned_to="monitor")
+    here.update("T-0001", status="in_progress")
+    here.both()
+    here.update("T-0001", priority=after, assigned_to="developer", **values)
+    running: list[subprocess.Popen[bytes]] = []
+    github.fault("hook", verb=verb, path="/issues/1", call=lambda: os.kill(running[0].pid, signal.SIGKILL))
+    running.append(worker(here))
+    assert running[0].wait(60) == -signal.SIGKILL
+    here.both()
+    settled(here)
+    ticket = here.get()
+    assert (ticket.priority, ticket.assigned_to, texts(ticket)) == (after, "developer", [])
+    status = [] if values else ["status:in_progress"]
+    assert sorted(github.issue(1)["labels"]) == ["assigned:developer", f"priority:{after}", *status]
 
 
 def check(here: Side, github: FakeGitHub) -> None:

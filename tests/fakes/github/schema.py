@@ -11,12 +11,14 @@ from githubkit_schemas.latest import models
 ANSWERS: dict[str, type[pydantic.BaseModel]] = {
     "issue": models.Issue,
     "comment": models.IssueComment,
+    "label": models.Label,
     "error": models.BasicError,
     "invalid": models.ValidationError,
 }
 BODIES: dict[tuple[str, str], type[pydantic.BaseModel]] = {
     ("POST", "issues"): models.ReposOwnerRepoIssuesPostBody,
     ("PATCH", "issue"): models.ReposOwnerRepoIssuesIssueNumberPatchBody,
+    ("POST", "labels"): models.ReposOwnerRepoIssuesIssueNumberLabelsPostBodyOneof0,
     ("POST", "comments"): models.ReposOwnerRepoIssuesIssueNumberCommentsPostBody,
 }
 

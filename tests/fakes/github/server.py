@@ -155,6 +155,12 @@ class FakeGitHub:
                 }
                 self._save()
 
+    def make_anew(self) -> None:
+        """Delete the repository with all that is in it, and make one of the same name."""
+        with self.lock:
+            del self._data["repos"][self.repo]
+            self.make_repo(self.repo)
+
     def add_issue(
         self,
         title: str,
@@ -215,6 +221,13 @@ class FakeGitHub:
             issue = self._repo(None)["issues"][str(number)]
             comment = next(entry for entry in issue["comments"] if entry["id"] == comment_id)
             comment.update(body=body, updated_at=self.now())
+            issue["updated_at"] = self.now()
+            self._save()
+
+    def delete_comment(self, number: int, comment_id: int) -> None:
+        with self.lock:
+            issue = self._repo(None)["issues"][str(number)]
+            issue["comments"] = [entry for entry in issue["comments"] if entry["id"] != comment_id]
             issue["updated_at"] = self.now()
             self._save()
 
@@ -343,6 +356,17 @@ class FakeGitHub:
             return self._page(
                 entries, query, f"{base}/repositories/{home['id']}{rest}", lambda pair: view.comment(*pair)
             )
+        if match := re.fullmatch(r"/issues/([0-9]+)/labels(?:/([^/]+))?", rest):
+            issue = self._found(home, match[1], rest, base)
+            if match[2] is None and verb == "POST":
+                new = self._labels(home, self._body(body, verb, "labels")["labels"])
+                return self._relabelled(issue, [*issue["labels"], *new], view)
+            if match[2] and verb == "DELETE":
+                gone = urllib.parse.unquote(match[2]).lower()
+                if gone not in map(str.lower, issue["labels"]):
+                    raise Refusal(_error(404, "Label does not exist"))
+                kept = [label for label in issue["labels"] if label.lower() != gone]
+                return self._relabelled(issue, kept, view)
         if match := re.fullmatch(r"/issues/([0-9]+)(/comments)?", rest):
             issue = self._found(home, match[1], rest, base)
             if match[2] is None and verb == "GET":
@@ -381,7 +405,7 @@ class FakeGitHub:
             raise Refusal(_error(410, "This issue was deleted"))
         if "gone" in issue:
             repo, new = issue["gone"]
-            tail = "/comments" if rest.endswith("/comments") else ""
+            tail = rest.removeprefix(f"/issues/{number}")
             raise Refusal(_moved(f"{base}/repositories/{self._repo(repo)['id']}/issues/{new}{tail}"))
         return issue
 
@@ -423,6 +447,13 @@ class FakeGitHub:
             issue["updated_at"] = self.now()
             self._save()
         return Answer(200, "issue", view.issue(issue))
+
+    def _relabelled(self, issue: dict[str, Any], labels: list[str], view: _View) -> Answer:
+        if (new := list(dict.fromkeys(labels))) != issue["labels"]:
+            issue.update(labels=new, updated_at=self.now())
+            self._save()
+        alone = {"archived_at": None, "archived_by": None}  # which an issue does not say of its labels
+        return Answer(200, "label", [view.label(name) | alone for name in issue["labels"]])
 
     def _commented(self, issue: dict[str, Any], values: dict[str, Any], view: _View) -> Answer:
         if issue["locked"]:
@@ -549,7 +580,7 @@ class _View:
             "title": issue["title"],
             "body": issue["body"] or None,
             "user": self._user(issue["author"]),
-            "labels": [self._label(name) for name in issue["labels"]],
+            "labels": [self.label(name) for name in issue["labels"]],
             "assignees": [],
             "milestone": None,
             "locked": issue["locked"],
@@ -584,7 +615,7 @@ class _View:
             "author_association": "NONE",
         }
 
-    def _label(self, name: str) -> dict[str, Any]:
+    def label(self, name: str) -> dict[str, Any]:
         return {
             "id": sum(name.encode()),
             "node_id": f"LA_{sum(name.encode())}",

@@ -128,6 +128,18 @@ class GitHubGoneError(GitHubError):
     """The issue was deleted, or moved to where the token does not reach."""
 
 
+class GitHubMovedError(GitHubError):
+    """The issue is in another repository now.
+
+    Attributes:
+        place: where, ``owner/repo#5``.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"The issue is {place} now.")
+        self.place = place
+
+
 class GitHubLockedError(GitHubError):
     """The issue's conversation is locked, so no comment can be added."""
 

@@ -27,6 +27,7 @@ from .errors import (
     GitHubGoneError,
     GitHubInvalidError,
     GitHubLockedError,
+    GitHubMovedError,
     GitHubSettingError,
     GitHubUnavailableError,
     GitHubUnclearError,
@@ -122,7 +123,8 @@ class IssueGateway:
     """Reads and writes the issues of one repository.
 
     Every method raises a `GitHubError` of one line. Reads, and changes of an issue (which set values and so may be
-    repeated), are tried again where that can help; what creates something is sent once.
+    repeated), are tried again where that can help; what creates something is sent once. Nothing is written where GitHub
+    leads elsewhere: an issue that has moved raises GitHubMovedError, one that is not there GitHubGoneError.
 
     Args:
         token: a token that may read and write issues.
@@ -133,6 +135,7 @@ class IssueGateway:
         write_pause: seconds between writes, from the eleventh on.
         backoff: seconds before the first repetition; doubles with each.
         sleep, clock: how to wait, and monotonic seconds.
+        on_write: called after everything that was written, with how many there were.
 
     Raises:
         GitHubSettingError: a value has a form that cannot work.
@@ -154,6 +157,7 @@ class IssueGateway:
         backoff: float = 1.0,
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
+        on_write: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._token = _clean_token(token)
         self.repo = clean_repo(repo)
@@ -166,7 +170,9 @@ class IssueGateway:
         self._sleep = sleep
         self.clock = clock
         self._made: Requester | None = None
-        self._writes = 0
+        self._on_write = on_write
+        self._sent_writes = 0
+        self._written = 0
         self.requests = 0
         self.listed_at: datetime.datetime | None = None
         self._server_time: datetime.datetime | None = None
@@ -178,13 +184,10 @@ class IssueGateway:
 
     def issues(self, since: str | None = None) -> list[RemoteIssue]:
         """Return all issues, or those changed at a time or later, without pull requests, in order of their numbers."""
-        # The latest change first: what changes meanwhile moves to a page already read and so pushes nothing out of one
-        # not yet read. It is then newer than this list, and the next one has it.
-        parameters = {"state": "all", "sort": "updated", "direction": "desc", **_since(since)}
         self.listed_at = None
         found = {
             issue.number: issue
-            for values in self._list("/issues", parameters)
+            for values in self._list("/issues", {"state": "all"}, since)
             # That a pull request is one is said here; asking PyGithub for it would cost a request each.
             if "pull_request" not in values and (issue := _read_issue(values))
         }
@@ -192,35 +195,62 @@ class IssueGateway:
 
     def comments(self, since: str | None = None) -> list[RemoteComment]:
         """Return the comments on all issues, or those made or edited at a time or later, the oldest first."""
-        parameters = {"sort": "updated", "direction": "desc", **_since(since)}
-        return _in_order([_read_comment(values) for values in self._list("/issues/comments", parameters)])
+        return _in_order([_read_comment(values) for values in self._list("/issues/comments", {}, since)])
 
     def comments_of(self, number: int) -> list[RemoteComment]:
-        """Return the comments on one issue, the oldest first."""
-        return _in_order([_read_comment(values) for values in self._list(f"/issues/{number}/comments", {})])
+        """Return the comments on one issue, the oldest first; raises GitHubGoneError."""
+        url: str | None = f"/repos/{self.repo}/issues/{number}/comments"
+        query: dict[str, str] | None = {"per_page": str(PER_PAGE)}
+        found: list[RemoteComment] = []
+        while url is not None:
+            answer = self._send("GET", url, query)
+            if answer.status in _REDIRECTS:
+                raise GitHubGoneError("The issue has moved.")
+            found += map(_read_comment, self._entries(answer, issue=True))
+            url, query = self._next(answer), None  # the link has the query in it
+        return _in_order(found)
 
     def issue(self, number: int) -> RemoteIssue:
         """Return one issue, also when it has moved; raises GitHubGoneError."""
-        return _read_issue(self._one("GET", f"/issues/{number}"))
+        url = f"/repos/{self.repo}/issues/{number}"
+        for _twice in range(2):
+            answer = self._send("GET", url)
+            if answer.status not in _REDIRECTS or not (location := str(answer.headers.get("location", ""))):
+                break
+            url = self._own(location)
+        return _read_issue(self._content(answer))
 
     # -- writing --
 
     def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue:
         """Create an issue; raises GitHubUnclearError when it may have been created, or not."""
-        return _read_issue(self._one("POST", "/issues", {"title": title, "body": body, "labels": labels}))
+        answer = self._write("POST", "", {"title": title, "body": body, "labels": labels}, once=True)
+        if answer.status in _REDIRECTS:
+            raise self._renamed(answer)
+        return _read_issue(self._content(answer, issue=False))
 
     def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue:
-        """Set ``title``, ``body``, ``labels`` or ``state`` of an issue, also when it has moved; raises GitHubGoneError."""
-        return _read_issue(self._one("PATCH", f"/issues/{number}", dict(values)))
+        """Set ``title``, ``body`` or ``state`` of an issue."""
+        return _read_issue(self._content(self._change("PATCH", number, "", dict(values))))
+
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]:
+        """Add labels to an issue and return all it has then; the new ones are missing where the token may not do that."""
+        return self._labelled("POST", number, "/labels", {"labels": labels})
+
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]:
+        """Remove a label from an issue and return those it has then; it is among them where the token may not do that."""
+        return self._labelled("DELETE", number, f"/labels/{urllib.parse.quote(label, safe='')}")
 
     def comment(self, number: int, body: str) -> RemoteComment:
-        """Comment on an issue, also when it has moved.
+        """Comment on an issue.
 
         Raises:
             GitHubUnclearError: it may have happened, or not.
-            GitHubLockedError, GitHubGoneError.
+            GitHubLockedError.
         """
-        return _read_comment(self._one("POST", f"/issues/{number}/comments", {"body": body}))
+        return _read_comment(
+            self._content(self._change("POST", number, "/comments", {"body": body}, once=True))
+        )
 
     def pause(self, seconds: float, why: str) -> None:
         """Wait, at the cost of ``max_wait``; raises GitHubUnavailableError where that does not suffice."""
@@ -235,41 +265,78 @@ class IssueGateway:
 
     # -- requests --
 
-    def _list(self, path: str, parameters: dict[str, str]) -> list[dict[str, Any]]:
-        """All entries of a list, page by page."""
-        url: str | None = f"/repos/{self.repo}{path}"
-        query: dict[str, str] | None = {**parameters, "per_page": str(PER_PAGE)}
+    def _list(self, path: str, parameters: dict[str, str], since: str | None) -> list[dict[str, Any]]:
+        """All entries of a list from a time on, in order of their last change; an entry may come twice, the latest last.
+
+        Each page begins at a time and not at a number, because what is deleted or changes meanwhile moves all that
+        comes after it: an entry would move to a page already read. Only among more than a page of entries of the same
+        moment there is no other way than by numbers.
+        """
         entries: list[dict[str, Any]] = []
-        while url is not None:
-            answer = self._send("GET", url, query)
+        number = 1
+        while True:
+            query = {**parameters, "sort": "updated", "direction": "asc", "per_page": str(PER_PAGE)}
+            query |= {"page": str(number)} if number > 1 else {}
+            answer = self._send("GET", f"/repos/{self.repo}{path}", {**query, **_since(since)})
             if answer.status in _REDIRECTS:
-                raise GitHubDeniedError(
-                    f"The repository {self.repo} has moved{self._new_name(answer)}; set the repository to its new name."
-                )
-            if answer.status != 200 or not isinstance(answer.data, list):
-                raise self._refused(answer, issue=False)
+                raise self._renamed(answer)
+            page = self._entries(answer, issue=False)
             if path == "/issues" and self.listed_at is None:
                 self.listed_at = self._server_time
-            entries += [entry for entry in answer.data if isinstance(entry, dict)]
-            # The link has the query in it.
-            url, query = self._next(answer), None
-        return entries
+            entries += page
+            if self._next(answer) is None or not page:
+                return entries
+            first, last = (_changed_at(entry) for entry in (page[0], page[-1]))
+            # Whether GitHub counts the very second as since is not said.
+            before = last - datetime.timedelta(seconds=1)
+            if before > first:
+                since, number = f"{before:%Y-%m-%dT%H:%M:%SZ}", 1
+            else:
+                number += 1
+
+    def _entries(self, answer: _Answer, *, issue: bool) -> list[dict[str, Any]]:
+        """The entries of one page of a list."""
+        if answer.status != 200 or not isinstance(answer.data, list):
+            raise self._refused(answer, issue=issue)
+        return [entry for entry in answer.data if isinstance(entry, dict)]
 
     def _next(self, answer: _Answer) -> str | None:
         match = _LINK.search(str(answer.headers.get("link", "")))
         return self._own(match[1]) if match else None
 
-    def _one(self, verb: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """What a request about one issue answers; a move is followed once."""
-        url = f"/repos/{self.repo}{path}"
-        for _twice in range(2):
-            answer = self._send(verb, url, None, body)
-            if answer.status not in _REDIRECTS or not (location := str(answer.headers.get("location", ""))):
-                break
-            url = self._own(location)
+    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, once: bool = False) -> _Answer:
+        answer = self._send(verb, f"/repos/{self.repo}/issues{path}", None, body, once=once)
+        if answer.status in (200, 201):
+            self._written += 1
+            self._on_write(self._written)
+        return answer
+
+    def _change(
+        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None, *, once: bool = False
+    ) -> _Answer:
+        """Change one issue, here and nowhere else."""
+        answer = self._write(verb, f"/{number}{path}", body, once=once)
+        if answer.status in _REDIRECTS:
+            place = self.issue(number).place
+            if place.casefold() != f"{self.repo}#{number}".casefold():
+                raise GitHubMovedError(place)
+        return answer
+
+    def _labelled(
+        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None
+    ) -> tuple[str, ...]:
+        answer = self._change(verb, number, path, body)
+        if answer.status in (403, 404):
+            # The label is gone already, the token may not set any, or there is no such issue: looking at it says which.
+            return self.issue(number).labels
+        if answer.status == 200 and isinstance(answer.data, list):
+            return tuple(_label_names(answer.data))
+        raise self._refused(answer, issue=True)
+
+    def _content(self, answer: _Answer, *, issue: bool = True) -> dict[str, Any]:
         if answer.status in (200, 201) and isinstance(answer.data, dict):
             return answer.data
-        raise self._refused(answer, issue=path != "/issues")
+        raise self._refused(answer, issue=issue)
 
     def _own(self, url: str) -> str:
         """An address that GitHub names, if it is one of the same API: the token goes nowhere else."""
@@ -277,6 +344,11 @@ class IssueGateway:
             return url
         raise GitHubUnavailableError(
             f"{self.api_url} points to {url[:100]!a}, which is not below it; check the API address."
+        )
+
+    def _renamed(self, answer: _Answer) -> GitHubDeniedError:
+        return GitHubDeniedError(
+            f"The repository {self.repo} has moved{self._new_name(answer)}; set the repository to its new name."
         )
 
     def _new_name(self, answer: _Answer) -> str:
@@ -289,9 +361,18 @@ class IssueGateway:
         return ""
 
     def _send(
-        self, verb: str, url: str, query: dict[str, str] | None = None, body: dict[str, Any] | None = None
+        self,
+        verb: str,
+        url: str,
+        query: dict[str, str] | None = None,
+        body: dict[str, Any] | None = None,
+        *,
+        once: bool = False,
     ) -> _Answer:
-        """Send a request, again where that can help, and return GitHub's final word; redirects are not followed."""
+        """Send a request, again where that can help, and return GitHub's final word; redirects are not followed.
+
+        With ``once`` it is not sent again when it may have taken effect.
+        """
         for attempt in range(_MOST_TRIES):
             if verb != "GET":
                 self._pace()
@@ -305,7 +386,7 @@ class IssueGateway:
                     raise GitHubUnavailableError(
                         f"{why}; name its authority in REQUESTS_CA_BUNDLE."
                     ) from error
-                if verb == "POST":
+                if once:
                     raise GitHubUnclearError(
                         f"{why}, so it is not known whether the request took effect."
                     ) from error
@@ -320,7 +401,7 @@ class IssueGateway:
                     )
                 elif answer.status >= 500:
                     why = f"{self._host} answers {answer.status}"
-                    if verb == "POST":
+                    if once:
                         raise GitHubUnclearError(
                             f"{why}, so it is not known whether the request took effect."
                         )
@@ -353,8 +434,8 @@ class IssueGateway:
             raise _Lost("no JSON") from error
 
     def _pace(self) -> None:
-        self._writes += 1
-        if self._writes > _FREE_WRITES and self._write_pause > 0:
+        self._sent_writes += 1
+        if self._sent_writes > _FREE_WRITES and self._write_pause > 0:
             self._sleep(self._write_pause)
 
     def _note_time(self, headers: Mapping[str, Any]) -> None:
@@ -537,6 +618,15 @@ def _read_comment(values: Mapping[str, Any]) -> RemoteComment:
     except (KeyError, TypeError, ValueError) as error:
         raise GitHubUnavailableError(
             f"GitHub's answer is no comment ({_short(error)}); check the API address."
+        ) from error
+
+
+def _changed_at(values: Mapping[str, Any]) -> datetime.datetime:
+    try:
+        return datetime.datetime.strptime(values["updated_at"], "%Y-%m-%dT%H:%M:%SZ")
+    except (KeyError, TypeError, ValueError) as error:
+        raise GitHubUnavailableError(
+            f"GitHub's answer has no time ({_short(error)}); check the API address."
         ) from error
 
 

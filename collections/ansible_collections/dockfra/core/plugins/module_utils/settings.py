@@ -15,7 +15,7 @@ import re
 import stat
 import time
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -316,12 +316,16 @@ def _meant(name: str, role: str) -> str:
     return f"; did you mean {close[0]}?" if close else f"; there are {', '.join(names)}"
 
 
-def _slip(name: str, role: str) -> str:
-    """Why a line for a foreign name may be a slip; most are none, for people keep other things in the file too."""
+def _intended(name: str, role: str) -> str:
+    """The setting that a foreign name is a slip for; most are none, for people keep other things in the file too."""
     import difflib
 
     close = difflib.get_close_matches(name, [setting.name for setting in of(role)], 1, 0.85)
-    return f"{name} is no setting; did you mean {close[0]}?" if close else ""
+    return close[0] if close else ""
+
+
+def _slip(name: str, meant: str) -> str:
+    return f"{name} is no setting; did you mean {meant}?" if meant else ""
 
 
 # -- the file's syntax -------------------------------------------------------------------------------------------------
@@ -433,11 +437,13 @@ class Problem:
         line: its number, 0 for the whole file.
         name: of the setting it concerns, which has its default; empty where that is unclear.
         reason: what is wrong; never with a value.
+        meant: the setting that the line may have been meant for.
     """
 
     line: int
     name: str
     reason: str
+    meant: str = ""
 
     def to_dict(self) -> dict[str, str | int]:
         """Return it as plain data."""
@@ -470,6 +476,15 @@ class Settings:
     def is_set(self, name: str) -> bool:
         """Whether the file sets it."""
         return name in self.values
+
+    def require_usable(self, names: Collection[str]) -> None:
+        """Raise CommandError where the file sets one of these in vain: a default is not what was meant then."""
+        for problem in self.problems:
+            if problem.line == 0:
+                raise CommandError(problem.reason)
+            if problem.meant in names:
+                what = f"{problem.name} {problem.reason}".strip()
+                raise CommandError(f"line {problem.line} of {FILE}: {what}")
 
     def to_dict(self) -> dict[str, dict[str, Value]]:
         """Return all settings as plain data; of a secret only whether it is set."""
@@ -582,17 +597,18 @@ class EnvFile:
             if entry.name in mine:
                 values.pop(entry.name, None)
                 problems.pop(entry.name, None)
-            reason = entry.reason
+            reason, meant = entry.reason, entry.name if entry.name in mine else ""
             if entry.name in mine and entry.value:
                 try:
                     values[entry.name] = mine[entry.name].clean(entry.value)
                 except UsageError as error:
                     reason = str(error).removeprefix(f"{entry.name} ")
             elif entry.name.isupper() and entry.name not in (*TABLE, *_SIGN_OF) and not reason:
-                reason = _slip(entry.name, self.role)
+                meant = _intended(entry.name, self.role)
+                reason = _slip(entry.name, meant)
             if reason:
                 name = entry.name if entry.name in mine else ""
-                problems[name or f"line {entry.line}"] = Problem(entry.line, name, reason)
+                problems[name or f"line {entry.line}"] = Problem(entry.line, name, reason, meant)
         return Settings(self.role, values, tuple(sorted(problems.values(), key=lambda problem: problem.line)))
 
     def _state(self) -> tuple[int, ...]:

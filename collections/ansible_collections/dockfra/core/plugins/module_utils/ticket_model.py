@@ -371,12 +371,36 @@ def changed(ticket: Ticket, cleaned: Mapping[str, Any]) -> Ticket:
 
 def encode(ticket: Ticket) -> bytes:
     """Return the content of a ticket's file; raises TicketInvalidError when it would be too big."""
-    data = f"{json.dumps(ticket.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)}\n".encode()
+    data = _encoded(ticket)
     if len(data) > MAX_FILE_BYTES:
         raise TicketInvalidError(
             f"{ticket.id} would take {len(data)} bytes, more than {MAX_FILE_BYTES}; go on in a new ticket."
         )
     return data
+
+
+def fitting(ticket: Ticket, comments: Sequence[Comment], *, spare: int = 0, spare_bytes: int = 0) -> int:
+    """Return how many of these comments, from the first on, a ticket can hold beside its own.
+
+    Args:
+        ticket: with the comments it has.
+        comments: those to be added.
+        spare: how many comments more it has to have room for afterwards.
+        spare_bytes: how many bytes more.
+    """
+    most = MAX_COMMENTS - len(ticket.comments) - spare
+    left = MAX_FILE_BYTES - spare_bytes - len(_encoded(ticket))
+    bare = replace(ticket, description="", comments=())
+    empty = len(_encoded(bare))
+    for count, comment in enumerate(comments):
+        left -= len(_encoded(replace(bare, comments=(comment,)))) - empty
+        if count >= most or left < 0:
+            return count
+    return len(comments)
+
+
+def _encoded(ticket: Ticket) -> bytes:
+    return f"{json.dumps(ticket.to_dict(), ensure_ascii=False, allow_nan=False, indent=2)}\n".encode()
 
 
 def _no_constant(text: str) -> None:

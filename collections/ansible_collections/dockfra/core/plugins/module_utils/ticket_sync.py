@@ -12,6 +12,9 @@ against what both were when they were last the same:
 * Labels that were added or removed on either side are added or removed on the other.
 * A comment appears once on the other side. One edited on GitHub is edited here; one deleted there stays here.
 
+GitHub cannot be asked to write only if nothing changed. Who edits there in the seconds between a list and the write of the
+same field is written over; the list is read anew after half a minute of writing.
+
 An issue without a ticket becomes one, a ticket without an issue gets one. An issue that was deleted or moved away leaves
 its ticket as it is, without a number, and with a comment and the field ``github_gone`` that say so; it gets a new issue
 only when asked to. Comments on a locked issue wait for it to be unlocked.
@@ -20,6 +23,7 @@ only when asked to. Comments on a locked issue wait for it to be unlocked.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import datetime
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -34,6 +38,7 @@ from .errors import (
     GitHubGoneError,
     GitHubInvalidError,
     GitHubLockedError,
+    GitHubMovedError,
     GitHubUnavailableError,
     GitHubUnclearError,
     TicketConflictError,
@@ -51,6 +56,8 @@ ACTOR = "manager"
 
 # A list may lack what was written in the last moments, so the next one begins that much earlier.
 _OVERLAP = datetime.timedelta(seconds=60)
+# What changed so shortly before a list may have changed again after it, without looking newer.
+_SAME_MOMENT = datetime.timedelta(seconds=2)
 # After so many seconds of writing, GitHub is asked anew what has changed, lest an edit made meanwhile be written over.
 _REFRESH = 30.0
 # What may be unclear in a row before GitHub is asked what became of it, and how often without any progress.
@@ -60,6 +67,9 @@ _MOST_ROUNDS = 4
 _MOST_RETRIES = 5
 # A longer value is continued in a second comment.
 _QUOTED = 60_000
+# What comments from GitHub leave free in a ticket, for texts that grow and for what a synchronisation has to say.
+_SPARE = 20
+_SPARE_BYTES = 1024 * 1024
 
 
 class Issues(Protocol):
@@ -75,6 +85,8 @@ class Issues(Protocol):
     def issue(self, number: int) -> RemoteIssue: ...
     def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue: ...
     def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue: ...
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]: ...
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]: ...
     def comment(self, number: int, body: str) -> RemoteComment: ...
     def pause(self, seconds: float, why: str) -> None: ...
     def clock(self) -> float: ...
@@ -204,8 +216,8 @@ class _Run:
         self._wanted: frozenset[str] = frozenset()
         self._remote: dict[int, RemoteIssue] = {}
         self._comments: dict[int, list[RemoteComment]] = {}
-        # ``updated_at`` and number of comments of the issues as they were before their comments were read.
-        self._seen: dict[int, tuple[str, int]] = {}
+        # The issues as they were before their comments were read.
+        self._seen: dict[int, RemoteIssue] = {}
         self._comments_known = False
         # When the first list began, by GitHub's clock, and when the last one ended, by ours.
         self._begun: datetime.datetime | None = None
@@ -246,7 +258,7 @@ class _Run:
                 left.append((ticket_id, listed))
                 continue
             self._refresh()
-            issue = self._remote[listed.number] if listed is not None else None
+            issue = self._remote[listed.number] if listed is not None else self._issue_of(ticket_id)
             result = self._result(ticket_id, issue)
             try:
                 self._one(ticket_id, issue, result)
@@ -331,20 +343,27 @@ class _Run:
             # A marker that was copied from another issue says nothing.
             if ticket and mapping.ticket_key(ticket) == named[1] and not self._linked(ticket, issue):
                 return ticket.id
-        made = self._by_key.get(mapping.external_key(self._issues.repo, issue.number))
+        made = self._by_key.get(mapping.external_key(self._issues.repo, issue))
         return made.id if made and not self._linked(made, issue) else None
 
     def _linked(self, ticket: Ticket, issue: RemoteIssue) -> bool:
         """Whether a ticket belongs to another issue already, or to none on purpose."""
-        number = self._entry(ticket.id).number or ticket.github_issue_number
-        return "github_gone" in ticket.extra or bool(number and number != issue.number)
+        entry = self._entry(ticket.id)
+        if entry.being_made:
+            return False
+        number = entry.number or ticket.github_issue_number
+        return (
+            "github_gone" in ticket.extra
+            or bool(number and number != issue.number)
+            or ticket.extra.get("github_issue_id", issue.id) != issue.id
+        )
 
     def _unlisted(self, ticket: Ticket) -> _Pair | None:
         """A ticket whose issue has not changed, or which has none, if there may be something to do for it."""
         entry = self._entry(ticket.id)
         wanted = ticket.id in self._wanted
         if entry.number:
-            if wanted and self._has_news(ticket, entry):
+            if self._is_replaced(entry) or (wanted and self._has_news(ticket, entry)):
                 return ticket.id, None
             self._result(ticket.id, None)
             return None
@@ -381,6 +400,17 @@ class _Run:
             name: value for name, value in values.items() if _digest(value) != entry.local.get(name, _MISSING)
         }
 
+    def _issue_of(self, ticket_id: str | None) -> RemoteIssue | None:
+        """A ticket's issue, if it was listed meanwhile."""
+        entry = self._entry(ticket_id)
+        issue = self._remote.get(entry.number)
+        return issue if issue is not None and issue.id == entry.id else None
+
+    def _is_replaced(self, entry: Entry) -> bool:
+        """Whether another issue has the number now, because the repository was made anew."""
+        issue = self._remote.get(entry.number)
+        return issue is not None and issue.id != entry.id
+
     def _entry(self, ticket_id: str | None) -> Entry:
         return self._state.entries.get(ticket_id or "") or Entry()
 
@@ -396,7 +426,7 @@ class _Run:
 
     def _list_comments(self, pairs: Iterable[tuple[str | None, RemoteIssue]]) -> None:
         """Read the comments of all issues at once, if any may have new ones that matter."""
-        self._seen = {issue.number: (issue.updated_at, issue.comments) for issue in self._remote.values()}
+        self._seen = dict(self._remote)
         needed = [(ticket_id, issue) for ticket_id, issue in pairs if self._needs_comments(ticket_id, issue)]
         if not needed:
             return
@@ -406,7 +436,8 @@ class _Run:
             # One that came from another repository brings older ones along.
             new = not self._entry(ticket_id).seen_at
             if new and len(self._comments.get(issue.number, ())) < issue.comments:
-                self._comments[issue.number] = self._issues.comments_of(issue.number)
+                with contextlib.suppress(GitHubGoneError):  # deleted in this moment
+                    self._comments[issue.number] = self._issues.comments_of(issue.number)
 
     def _needs_comments(self, ticket_id: str | None, issue: RemoteIssue) -> bool:
         entry = self._entry(ticket_id)
@@ -420,6 +451,15 @@ class _Run:
             known = {other.id: other for other in self._comments.get(comment.number, ())}
             known[comment.id] = comment
             self._comments[comment.number] = [known[identity] for identity in sorted(known)]
+
+    def _note_seen(self, issue: RemoteIssue, entry: Entry) -> None:
+        """Remember that an issue's comments have been taken as they were when they were listed."""
+        seen = self._seen.get(issue.number)
+        if seen is None:
+            return  # found while the run went on: its comments are yet to be read
+        # Times have no fractions, so an edit of that same second would look as if it had been taken.
+        certain = _text(self._begun - _SAME_MOMENT) if self._begun else seen.updated_at
+        entry.seen_at, entry.seen_comments = min(seen.updated_at, certain), seen.comments
 
     def _pending(self, ticket: Ticket, entry: Entry) -> list[tuple[str, Comment]]:
         """A ticket's comments that are not on GitHub, with their keys."""
@@ -442,6 +482,9 @@ class _Run:
                 # As it is now; the run may be a long one.
                 ticket = self._store.get(ticket_id)
                 entry = self._state.entries.get(ticket_id) or _entry_for(issue)
+                if issue is None and self._is_replaced(entry):
+                    self._leave(ticket, entry, result, "was deleted")
+                    return
                 give = None
                 if issue is not None:
                     ticket, give = self._merge(ticket, issue, entry, result)
@@ -459,16 +502,17 @@ class _Run:
         """Make a ticket of an issue; returns the id of the one there was already, which is to be merged with it."""
         view = mapping.remote_view(issue)
         comments = [mapping.local_comment(remote) for remote in self._comments.get(issue.number, ())]
-        fields = {
+        fields: dict[str, Any] = {
             **{name: mapping.as_local(name, value, issue.number) for name, value in view.items()},
             "labels": mapping.local_labels(mapping.plain_labels(issue.labels).values(), ()),
             "created_by": mapping.author_of(issue.author),
             "created_at": issue.created_at,
-            "comments": _fitting([comment for comment in comments if comment], model.MAX_COMMENTS, result),
             "github_issue_number": issue.number,
             "extra": {"github_issue_id": issue.id},
-            "external_key": mapping.external_key(self._issues.repo, issue.number),
+            "external_key": mapping.external_key(self._issues.repo, issue),
         }
+        draft = Ticket(id="", updated_at=issue.updated_at, **fields)
+        fields["comments"] = _fitting(draft, [comment for comment in comments if comment], result)
         change = self._store.create(ACTOR, fields, dry_run=self._options.dry_run)
         ticket = change.after
         if change.before is not None:
@@ -486,7 +530,7 @@ class _Run:
         entry.local = {name: _digest(value) for name, value in mapping.local_view(ticket).items()}
         entry.remote = {name: _digest(value) for name, value in view.items()}
         entry.local_labels, entry.remote_labels = list(ticket.labels), list(issue.labels)
-        entry.seen_at, entry.seen_comments = self._seen.get(issue.number, (issue.updated_at, 0))
+        self._note_seen(issue, entry)
         self._keep(ticket.id, entry)
         return None
 
@@ -511,8 +555,19 @@ class _Run:
         comments = self._merged_comments(ticket, issue, entry, result)
         known = {(comment.author, comment.text) for comment in comments}
         for name in plan.lost:
-            lost = self._lost(name, ticket, issue, theirs_counts=name in plan.take)
-            comments += [comment for comment in lost if (comment.author, comment.text) not in known]
+            lost = [
+                comment
+                for comment in self._lost(name, ticket, issue, theirs_counts=name in plan.take)
+                if (comment.author, comment.text) not in known
+            ]
+            if model.fitting(model.changed(ticket, {**plan.take, "comments": tuple(comments)}), lost) < len(
+                lost
+            ):
+                result.note(
+                    f"The ticket is full, so the other {name.replace('_', ' ')} is not kept as a comment."
+                )
+            else:
+                comments += lost
         if comments != [*ticket.comments]:
             changes["comments"] = sorted(comments, key=lambda comment: comment.timestamp)
         change = self._store.update(
@@ -545,6 +600,8 @@ class _Run:
                 base_here, base_there = sent
                 if here == base_here:
                     plan.settled.append(name)
+                    if name in mapping.LABELLED:
+                        plan.give[name] = local[name]  # the label before may be left to be removed
             if here == base_here and there == base_there:
                 continue
             if mapping.same(name, local[name], remote[name], ticket, issue.number):
@@ -615,9 +672,11 @@ class _Run:
                 by_id[comment.extra["github_comment_id"]] = index
             else:
                 by_key[mapping.comment_key(ticket, comment)] = index
+        written_as = {identity: key for key, identity in entry.comments.items()}
         new: list[Comment] = []
         for remote in theirs:
-            key = mapping.comment_marked(remote) or ""
+            # Who edits a comment may remove the marker, which cannot be seen there.
+            key = mapping.comment_marked(remote) or written_as.get(remote.id, "")
             # A marker that was copied into another comment says nothing.
             if key in by_key and entry.comments.get(key, remote.id) == remote.id:
                 entry.comments[key] = remote.id
@@ -627,7 +686,7 @@ class _Run:
                 if len(written) < mapping.MAX_BODY:
                     by_id[remote.id] = by_key[key]
                 # Else GitHub has only its beginning, and what was edited there becomes a comment of its own.
-            elif remote.id not in by_id and remote.id in entry.comments.values():
+            elif remote.id not in by_id and remote.id in written_as:
                 continue
             if not self._options.take:
                 continue
@@ -635,7 +694,7 @@ class _Run:
                 comments[by_id[remote.id]] = _edited(comments[by_id[remote.id]], remote)
             elif (taken := mapping.local_comment(remote)) is not None:
                 new.append(taken)
-        return [*comments, *_fitting(new, model.MAX_COMMENTS - len(comments), result)]
+        return [*comments, *_fitting(model.changed(ticket, {"comments": tuple(comments)}), new, result)]
 
     def _settle(self, ticket: Ticket, issue: RemoteIssue, entry: Entry, plan: _Plan) -> None:
         """Remember what is now the same on both sides, and what of GitHub has been taken into account."""
@@ -659,7 +718,7 @@ class _Run:
             )
             entry.local_labels = [label for key, label in base.items() if key in kept]
             entry.remote_labels = list(issue.labels)
-            entry.seen_at, entry.seen_comments = self._seen.get(issue.number, (issue.updated_at, 0))
+            self._note_seen(issue, entry)
         entry.number, entry.id = issue.number, issue.id
         entry.sent, entry.tail, entry.elsewhere = {}, mapping.tail_of(issue), 0
 
@@ -686,8 +745,8 @@ class _Run:
         except GitHubGoneError:
             self._check_right(entry.number)
             self._leave(ticket, entry, result, "was deleted")
-        except _MovedAway as moved:
-            self._leave(ticket, entry, result, f"was moved to {moved}")
+        except GitHubMovedError as moved:
+            self._leave(ticket, entry, result, f"was moved to {moved.place}")
 
     def _create(self, ticket: Ticket, entry: Entry, result: Result) -> RemoteIssue | None:
         """Make an issue for a ticket; returns None where none is made."""
@@ -708,10 +767,11 @@ class _Run:
             return None
         # Remembered before, so that a run which comes after a kill knows what was meant to be there.
         _expect(ticket, mapping.draft(**values), entry)
+        entry.elsewhere = 0
         self._keep(ticket.id, entry)
         issue = self._issues.create(**values)
         _expect(ticket, issue, entry)
-        entry.number, entry.id, entry.elsewhere = issue.number, issue.id, 0
+        entry.number, entry.id = issue.number, issue.id
         entry.tail = mapping.tail_of(issue)
         entry.seen_at, entry.seen_comments = issue.updated_at, issue.comments
         self._keep(ticket.id, entry)
@@ -723,15 +783,17 @@ class _Run:
     def _edit(
         self, ticket: Ticket, issue: RemoteIssue | None, entry: Entry, give: dict[str, Any], result: Result
     ) -> None:
-        """Change an issue, in one request; one that was not listed is as it was."""
+        """Change what differs of an issue; one that was not listed is as it was."""
         now = mapping.remote_view(issue) if issue else {**_NOTHING_SAID, **entry.remote}
         labels = list(issue.labels if issue else entry.remote_labels)
-        values = self._new_values(ticket, entry, now, labels, give)
-        if not values:
+        values = self._new_values(ticket, entry, now, give)
+        wanted = self._new_labels(ticket, entry, now, labels, give)
+        change = mapping.label_change(labels, wanted)
+        if not values and change == ([], []):
             return
         before = {"body": issue.body if issue else None, "labels": sorted(labels)}
         before |= {"title": now["title"], "state": "closed" if now["status"] == "closed" else "open"}
-        result.show("issue", before, values)
+        result.show("issue", before, {**values, "labels": wanted})
         if result.pushed != "created":
             result.pushed = "updated"
         if self._options.dry_run:
@@ -741,54 +803,98 @@ class _Run:
             for name, value in give.items()
         }
         self._keep(ticket.id, entry)
-        after = self._issues.edit(entry.number, values)
-        self._check_home(after.place, entry.number)
+        closed = now["status"] == "closed"
+        after = self._change(entry, issue or mapping.draft("", "", labels, closed=closed), values, *change)
         there = mapping.remote_view(after)
-        for name, value in give.items():
-            entry.local[name], entry.remote[name] = _digest(value), _digest(there[name])
         refused = [
             name for name in give if not mapping.same(name, give[name], there[name], ticket, entry.number)
         ]
+        for name, value in give.items():
+            # A text that GitHub spells in its own way is there; a label that is missing is still to be set.
+            if name not in refused or name not in mapping.LABELLED:
+                entry.local[name], entry.remote[name] = _digest(value), _digest(there[name])
+        undone = mapping.plain_undone(change, after.labels)
+        if undone != ([], []):
+            refused.append("labels")
         if refused:
             result.note(f"GitHub did not take over {', '.join(refused)}; the token may lack a right.")
-        # What somebody added in this moment has not been taken, so it is not to count as known.
-        known = {
-            label.casefold()
-            for label in mapping.merged_labels(
-                entry.remote_labels, entry.remote_labels, ticket.labels, entry.local_labels
-            )
-        }
-        entry.remote_labels = [
-            label for label in after.labels if label.casefold() in known or mapping.is_reserved(label)
-        ]
-        entry.local_labels = list(ticket.labels)
-        entry.sent, entry.tail = {}, mapping.tail_of(after)
-        # Not the number of comments, for the same reason.
-        if self._options.take or issue is None:
-            entry.seen_at = after.updated_at
+        result.failed = result.failed or not set(refused).isdisjoint({"labels", *mapping.LABELLED})
+        self._settle_labels(ticket, entry, after, *undone)
+        entry.sent = {}
+        if values:
+            entry.tail = mapping.tail_of(after)
         self._keep(ticket.id, entry)
 
+    def _change(
+        self, entry: Entry, issue: RemoteIssue, values: dict[str, Any], added: list[str], removed: list[str]
+    ) -> RemoteIssue:
+        """Change an issue; returns it as it is then, as far as that is said.
+
+        Labels go one by one, so that those which people set meanwhile stay. The new ones come first and the old ones go
+        last: a run that ends in between leaves the fields they stand for as before or as they are to be.
+        """
+        labels: Collection[str] = self._issues.add_labels(entry.number, added) if added else issue.labels
+        if values:
+            issue = self._issues.edit(entry.number, values)
+            self._check_home(issue.place, entry.number)
+            labels = issue.labels
+        for label in removed:
+            labels = self._issues.remove_label(entry.number, label)
+        return dataclasses.replace(issue, labels=tuple(labels))
+
+    def _settle_labels(
+        self, ticket: Ticket, entry: Entry, after: RemoteIssue, missing: list[str], left: list[str]
+    ) -> None:
+        """Remember labels as the same on both sides, but for those that GitHub did not add or remove."""
+        # What somebody added in this moment has not been taken, so it is not to count as known. Nor is anything else of
+        # the issue seen by having written it: the next list says what is new.
+        known = mapping.plain_labels(
+            [
+                *mapping.merged_labels(
+                    entry.remote_labels, entry.remote_labels, ticket.labels, entry.local_labels
+                ),
+                *left,
+            ]
+        )
+        entry.remote_labels = [
+            label
+            for label in after.labels
+            if mapping.is_reserved(label) or mapping.plain_labels([label]).keys() <= known.keys()
+        ]
+        yet = mapping.plain_labels(missing)
+        entry.local_labels = [
+            label for key, label in mapping.plain_labels([*ticket.labels, *left]).items() if key not in yet
+        ]
+
     def _new_values(
-        self, ticket: Ticket, entry: Entry, now: dict[str, Any], labels: list[str], give: dict[str, Any]
+        self, ticket: Ticket, entry: Entry, now: dict[str, Any], give: dict[str, Any]
     ) -> dict[str, Any]:
-        """What to ask of GitHub for an issue to get the values ``give`` and the ticket's changes of labels."""
-        wanted = {**now, **give}
+        """What to set of an issue that is as ``now`` for it to get the values ``give``."""
+        closed = give.get("status", now["status"]) == "closed"
         values: dict[str, Any] = {}
         if "title" in give:
             values["title"] = give["title"]
         if "description" in give:
             values["body"] = mapping.body_of(give["description"], entry.tail or mapping.marker(ticket))
-        if (wanted["status"] == "closed") != (now["status"] == "closed"):
-            values["state"] = "closed" if wanted["status"] == "closed" else "open"
-        plain = mapping.merged_labels(labels, entry.remote_labels, ticket.labels, entry.local_labels)
-        if (
-            any(give.get(name, now[name]) != now[name] for name in ("status", "priority", "assigned_to"))
-            or mapping.plain_labels(plain).keys() != mapping.plain_labels(labels).keys()
-        ):
-            new = mapping.remote_labels(plain, wanted)
-            if {label.casefold() for label in new} != {label.casefold() for label in labels}:
-                values["labels"] = new
+        if closed != (now["status"] == "closed"):
+            values["state"] = "closed" if closed else "open"
         return values
+
+    def _new_labels(
+        self, ticket: Ticket, entry: Entry, now: dict[str, Any], labels: list[str], give: dict[str, Any]
+    ) -> list[str]:
+        """The labels of an issue after ``give`` and the ticket's changes of labels."""
+        there = mapping.plain_labels(labels)
+        plain = mapping.plain_labels(
+            mapping.merged_labels(labels, entry.remote_labels, ticket.labels, entry.local_labels)
+        )
+        gone = there.keys() - plain.keys()
+        kept = [label for label in labels if mapping.plain_labels([label]).keys().isdisjoint(gone)]
+        new = [label for key, label in plain.items() if key not in there]
+        if give.keys() & set(mapping.LABELLED):
+            kept = [label for label in kept if not mapping.is_reserved(label)]
+            new = mapping.remote_labels(new, {**now, **give})
+        return sorted([*kept, *new])
 
     def _comment(self, ticket: Ticket, entry: Entry, result: Result) -> None:
         """Bring a ticket's comments to its issue, in their order."""
@@ -806,8 +912,6 @@ class _Run:
                     return
                 self._check_home(made.place, entry.number)
                 entry.comments[key] = made.id
-                entry.seen_comments += 1
-                entry.seen_at = max(entry.seen_at, made.created_at)
                 self._keep(ticket.id, entry)
             shown.append(body)
             result.show("issue", {}, {"comments": [*shown]})
@@ -816,7 +920,7 @@ class _Run:
 
     def _check_home(self, place: str, number: int) -> None:
         if place.casefold() != f"{self._issues.repo}#{number}".casefold():
-            raise _MovedAway(place)
+            raise GitHubMovedError(place)
 
     def _is_at_home(self, issue: RemoteIssue) -> bool:
         return issue.place.casefold() == f"{self._issues.repo}#{issue.number}".casefold()
@@ -832,21 +936,23 @@ class _Run:
     def _leave(self, ticket: Ticket, entry: Entry, result: Result, what: str) -> None:
         """Part a ticket from an issue that is no longer in the repository."""
         where = f"{self._issues.repo}#{entry.number}"
+        text = f"The issue {where} {what} on GitHub. This ticket stays, without an issue."
+        full = not model.fitting(ticket, [Comment(ACTOR, text, ticket.updated_at)])
         self._store.update(
             ACTOR,
             ticket.id,
             {"github_issue_number": None, "extra": {"github_issue_id": None, "github_gone": where}},
-            comment=f"The issue {where} {what} on GitHub. This ticket stays, without an issue.",
+            comment=None if full else text,
             comment_once=True,
+            dry_run=self._options.dry_run,
         )
         result.pushed = "gone"
         result.note(f"The issue {where} {what}; the ticket stays, without an issue.")
-        self._state.entries.pop(ticket.id, None)
-        self._state.save(ticket.id)
-
-
-class _MovedAway(Exception):
-    """An issue is in another repository now; the text says where."""
+        if full:
+            result.note("The ticket is full, so no comment in it says so.")
+        if not self._options.dry_run:
+            self._state.entries.pop(ticket.id, None)
+            self._state.save(ticket.id)
 
 
 _MISSING = object()
@@ -860,28 +966,33 @@ def _entry_for(issue: RemoteIssue | None) -> Entry:
 
 
 def _expect(ticket: Ticket, issue: RemoteIssue, entry: Entry) -> None:
-    """Compare from now on with a ticket as it is and the issue that comes of it, which nobody can create closed."""
+    """Compare from now on with a ticket as it is and the issue that comes of it.
+
+    What the issue does not show is yet to be pushed: none can be created closed, nor with labels without the right to.
+    """
     local, remote = mapping.local_view(ticket), mapping.remote_view(issue)
-    entry.local = {name: _digest(value) for name, value in local.items()}
+    shown = {**local, **{name: remote[name] for name in mapping.LABELLED}}
+    entry.local = {name: _digest(value) for name, value in shown.items()}
     entry.remote = {name: _digest(value) for name, value in remote.items()}
-    if ticket.status == "closed":
-        entry.local["status"] = remote["status"]
-    entry.local_labels, entry.remote_labels = list(ticket.labels), list(issue.labels)
+    there = mapping.plain_labels(issue.labels)
+    entry.local_labels = [label for key, label in mapping.plain_labels(ticket.labels).items() if key in there]
+    entry.remote_labels = list(issue.labels)
 
 
 def _edited(comment: Comment, remote: RemoteComment) -> Comment:
     """A comment with the text it has on GitHub, if that is another; GitHub is then where it belongs."""
-    text = mapping.comment_text(remote)
+    text = mapping.comment_text(remote, ours=True)
     if not text or text == model.acceptable(comment.text):
         return comment
     return Comment(comment.author, text, comment.timestamp, {**comment.extra, "github_comment_id": remote.id})
 
 
-def _fitting(comments: list[Comment], room: int, result: Result) -> list[Comment]:
-    left_out = len(comments) - max(room, 0)
-    if left_out > 0:
-        result.note(f"A ticket has at most {model.MAX_COMMENTS} comments, so {left_out} stay on GitHub only.")
-    return comments[: max(room, 0)]
+def _fitting(ticket: Ticket, comments: list[Comment], result: Result) -> list[Comment]:
+    """Comments from GitHub, as many as a ticket has room for."""
+    room = model.fitting(ticket, comments, spare=_SPARE, spare_bytes=_SPARE_BYTES)
+    if room < len(comments):
+        result.note(f"The ticket is full, so {len(comments) - room} comments stay on GitHub only.")
+    return comments[:room]
 
 
 def _digest(value: Any) -> Any:

@@ -45,6 +45,8 @@ _RESERVED = {
     "assigned_to": {f"assigned:{value}": value for value in model.ROLES},
     "status": {"status:in_progress": "in_progress"},
 }
+# Fields that are labels of an issue, wholly or in part.
+LABELLED = tuple(_RESERVED)
 _KNOWN = {label for labels in _RESERVED.values() for label in labels}
 
 
@@ -56,9 +58,9 @@ def ticket_key(ticket: Ticket) -> str:
     return _hash(f"{ticket.id} {ticket.created_at} {ticket.created_by}", 12)
 
 
-def external_key(repo: str, number: int) -> str:
-    """Return the external key of the ticket made from an issue."""
-    return f"github:{repo.lower()}#{number}"
+def external_key(repo: str, issue: RemoteIssue) -> str:
+    """Return the external key of the ticket made from an issue; a name and number may come to be another issue's."""
+    return f"github:{repo.lower()}#{issue.number}:{issue.id}"
 
 
 def marker(ticket: Ticket) -> str:
@@ -175,6 +177,25 @@ def remote_labels(plain: Iterable[str], values: Mapping[str, Any]) -> list[str]:
     return sorted(labels)
 
 
+def label_change(before: Iterable[str], after: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return which labels have to be added and which removed; upper and lower case are the same."""
+    old, new = ({label.casefold(): label for label in labels} for labels in (before, after))
+    return (
+        [label for key, label in new.items() if key not in old],
+        [label for key, label in old.items() if key not in new],
+    )
+
+
+def plain_undone(change: tuple[list[str], list[str]], labels: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return what `label_change` wanted added and removed, without what stands for other fields, and was not."""
+    there = plain_labels(labels)
+    added, removed = map(plain_labels, change)
+    return (
+        [label for key, label in added.items() if key not in there],
+        [label for key, label in removed.items() if key in there],
+    )
+
+
 def is_reserved(label: str) -> bool:
     """Return whether a label stands for another field."""
     return label.casefold() in _KNOWN
@@ -210,13 +231,13 @@ def _without_marker(body: str) -> str:
     return body.strip()
 
 
-def draft(title: str, body: str, labels: list[str]) -> RemoteIssue:
+def draft(title: str, body: str, labels: list[str], *, closed: bool = False) -> RemoteIssue:
     """Return the issue that is to come of these values, as far as it can be known before."""
     nothing: dict[str, Any] = {
         "number": 0,
         "id": 0,
         "place": "",
-        "closed": False,
+        "closed": closed,
         "locked": False,
         "comments": 0,
     }
@@ -242,11 +263,18 @@ def comment_body(ticket: Ticket, comment: Comment) -> str:
     return f"{head}{text if len(text) <= room else text[: room - 1] + chr(0x2026)}{tail}"
 
 
-def comment_text(comment: RemoteComment) -> str:
-    """Return the text of a comment on GitHub as a ticket may hold it, without head and marker; may be empty."""
+def comment_text(comment: RemoteComment, *, ours: bool = False) -> str:
+    """Return the text of a comment on GitHub as a ticket may hold it, without head and marker; may be empty.
+
+    Args:
+        ours: it is known to have been written for a ticket's comment, although it may have lost its marker.
+    """
     text = comment.body.replace("\r\n", "\n")
-    if match := _last(_COMMENT_MARKER, text):
-        text = _COMMENT_HEAD.sub("", text[: match.start()] + text[match.end() :], count=1)
+    match = _last(_COMMENT_MARKER, text)
+    if match:
+        text = text[: match.start()] + text[match.end() :]
+    if match or ours:
+        text = _COMMENT_HEAD.sub("", text, count=1)
     return model.acceptable(text)
 
 

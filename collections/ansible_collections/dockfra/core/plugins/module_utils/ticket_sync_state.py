@@ -59,6 +59,11 @@ class Entry:
     tail: str = ""
     elsewhere: int = 0
 
+    @property
+    def being_made(self) -> bool:
+        """Whether an issue was asked for, and it is not known which it became."""
+        return bool(self.remote) and not self.number and not self.elsewhere
+
 
 _ENTRY_TYPES = {"number": int, "id": int, "seen_comments": int, "elsewhere": int, "seen_at": str, "tail": str}
 _ENTRY_TYPES |= {"local": dict, "remote": dict, "sent": dict, "comments": dict}

@@ -190,7 +190,8 @@ class TicketTask:
         return ticket_model.clean_fields(wanted)
 
     def _find(self, key: str | None) -> ticket_model.Ticket | None:
-        if self._params["state"] == "present" and not os.path.lexists(self._params["path"]):
+        path = os.path.abspath(self._params["path"])
+        if not os.path.lexists(path) and os.path.isdir(os.path.dirname(path)):
             return None  # the first ticket makes the directory
         return None if key is None else self._store.find(key)
 

@@ -46,7 +46,9 @@ options:
     description: Address of the API, for GitHub Enterprise V(https://host/api/v3). By default that of github.com.
     type: str
   settings_file:
-    description: File with C(GITHUB_REPO), C(GITHUB_TOKEN) and C(GITHUB_API_URL), for those options that are not given.
+    description:
+      - File with C(GITHUB_REPO), C(GITHUB_TOKEN) and C(GITHUB_API_URL), for those options that are not given.
+      - A line with one of them that cannot be used is refused.
     type: path
   direction:
     description:
@@ -167,18 +169,22 @@ from ansible_collections.dockfra.core.plugins.module_utils import (
 )
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
 
+# Which setting holds an option that is not given.
+SETTINGS = {"token": "GITHUB_TOKEN", "repo": "GITHUB_REPO", "api_url": "GITHUB_API_URL"}
+
 
 def run(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Synchronise and return the module's result."""
-    stored = settings.EnvFile(params["settings_file"], "manager").read() if params["settings_file"] else None
-
-    def given(option: str, setting: str) -> t.Any:
-        return params[option] or (stored.get(setting) if stored else None)
-
+    given = {option: params[option] for option in SETTINGS if params[option]}
+    if params["settings_file"]:
+        stored = settings.EnvFile(params["settings_file"], "manager").read()
+        # With the default address instead of a mistyped one, the token would go to a foreign server.
+        stored.require_usable([name for option, name in SETTINGS.items() if option not in given])
+        given = {option: stored.get(name) for option, name in SETTINGS.items()} | given
     gateway = github_issues.IssueGateway(
-        given("token", "GITHUB_TOKEN"),
-        given("repo", "GITHUB_REPO"),
-        given("api_url", "GITHUB_API_URL") or github_issues.API_URL,
+        given.get("token", ""),
+        given.get("repo", ""),
+        given.get("api_url", github_issues.API_URL),
         timeout=params["timeout"],
         max_wait=params["max_wait"],
     )

@@ -8,10 +8,10 @@ import argparse
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from ...module_utils.errors import CommandError
-from ...module_utils.github_issues import IssueGateway, RemoteComment, RemoteIssue
+from ...module_utils.github_issues import IssueGateway
 from ...module_utils.settings import EnvFile
 from ...module_utils.ticket_store import DIRECTORY, TicketStore
 from ...module_utils.ticket_sync import GitHubSync
@@ -23,31 +23,8 @@ from .output import Style
 # Where the container keeps Python packages that Debian's Python does not have.
 PACKAGES = Path("/opt/dockfra/lib")
 
-_Written = TypeVar("_Written")
 _WANTED = ("GITHUB_TOKEN", "GITHUB_REPO")
-
-
-class _Watched(IssueGateway):
-    """Tells a person about every write, because GitHub wants them slowly."""
-
-    def __init__(self, *args: Any, tell: Callable[[int], None], **options: Any) -> None:
-        super().__init__(*args, **options)
-        self._tell = tell
-        self._writes = 0
-
-    def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue:
-        return self._counted(super().create(title, body, labels))
-
-    def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue:
-        return self._counted(super().edit(number, values))
-
-    def comment(self, number: int, body: str) -> RemoteComment:
-        return self._counted(super().comment(number, body))
-
-    def _counted(self, written: _Written) -> _Written:
-        self._writes += 1
-        self._tell(self._writes)
-        return written
+_SETTINGS = (*_WANTED, "GITHUB_API_URL")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -61,11 +38,13 @@ def synchronise(call: Call, work: Callable[[GitHubSync], Report]) -> dict[str, A
     """Run a synchronisation with the repository of the settings and return its report.
 
     Raises:
-        CommandError: the token or the repository is not set.
+        CommandError: the token or the repository is not set, or a setting for GitHub cannot be used.
         GitHubError, SyncBusyError, TicketError: see `ticket_sync.GitHubSync`.
     """
     sys.path += [str(folder) for folder in PACKAGES.glob("python3.*/site-packages")]
     settings = EnvFile.of("manager").read()
+    # With the default address instead of a mistyped one, the token would go to a foreign server.
+    settings.require_usable(_SETTINGS)
     missing = [name for name in _WANTED if not settings.is_set(name)]
     if missing:
         raise CommandError(
@@ -73,11 +52,11 @@ def synchronise(call: Call, work: Callable[[GitHubSync], Report]) -> dict[str, A
             f"{'them' if len(missing) > 1 else 'it'} into ~/.env, or use playbooks/configure.yml from outside"
         )
     progress = _progress(call.terminal)
-    issues = _Watched(
+    issues = IssueGateway(
         settings.get("GITHUB_TOKEN"),
         settings.get("GITHUB_REPO"),
         settings.get("GITHUB_API_URL"),
-        tell=progress,
+        on_write=progress,
     )
     sync = GitHubSync(TicketStore(DIRECTORY), issues, path_for(DIRECTORY, issues.api_url, issues.repo))
     try:

@@ -86,9 +86,16 @@ class FakeIssues:
         known = dict(values)
         if "state" in known:
             known["closed"] = known.pop("state") == "closed"
-        if "labels" in known:
-            known["labels"] = tuple(known["labels"])
         return self.change(number, **known)
+
+    def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]:
+        self.requests += 1
+        return self.change(number, labels=(*self.issue(number).labels, *labels)).labels
+
+    def remove_label(self, number: int, label: str) -> tuple[str, ...]:
+        self.requests += 1
+        kept = tuple(other for other in self.issue(number).labels if other != label)
+        return self.change(number, labels=kept).labels
 
     def comment(self, number: int, body: str) -> RemoteComment:
         self.requests += 1
@@ -277,20 +284,72 @@ def test_a_ticket_changed_while_it_is_merged_is_merged_again(
     sides.settle()
 
 
+def nothing_is_left(sides: Sides) -> None:
+    sides.sync.sync()
+    assert not sides.sync.sync().changed
+
+
 def test_a_full_ticket_takes_what_fits_and_says_so(sides: Sides) -> None:
     issue = sides.github.open("Much ado")
     for number in range(MAX_COMMENTS + 2):
         sides.github.say(issue.number, f"Comment {number}")
     (result,) = sides.sync.pull().results
-    assert "2 stay on GitHub only" in str(result)
-    assert len(sides.store.get("T-0001").comments) == MAX_COMMENTS
-    # A conflict that cannot be kept is not decided.
+    assert "22 comments stay on GitHub only" in str(result)
+    assert len(sides.store.get("T-0001").comments) == MAX_COMMENTS - 20
+    # There is room left for what a synchronisation has to say.
+    sides.github.change(1, title="Title there")
+    sides.store.update("manager", "T-0001", {"title": "Title here"})
+    nothing_is_left(sides)
+    assert "Title there" in sides.store.get("T-0001").comments[-1].text
+
+
+def fill(sides: Sides) -> None:
+    """Write as many comments into the ticket as it can hold."""
+    ticket = sides.store.get("T-0001")
+    comments = [
+        *ticket.comments,
+        *(
+            {
+                "author": "x",
+                "text": str(number),
+                "timestamp": ticket.created_at,
+                "github_comment_id": 10_000 + number,
+            }
+            for number in range(MAX_COMMENTS - len(ticket.comments))
+        ),
+    ]
+    sides.store.update("manager", ticket.id, {"comments": comments}, expected=ticket.updated_at)
+
+
+def test_where_no_comment_fits_work_goes_on(sides: Sides) -> None:
+    sides.github.open("Theirs")
+    nothing_is_left(sides)
+    fill(sides)
     sides.store.update("manager", "T-0001", {"title": "Title here"})
     sides.github.change(1, title="Title there")
     (result,) = sides.sync.sync().results
-    assert result.failed
-    assert sides.store.get("T-0001").title == "Title here"
-    assert sides.github.there[1].title == "Title there"
+    assert (result.failed, result.conflicts) == (False, ["title"])
+    assert "The ticket is full, so the other title is not kept" in str(result)
+    assert result.before["ticket"]["title"] == "Title here"
+    nothing_is_left(sides)
+    del sides.github.there[1]
+    sides.store.update("manager", "T-0001", {"title": "Later"})
+    (result,) = sides.sync.push().results
+    assert (result.pushed, result.failed) == ("gone", False)
+    assert "no comment in it says so" in str(result)
+    assert sides.store.get("T-0001").github_issue_number is None
+
+
+def test_an_issue_with_too_much_text_becomes_a_ticket(sides: Sides) -> None:
+    sides.github.open("Long", "\N{GRINNING FACE}" * 60_000)
+    for _number in range(80):
+        sides.github.say(1, "\n" * 5 + "x" * 60_000)
+    (result,) = sides.sync.pull().results
+    assert (result.failed, result.pulled) == (False, "created")
+    kept = len(sides.store.get("T-0001").comments)
+    assert 40 < kept < 60
+    assert f"{80 - kept} comments stay on GitHub only" in str(result)
+    nothing_is_left(sides)
 
 
 def test_a_dry_run_writes_nothing(sides: Sides, tmp_path: Path) -> None:

@@ -162,3 +162,9 @@ def test_bad_input_is_one_line_and_changes_nothing(
     assert len(result["msg"]) < 300
     assert "exception" not in result
     assert files(path) == before
+
+
+def test_without_a_directory_there_is_nothing_to_close(ticket: Call, path: Path) -> None:
+    result = ticket(external_key="alarm/1", state="closed")
+    assert (result.get("failed", False), result["changed"], result["ticket"]) == (False, False, None)
+    assert not path.exists()
