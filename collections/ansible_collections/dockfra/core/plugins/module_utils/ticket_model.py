@@ -390,10 +390,10 @@ def fitting(ticket: Ticket, comments: Sequence[Comment], *, spare: int = 0, spar
     """
     most = MAX_COMMENTS - len(ticket.comments) - spare
     left = MAX_FILE_BYTES - spare_bytes - len(_encoded(ticket))
-    bare = replace(ticket, description="", comments=())
+    bare = ticket._replace(description="", comments=())
     empty = len(_encoded(bare))
     for count, comment in enumerate(comments):
-        left -= len(_encoded(replace(bare, comments=(comment,)))) - empty
+        left -= len(_encoded(bare._replace(comments=(comment,)))) - empty
         if count >= most or left < 0:
             return count
     return len(comments)
