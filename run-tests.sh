@@ -29,8 +29,8 @@ Targets (without one: the first five):
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   all        the first five
 
-bench, which measures, runs first and alone. Then those that need a platform run one after the other, and beside them, at a lower
-priority, lint and unit, whose output is shown when each has ended.
+bench, which measures, runs first and alone. Then come the end-to-end tests, and beside them, at a lower priority, one after the other,
+lint, unit and molecule, whose output is shown when each has ended.
 
 What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
 Reports, screenshots and output: .tests/. Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
@@ -322,9 +322,9 @@ trap 'end_jobs; fail 143 terminated' TERM HUP
 front=() aside=()
 for target in "${targets[@]}"; do
   case $target in
-    lint | unit) aside+=("$target") ;;
     bench) ;;
-    *) front+=("$target") ;;
+    e2e | slow) front+=("$target") ;;
+    *) aside+=("$target") ;;
   esac
 done
 if wanted bench; then in_front bench; fi # what measures runs alone

@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.e2e.support import runs
 from tests.e2e.support.platform import Platform, read_topology
+from tests.e2e.support.runs import INVENTORY
 
 KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
 SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
@@ -39,25 +40,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
 
 
-def others(client: docker.DockerClient, project: str) -> dict[str, str]:
-    """Start time by name and id of every container of others."""
+def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
+    """Start time by name and id of every container of others, which are not of one's own projects."""
     return {
         f"{container.name} {str(container.id)[:12]}": str(container.attrs["State"]["StartedAt"])
         for container in client.containers.list(all=True, ignore_removed=True)
-        if container.labels.get(LABEL_PROJECT) != project
+        if container.labels.get(LABEL_PROJECT) not in own
     }
 
 
 @pytest.fixture(scope="session")
 def untouched() -> Iterator[None]:
     """Fails the session's end when a container of somebody else was removed, stopped or restarted."""
-    project = read_topology().project
+    # The scenario of molecule may run beside.
+    own = {read_topology(inventory).project for inventory in (INVENTORY, "molecule/default/inventory")}
     try:
-        before = others(docker.from_env(), project)
+        before = others(docker.from_env(), own)
     except docker.errors.DockerException:
         before = {}  # no engine answers yet, so nobody has a container
     yield
-    after = others(docker.from_env(), project)
+    after = others(docker.from_env(), own)
     harmed = [name for name, started in before.items() if after.get(name) != started]
     if harmed and SHARED:
         warnings.warn(f"containers of others have changed: {', '.join(harmed)}", stacklevel=1)
