@@ -27,8 +27,10 @@ def test_every_error_of_the_library_has_a_status(kind: type[errors.DockfraError]
         wanted = codes.BUSY
     elif issubclass(kind, errors.LateError):
         wanted = codes.LATE
-    assert codes.status(kind("x")) == wanted
-    assert codes.message("c", kind("x")) == ("denied: x" if wanted == codes.DENIED else "c: x")
+    error = kind("x")
+    assert "x" in str(error)
+    assert codes.status(error) == wanted
+    assert codes.message("c", error) == ("denied: x" if wanted == codes.DENIED else f"c: {error}")
 
 
 @pytest.mark.parametrize(
