@@ -9,7 +9,7 @@ ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=scripts/lib.sh
 source "$ROOT/scripts/lib.sh"
 
-ALL=(lint unit bench e2e molecule)
+ALL=(lint unit e2e molecule)
 VENV=$ROOT/.venv
 NEWER=$ROOT/.venv-3.13
 CACHE=${XDG_CACHE_HOME:-~/.cache}/dockfra
@@ -20,17 +20,18 @@ usage() {
   cat <<'USAGE'
 usage: ./run-tests.sh [target …] [-- pytest options]
 
-Targets (without one: the first five):
+Targets (without one: the first four):
   lint       ruff, yamllint, shellcheck, mypy, ansible-lint, ansible-test sanity, playbook syntax
   unit       unit tests of the project, the collection and the applications
-  bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
   slow       tests that take minutes each, end-to-end and of the library; not part of all
-  all        the first five
+  bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
+             a busy machine misses its bars
+  all        the first four
 
-bench, which measures, runs first and alone. Then come the end-to-end tests, and beside them, at a lower priority, one after the other,
-lint, unit and molecule, whose output is shown when each has ended.
+Beside the end-to-end tests lint, unit and molecule run at a lower priority, one after the other; their output is shown when each
+has ended. bench runs before all others, and alone.
 
 What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
 Reports, screenshots and output: .tests/. Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.

@@ -159,23 +159,6 @@ def test_what_differs_is_shown_then_repaired_and_nothing_else_is_touched(
     assert runs.playbook("site.yml", name="after-repair").ok().changed == 0
 
 
-def test_a_changed_file_of_one_role_concerns_its_service_only(platform: Platform, tmp_path: Path) -> None:
-    clone, state = runs.copy_tree(tmp_path / "clone"), f"dockfra_state_dir={platform.state}"
-    ids, image = platform.ids(), platform.container("redis").attrs["Image"]
-    with (clone / "roles/redis/files/image/healthcheck").open("a") as script:
-        script.write(f"# {uuid.uuid4()}\n")
-    runs.playbook("site.yml", "-e", state, root=clone, name="changed-file").ok()
-    after = platform.ids()
-    assert {name for name in after if after[name] != ids[name]} == {"redis"}
-    changed = platform.container("redis").attrs["Image"]
-    assert changed != image
-    # And back: the image is still there, nothing is built.
-    runs.playbook("site.yml", name="changed-back").ok()
-    assert platform.container("redis").attrs["Image"] == image
-    with contextlib.suppress(APIError):
-        platform.docker.images.remove(changed, force=True)
-
-
 def lock_holder(platform: Platform) -> int:
     """The process that has the platform's lock."""
     with contextlib.suppress(OSError, ValueError):
@@ -234,8 +217,31 @@ def eventually_holds(platform: Platform, run: runs.Started) -> None:
     eventually(lambda: lock_holder(platform) == run.process.pid, "the run has the lock", 30)
 
 
-def test_a_sixteenth_service_is_one_entry_in_the_inventory(platform: Platform, tmp_path: Path) -> None:
-    """A ready-made image, no role: it appears with the edges of its networks, and goes with its entry."""
+@pytest.fixture
+def changed_file(platform: Platform, tmp_path: Path) -> Iterator[str]:
+    """A run after a change of one file of one role, shown to concern its service only; the next run finds the file as it was.
+
+    Returns:
+        The image that redis had before.
+    """
+    clone, state = runs.copy_tree(tmp_path / "clone"), f"dockfra_state_dir={platform.state}"
+    ids, image = platform.ids(), platform.container("redis").attrs["Image"]
+    with (clone / "roles/redis/files/image/healthcheck").open("a") as script:
+        script.write(f"# {uuid.uuid4()}\n")
+    runs.playbook("site.yml", "-e", state, root=clone, name="changed-file").ok()
+    after = platform.ids()
+    assert {name for name in after if after[name] != ids[name]} == {"redis"}
+    changed = platform.container("redis").attrs["Image"]
+    assert changed != image
+    yield image
+    with contextlib.suppress(APIError):
+        platform.docker.images.remove(changed, force=True)
+
+
+def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else(
+    platform: Platform, changed_file: str, tmp_path: Path
+) -> None:
+    """An entry in the inventory, a ready-made image, no role: it appears with the edges of its networks, and goes with its entry."""
     image = next(tag for image in platform.docker.images.list("dockfra/python") for tag in image.tags)
     entry = {
         "dockfra_description": "Added by the tests",
@@ -263,8 +269,10 @@ def test_a_sixteenth_service_is_one_entry_in_the_inventory(platform: Platform, t
     runs.playbook("site.yml", inventories=[INVENTORY, extra], name="sixteenth-added").ok()
     try:
         after = platform.ids()
-        # The monitor is told what to watch; nobody else is concerned.
-        assert {name for name in after if after[name] != ids.get(name)} == {"sixteenth", "ssh-monitor"}
+        # The monitor is told what to watch; redis gets the file of before, and the image, which is still there.
+        changed = {name for name in after if after[name] != ids.get(name)}
+        assert changed == {"sixteenth", "ssh-monitor", "redis"}
+        assert platform.container("redis").attrs["Image"] == changed_file
         topology = read_topology(INVENTORY, extra)
         declared = topology.edges()
         assert Edge("ssh-rpi3", "sixteenth", 8099, "desktop-net") in declared
@@ -276,7 +284,8 @@ def test_a_sixteenth_service_is_one_entry_in_the_inventory(platform: Platform, t
     finally:
         runs.playbook("site.yml", name="sixteenth-removed").ok()
     left = platform.ids()
-    assert {**left, "ssh-monitor": ""} == {**ids, "ssh-monitor": ""}
+    assert {name for name in left if left[name] != ids.get(name)} == {"ssh-monitor", "redis"}
+    assert set(left) == set(ids)
 
 
 def test_check_mode_where_nothing_runs(platform: Platform, tmp_path: Path) -> None:
