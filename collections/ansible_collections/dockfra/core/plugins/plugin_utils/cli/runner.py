@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -44,6 +45,8 @@ def run(
         style: how to write for a person.
         terminal: whether a person sits in front of it.
     """
+    # What thousands of tickets are made of stays: with Python's 700, looking for garbage among it takes longer than to print it.
+    gc.set_threshold(100_000)
     command = words[0]
     try:
         where = place.policy.place(caller, command) if caller == place.name else place.name
