@@ -300,7 +300,7 @@ while (($#)); do
       ;;
     all) want "${ALL[@]}" ;;
     lint | unit | e2e | molecule | bench | slow) want "$1" ;;
-    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow; pytest options come after --" ;;
+    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench; pytest options come after --" ;;
   esac
   shift
 done

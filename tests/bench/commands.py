@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measure the roles' commands on a running platform: how soon they answer, and how fast tickets are made; prints one JSON object.
 
-    python tests/bench/commands.py [--project dockfra-test] [--state .dockfra/test]
+    python tests/bench/commands.py [--project NAME] [--state DIRECTORY]
 
 By default on the tests' own platform (tests/inventory), which has to be up. Its tickets are set aside meanwhile, and put back
 at the end and after an interruption; calls through the gate stay in the audit log. Each figure is the median of its rounds, and
@@ -26,6 +26,7 @@ BENCH = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
 
 from tests.bench import store  # noqa: E402  the path comes first
+from tests.e2e.support.platform import STATE, read_topology  # noqa: E402
 
 # The project's bars (README, "Performance").
 MAX_LIST_S = 0.5
@@ -116,11 +117,9 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--project", default="dockfra-test", help="dockfra_project of the platform's inventory"
+        "--project", default=read_topology().project, help="dockfra_project of the platform's inventory"
     )
-    parser.add_argument(
-        "--state", type=Path, default=ROOT / ".dockfra" / "test", help="its dockfra_state_dir"
-    )
+    parser.add_argument("--state", type=Path, default=STATE, help="its dockfra_state_dir")
     options = parser.parse_args()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, interrupted)

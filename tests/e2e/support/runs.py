@@ -105,6 +105,10 @@ class Started:
             raise AssertionError(
                 f"still running after {timeout} s, see {self.log}:\n{self.output()[-3000:]}"
             ) from None
+        except KeyboardInterrupt:
+            # It has a session of its own, so Ctrl-C has not reached it.
+            self.kill(signal.SIGTERM)
+            raise
         return Run(code, self.output(), self.log, time.monotonic() - self.begin)
 
 
