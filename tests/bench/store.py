@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.dockfra.core.plugins.module_utils import ticket_model
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 
 # Where the tickets of a platform are while a benchmark uses their directory. Under the first name they are complete, and
 # what lies beside belongs to the benchmark. Under the second one they are on their way, and so is what lies beside.

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "collections"
 sys.path[:0] = [str(ROOT), str(COLLECTIONS)]
 
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import Filter, TicketStore  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import Filter, TicketStore  # noqa: E402
 from tests.bench.store import fill, measure_writes  # noqa: E402
 
 # The project's bars (issue "Tickets, the gate between roles, and the roles' commands").
@@ -33,7 +33,7 @@ MAX_SELECT_S = 0.35
 LIST = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 assert len(TicketStore(sys.argv[2]).select().tickets) == int(sys.argv[3])
 """
 

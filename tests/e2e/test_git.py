@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology import ssh_ports
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from tests.e2e.support.platform import Platform, eventually, read_topology
 
 TOPOLOGY = read_topology()

@@ -15,8 +15,8 @@ import requests
 import yaml
 from docker.errors import APIError
 
-from ansible_collections.dockfra.core.plugins.module_utils.run_lock import LOCK_DIRECTORY
-from ansible_collections.dockfra.core.plugins.module_utils.topology import Edge
+from ansible_collections.dockfra.core.plugins.module_utils.locks.run_lock import LOCK_DIRECTORY
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge
 from tests.e2e.support import runs
 from tests.e2e.support.clients import sql
 from tests.e2e.support.platform import Platform, eventually, read_topology

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology import ssh_ports
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.roles import SERVICE, TOPOLOGY, Answer, as_role, data, typed

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology import ssh_ports
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from tests.e2e.support.platform import LOCALHOST, Platform, as_root, read_topology
 
 TOPOLOGY = read_topology()

@@ -29,10 +29,10 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
-from ansible_collections.dockfra.core.plugins.module_utils import settings  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedError  # noqa: E402
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy  # noqa: E402
-from ansible_collections.dockfra.core.plugins.module_utils.topology import (  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.settings import settings  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (  # noqa: E402
     Port,
     Service,
     Topology,
@@ -591,7 +591,7 @@ SETTINGS_HEAD = """\
 # Settings
 
 Every setting of the four roles, from the table in
-`collections/ansible_collections/dockfra/core/plugins/module_utils/settings.py`. Written by
+`collections/ansible_collections/dockfra/core/plugins/module_utils/settings/settings.py`. Written by
 `tests/tools/render_docs.py`.
 
 A role's settings are in `/home/<role>/.env` of its container, one line `NAME=value` each. How to set them is in the

@@ -32,7 +32,7 @@ FAKE_GATE = """\
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {collections!r})
-from ansible_collections.dockfra.core.plugins.module_utils import settings
+from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate
 fake = Path(os.environ["FAKE"])
 settings.HOMES = fake

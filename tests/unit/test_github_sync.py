@@ -20,12 +20,12 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils import errors
-from ansible_collections.dockfra.core.plugins.module_utils.github_issues import IssueGateway
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_model import Ticket
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_sync import GitHubSync
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_sync_report import Report
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_sync_state import path_for
+from ansible_collections.dockfra.core.plugins.module_utils.github.issues import IssueGateway
+from ansible_collections.dockfra.core.plugins.module_utils.github.report import Report
+from ansible_collections.dockfra.core.plugins.module_utils.github.state import path_for
+from ansible_collections.dockfra.core.plugins.module_utils.github.sync import GitHubSync
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import Ticket
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.tests.unit.support import run_module
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.server import running
@@ -36,10 +36,10 @@ TOKEN = "ghp_0123456789secret"
 WORKER = """
 import os, signal, sys
 sys.path[:0] = [sys.argv[1], sys.argv[1] + "/collections"]
-from ansible_collections.dockfra.core.plugins.module_utils.github_issues import IssueGateway
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_sync import GitHubSync
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_sync_state import path_for
+from ansible_collections.dockfra.core.plugins.module_utils.github.issues import IssueGateway
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.github.sync import GitHubSync
+from ansible_collections.dockfra.core.plugins.module_utils.github.state import path_for
 path, url, repo, token, last = sys.argv[2:7]
 left = int(last)
 def counted(call):
@@ -658,7 +658,7 @@ def test_only_one_at_a_time(here: Side, github: FakeGitHub) -> None:
     second = here.sync()
 
     def meanwhile() -> None:
-        from ansible_collections.dockfra.core.plugins.module_utils import ticket_sync_state
+        from ansible_collections.dockfra.core.plugins.module_utils.github import state as ticket_sync_state
 
         with (
             pytest.raises(errors.SyncBusyError),

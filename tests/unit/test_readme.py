@@ -21,8 +21,8 @@ import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-from ansible_collections.dockfra.core.plugins.module_utils import settings
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 
 ROOT = Path(__file__).parents[2]

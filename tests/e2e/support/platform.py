@@ -19,9 +19,9 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import LABEL_PROJECT
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
-from ansible_collections.dockfra.core.plugins.module_utils.topology import Service, Topology, ssh_ports
+from ansible_collections.dockfra.core.plugins.module_utils.containers.views import LABEL_PROJECT
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service, Topology, ssh_ports
 
 from .runs import INVENTORY, ROOT, environment
 

@@ -9,10 +9,10 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
-from ..module_utils.file_tree import WantedFile, write_file
-from ..plugin_utils import operator_files
-from ..plugin_utils.desired import Platform
-from ..plugin_utils.failures import failed
+from ..module_utils.files.tree import WantedFile, write_file
+from ..plugin_utils.controller import operator_files
+from ..plugin_utils.controller.desired import Platform
+from ..plugin_utils.controller.failures import failed
 
 
 class ActionModule(ActionBase):

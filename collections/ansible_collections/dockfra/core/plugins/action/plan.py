@@ -12,9 +12,9 @@ from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
-from ..plugin_utils import operator_files, planner
-from ..plugin_utils.desired import Platform
-from ..plugin_utils.failures import failed
+from ..plugin_utils.controller import operator_files, planner
+from ..plugin_utils.controller.desired import Platform
+from ..plugin_utils.controller.failures import failed
 
 _ARGUMENTS = {
     "docker_host": {"type": "str", "required": True},

@@ -14,9 +14,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ..module_utils import run_lock
 from ..module_utils.errors import DockfraError
-from ..plugin_utils.failures import failed
+from ..module_utils.locks import run_lock
+from ..plugin_utils.controller.failures import failed
 
 # Options of ansible-playbook whose value may look like a playbook.
 _TAKE_FILES = ("-i", "--inventory", "--inventory-file", "-e", "--extra-vars")

@@ -9,9 +9,9 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
-from ..plugin_utils.desired import Platform
-from ..plugin_utils.failures import failed
-from ..plugin_utils.trees import send
+from ..plugin_utils.controller.desired import Platform
+from ..plugin_utils.controller.failures import failed
+from ..plugin_utils.controller.trees import send
 
 
 class ActionModule(ActionBase):

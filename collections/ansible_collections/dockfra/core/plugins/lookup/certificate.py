@@ -50,8 +50,8 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.errors import KeyringError
-from ..module_utils.keyring import Keyring
-from ..plugin_utils.keyrings import open_keyring
+from ..module_utils.secrets.keyring import Keyring
+from ..plugin_utils.controller.keyrings import open_keyring
 
 
 class LookupModule(LookupBase):

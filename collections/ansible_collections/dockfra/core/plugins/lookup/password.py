@@ -37,7 +37,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.errors import KeyringError
-from ..plugin_utils.keyrings import open_keyring
+from ..plugin_utils.controller.keyrings import open_keyring
 
 
 class LookupModule(LookupBase):

@@ -60,7 +60,7 @@ import time
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils import engine
+from ansible_collections.dockfra.core.plugins.module_utils.containers import engine
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
 
 

@@ -98,8 +98,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils import engine, file_tree, ports
+from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, ports
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
 
 OWN = engine.OWN
 

@@ -77,8 +77,8 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.dockfra.core.plugins.module_utils import file_tree
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, FileTreeError
+from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
 
 
 def wanted_files(files: dict[str, t.Any]) -> dict[str, file_tree.WantedFile]:

@@ -143,8 +143,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.dockfra.core.plugins.module_utils import ticket_model, ticket_store
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, TicketInvalidError
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
 FIELDS = ("title", "description", "priority", "labels", "status")
 

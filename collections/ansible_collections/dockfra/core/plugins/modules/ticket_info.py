@@ -113,8 +113,9 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.dockfra.core.plugins.module_utils import ticket_model, ticket_store
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
 
 def read(params: dict[str, t.Any]) -> dict[str, t.Any]:

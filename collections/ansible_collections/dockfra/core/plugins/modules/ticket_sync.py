@@ -159,15 +159,13 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils import (
-    github_issues,
-    settings,
-    ticket_store,
-    ticket_sync,
-    ticket_sync_report,
-    ticket_sync_state,
-)
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+from ansible_collections.dockfra.core.plugins.module_utils.github import issues as github_issues
+from ansible_collections.dockfra.core.plugins.module_utils.github import report as ticket_sync_report
+from ansible_collections.dockfra.core.plugins.module_utils.github import state as ticket_sync_state
+from ansible_collections.dockfra.core.plugins.module_utils.github import sync as ticket_sync
+from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
 # Which setting holds an option that is not given.
 SETTINGS = {"token": "GITHUB_TOKEN", "repo": "GITHUB_REPO", "api_url": "GITHUB_API_URL"}

@@ -14,7 +14,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.dockfra.core.plugins.module_utils.keyring import Keyring
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 
 LOCALHOST = "127.0.0.1"
 Answer = Callable[[socket.socket], None]

@@ -23,8 +23,8 @@ from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
-from ansible_collections.dockfra.core.plugins.plugin_utils import images, keyrings
-from ansible_collections.dockfra.core.plugins.plugin_utils.desired import Platform
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import images, keyrings
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
 
 COLLECTIONS = Path(__file__).resolve().parents[5]
 

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple, TypeAlias
 
 from ...module_utils.errors import CommandError, DeniedError, LateError, PolicyError, UsageError
-from ...module_utils.policy import Policy
+from ...module_utils.policy.model import Policy
 from .codes import DENIED, USAGE
 from .output import is_terminal
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...module_utils import settings
 from ...module_utils.errors import CommandError, UsageError
-from ...module_utils.settings import EnvFile, Setting, Value
+from ...module_utils.settings import settings
+from ...module_utils.settings.settings import EnvFile, Setting, Value
 from .call import Call, Place
 from .grammar import checked
 from .output import Style, cut, table

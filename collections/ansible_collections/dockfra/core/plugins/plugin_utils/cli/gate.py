@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO, Any, NoReturn
 
-from ...module_utils import audit
+from ...module_utils.audit import log as audit
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
 from ...module_utils.text import shown
 from . import codes, grammar, output, runner
@@ -210,7 +210,7 @@ def _tells_secret(before: str, word: str) -> bool:
 
 
 def _names_secret(name: str) -> bool:
-    from ...module_utils import settings  # most calls name nothing that could be a setting
+    from ...module_utils.settings import settings  # most calls name nothing that could be a setting
 
     setting = settings.TABLE.get(name)
     return setting.secret if setting else _SECRET_NAME.search(name) is not None

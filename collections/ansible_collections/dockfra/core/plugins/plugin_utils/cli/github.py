@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import CommandError
-from ...module_utils.github_issues import IssueGateway
-from ...module_utils.settings import EnvFile
-from ...module_utils.ticket_store import DIRECTORY, TicketStore
-from ...module_utils.ticket_sync import GitHubSync
-from ...module_utils.ticket_sync_report import Report
-from ...module_utils.ticket_sync_state import path_for
+from ...module_utils.github.issues import IssueGateway
+from ...module_utils.github.report import Report
+from ...module_utils.github.state import path_for
+from ...module_utils.github.sync import GitHubSync
+from ...module_utils.settings.settings import EnvFile
+from ...module_utils.tickets.store import DIRECTORY, TicketStore
 from .call import Call
 from .output import Style
 

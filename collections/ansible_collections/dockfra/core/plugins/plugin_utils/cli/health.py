@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import CommandError
-from ...module_utils.probes import Result, Target, probe_all
+from ...module_utils.probes.probe import Result, Target, probe_all
 from .output import Style, table
 
 CONFIGURATION = Path("/etc/dockfra/monitor/targets.json")

@@ -8,8 +8,8 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ...module_utils import ticket_model as model
-from ...module_utils.ticket_store import DIRECTORY, TicketStore
+from ...module_utils.tickets import model
+from ...module_utils.tickets.store import DIRECTORY, TicketStore
 from .call import Call
 from .grammar import checked, choices
 from .output import Style, table, wrapped

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ....module_utils.errors import CommandError
-from ....module_utils.probes import Target, probe_all
+from ....module_utils.probes.probe import Target, probe_all
 from ...cli.call import Call
 from ...cli.codes import FAILED, OK
 from ...cli.output import Style, table

@@ -11,8 +11,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ....module_utils import ticket_model as model
 from ....module_utils.errors import DockfraError
+from ....module_utils.tickets import model
 from ...cli import health, tickets
 from ...cli.call import Call
 from ...cli.output import Style, table

@@ -7,8 +7,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ....module_utils import ticket_model as model
-from ....module_utils.ticket_store import Filter
+from ....module_utils.tickets import model
+from ....module_utils.tickets.store import Filter
 from ...cli import tickets
 from ...cli.call import Call
 from ...cli.grammar import choices

@@ -22,9 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ....module_utils import audit
+from ....module_utils.audit import log as audit
 from ....module_utils.errors import AuditError, CommandError
-from ....module_utils.probes import Target
+from ....module_utils.probes.probe import Target
 from ...cli import health
 from ...cli.call import Call
 from ...cli.output import Style

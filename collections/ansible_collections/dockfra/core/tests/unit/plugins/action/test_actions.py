@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.run_lock import LOCK_DIRECTORY
+from ansible_collections.dockfra.core.plugins.module_utils.locks.run_lock import LOCK_DIRECTORY
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 from ansible_collections.dockfra.core.tests.unit.fake_engine import FakeEngine
 from ansible_collections.dockfra.core.tests.unit.support import Project, is_root, three_services

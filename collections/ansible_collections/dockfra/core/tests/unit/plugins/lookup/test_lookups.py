@@ -17,7 +17,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from cryptography import x509
 
-from ansible_collections.dockfra.core.plugins.plugin_utils import keyrings
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 
 Render = Callable[..., str]
 

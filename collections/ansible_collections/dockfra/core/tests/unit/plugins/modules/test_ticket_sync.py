@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.tests.unit.support import run_module
 
 

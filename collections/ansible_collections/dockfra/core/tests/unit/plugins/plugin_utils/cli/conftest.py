@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import tickets
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
     TICKETS,

@@ -17,8 +17,8 @@ from typing import Any
 
 import yaml
 
-from ansible_collections.dockfra.core.plugins.module_utils import audit
-from ansible_collections.dockfra.core.plugins.module_utils.ticket_store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import Gate

@@ -16,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils import audit, settings
+from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place

@@ -23,7 +23,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockfra.core.plugins.module_utils import audit
+from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
 from ansible_collections.dockfra.core.plugins.module_utils.errors import AuditError, CommandError
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate as gates

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, DeniedError, UsageError
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, workspace
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, UsageError
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style

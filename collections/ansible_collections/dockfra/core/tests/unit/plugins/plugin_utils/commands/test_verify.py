@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.audit import AuditLog
-from ansible_collections.dockfra.core.plugins.module_utils.policy import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.health import Route

@@ -1,0 +1,200 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Ask the Docker Engine what a platform has on a host."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import EngineError
+from .views import LABEL_PROJECT, image_view, observed_view, status
+
+try:
+    import docker
+    from docker.errors import DockerException, ImageNotFound, NotFound
+    from docker.utils import kwargs_from_env
+
+    IMPORT_ERROR: str | None = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+# Stands for "a container of this platform" where users of a port are named.
+OWN = "this platform"
+
+_POLL_SECONDS = 0.5
+_GIVE_UP_RESTARTS = 3
+
+
+def connect(timeout: int = 60) -> docker.APIClient:
+    """Return a client of the engine that the environment names (``DOCKER_HOST``, else the local socket).
+
+    Raises:
+        EngineError: nothing answers there.
+    """
+    try:
+        client = docker.APIClient(version="auto", timeout=timeout, **kwargs_from_env())
+        client.ping()
+    except (DockerException, OSError) as error:
+        raise EngineError(f"The Docker Engine does not answer: {error}") from error
+    return client
+
+
+def read_state(
+    client: docker.APIClient, project: str, names: Sequence[str] = (), images: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Return containers, networks, volumes and images of a platform, and the ports others publish.
+
+    Args:
+        client: an API client.
+        project: containers, networks and volumes with this project label are read.
+        names: containers, networks and volumes that are read whether or not they carry the label.
+        images: image references to look up.
+
+    Raises:
+        EngineError: the engine refuses a request.
+    """
+    try:
+        listed = client.containers(all=True)
+        ours = [entry for entry in listed if _is_ours(entry, project, names)]
+        containers = _containers(client, ours, project)
+        return {
+            "engine_version": client.version()["Version"],
+            "containers": containers,
+            "networks": {
+                entry["Name"]: _network(entry)
+                for entry in client.networks()
+                if _is_ours(entry, project, names)
+            },
+            "volumes": sorted(
+                entry["Name"]
+                for entry in client.volumes()["Volumes"] or ()
+                if _is_ours(entry, project, names)
+            ),
+            "images": _images(client, images),
+            "published": {
+                **_published(listed),
+                **dict.fromkeys([*_published(ours), *_held(containers)], OWN),
+            },
+        }
+    except (DockerException, OSError) as error:
+        raise EngineError(f"The Docker Engine refuses to answer: {error}") from error
+
+
+def _held(containers: Mapping[str, Any]) -> list[str]:
+    """Host ports that containers of the platform hold; while one restarts, Docker lists none for it."""
+    return [
+        place.split(":")[-2]
+        for entry in containers.values()
+        if entry["ours"] and entry["status"] not in ("created", "exited", "dead")
+        for place in entry["view"]["ports"]
+    ]
+
+
+def _is_ours(entry: Mapping[str, Any], project: str, names: Sequence[str]) -> bool:
+    own_names = entry.get("Names") or [entry.get("Name", "")]
+    return (entry.get("Labels") or {}).get(LABEL_PROJECT) == project or any(
+        name.lstrip("/") in names for name in own_names
+    )
+
+
+def _containers(
+    client: docker.APIClient, entries: Sequence[Mapping[str, Any]], project: str
+) -> dict[str, Any]:
+    found = {}
+    for entry in entries:
+        try:
+            details = client.inspect_container(entry["Id"])
+        except NotFound:
+            continue  # removed since it was listed
+        found[details["Name"].lstrip("/")] = {
+            "id": details["Id"],
+            "status": status(details),
+            "ours": (details["Config"].get("Labels") or {}).get(LABEL_PROJECT) == project,
+            "view": observed_view(details),
+        }
+    return found
+
+
+def _network(entry: Mapping[str, Any]) -> dict[str, Any]:
+    configuration = (entry.get("IPAM") or {}).get("Config") or []
+    return {
+        "id": entry["Id"],
+        "internal": bool(entry.get("Internal")),
+        "ipv6": bool(entry.get("EnableIPv6")),
+        "subnets": [pool["Subnet"] for pool in configuration],
+        "ours": bool((entry.get("Labels") or {}).get(LABEL_PROJECT)),
+    }
+
+
+def _images(client: docker.APIClient, references: Sequence[str]) -> dict[str, Any]:
+    found = {}
+    for reference in references:
+        try:
+            found[reference] = image_view(client.inspect_image(reference))
+        except ImageNotFound:
+            continue
+    return found
+
+
+def _published(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    return {
+        str(port["PublicPort"]): f"container {entry['Names'][0].lstrip('/')}"
+        for entry in entries
+        for port in entry.get("Ports") or ()
+        if port.get("PublicPort")
+    }
+
+
+def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float, log_lines: int) -> None:
+    """Wait until a container is healthy, or running when it has no health check.
+
+    Args:
+        client: an API client.
+        name: the container.
+        service: how messages call it.
+        timeout: seconds to wait.
+        log_lines: how much of the log a message shows.
+
+    Raises:
+        EngineError: the container is gone, keeps ending or is not healthy in time; the message says why.
+    """
+    deadline = time.monotonic() + timeout
+    restarts: int | None = None
+    while True:
+        try:
+            details = client.inspect_container(name)
+        except NotFound as error:
+            raise EngineError(f"{service}: the container {name} is gone. Run the playbook again.") from error
+        except (DockerException, OSError) as error:
+            raise EngineError(f"{service}: the Docker Engine refuses to answer: {error}") from error
+        state = status(details)
+        if state in ("running", "healthy"):
+            return
+        restarts = details["RestartCount"] if restarts is None else restarts
+        if details["RestartCount"] - restarts >= _GIVE_UP_RESTARTS:
+            raise EngineError(f"{service} ends again and again. {_why(client, details, log_lines)}")
+        if time.monotonic() >= deadline:
+            raise EngineError(
+                f"{service} is not ready after {timeout:.0f} s. {_why(client, details, log_lines)}"
+            )
+        time.sleep(_POLL_SECONDS)
+
+
+def _why(client: docker.APIClient, details: Mapping[str, Any], lines: int) -> str:
+    """Status, last health output and the end of the log, for a message."""
+    name = details["Name"].lstrip("/")
+    checks = (details["State"].get("Health") or {}).get("Log") or [{}]
+    health = str(checks[-1].get("Output", "")).strip()
+    try:
+        log = client.logs(name, tail=lines).decode(errors="replace").strip()
+    except (DockerException, OSError) as error:
+        log = f"(cannot be read: {error})"
+    parts = [
+        f"Its container {name} is {status(details)}.",
+        f"Its health check says: {health}." if health else "",
+        f"Its log ends:\n{log}" if log else "Its log is empty.",
+    ]
+    return " ".join(part for part in parts if part)

@@ -1,0 +1,100 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Images as data: what goes into each, and the content hash that names it."""
+
+from __future__ import annotations
+
+import functools
+import glob
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...module_utils.containers.views import digest
+from ...module_utils.errors import TopologyError
+from ...module_utils.files.tree import WantedFile
+
+try:
+    from docker.utils.build import exclude_paths
+except ImportError as error:
+    _DOCKER_ERROR: ImportError | None = error
+else:
+    _DOCKER_ERROR = None
+
+# Left behind by tools; never part of an image.
+_NEVER = ["**/__pycache__", "**/*.pyc", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache", "**/.git"]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image to build.
+
+    Attributes:
+        repository: for example ``dockfra/db``.
+        parent: reference of the image it stands on, passed as build argument BASE.
+        arguments: further build arguments.
+        sources: context path → file or directory on the controller.
+    """
+
+    repository: str
+    parent: str
+    arguments: tuple[tuple[str, str], ...]
+    sources: tuple[tuple[str, str], ...]
+
+    @functools.cached_property
+    def reference(self) -> str:
+        """``repository:tag`` where the tag is the hash of everything the image is made from."""
+        return f"{self.repository}:{digest([self.parent, self.arguments, _fingerprints(self.sources)])}"
+
+    def context(self) -> dict[str, WantedFile]:
+        """The build context, content included."""
+        return {
+            path: WantedFile(source.read_bytes(), 0o755 if os.access(source, os.X_OK) else 0o644)
+            for path, source in _walk(self.sources).items()
+        }
+
+
+def image_sources(context: Path, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return the sources of an image: its context directory, and extra files or globs by their place in it."""
+    return (("", str(context)), *sorted((str(place), str(pattern)) for place, pattern in extra.items()))
+
+
+@functools.cache
+def _fingerprints(sources: tuple[tuple[str, str], ...]) -> list[tuple[str, bool, str]]:
+    return [
+        (path, os.access(source, os.X_OK), hashlib.sha256(source.read_bytes()).hexdigest())
+        for path, source in sorted(_walk(sources).items())
+    ]
+
+
+def _walk(sources: tuple[tuple[str, str], ...]) -> dict[str, Path]:
+    """Return context path → file; a later source wins."""
+    found: dict[str, Path] = {}
+    for place, pattern in sources:
+        matches = sorted(glob.glob(pattern))
+        if not matches and not glob.has_magic(pattern):
+            raise TopologyError(
+                [f"{pattern} does not exist, but an image is to be built from it. Correct the path."]
+            )
+        for match in map(Path, matches):
+            if match.is_file():
+                found[os.path.join(place, match.name) if glob.has_magic(pattern) else place] = match
+            else:
+                found.update({os.path.join(place, path): file for path, file in _files(match).items()})
+    return found
+
+
+def _files(root: Path) -> dict[str, Path]:
+    """Return the files below a directory that docker would send: what its .dockerignore leaves, byte code left out."""
+    if _DOCKER_ERROR is not None:
+        raise TopologyError(
+            [f"The Python library 'docker' is missing ({_DOCKER_ERROR}); run ./init.sh again."]
+        )
+    ignore = root / ".dockerignore"
+    patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
+    paths = exclude_paths(
+        str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))]
+    )
+    return {path: root / path for path in paths if (root / path).is_file()}

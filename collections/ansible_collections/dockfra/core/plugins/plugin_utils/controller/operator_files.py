@@ -1,0 +1,53 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Files for the person at the controller: SSH configuration, known hosts and the access map."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ...module_utils.topology.model import Service, Topology
+from .desired import Platform
+
+ACCESS_MAP = "access.txt"
+
+
+def render(platform: Platform) -> dict[str, str]:
+    """Return the files' texts by name."""
+    services = [describe(platform.topology, service) for service in platform.topology.services.values()]
+    return platform.render_operator_files({"dockfra_services": services})
+
+
+def directory(platform: Platform) -> Path:
+    """Where the files live."""
+    return Path(platform.settings["dockfra_state_dir"])
+
+
+def stale(folder: Path, files: Mapping[str, str]) -> list[str]:
+    """Return the names of files that are missing or differ."""
+    return [name for name, text in files.items() if not _same(folder / name, text)]
+
+
+def describe(topology: Topology, service: Service) -> dict[str, Any]:
+    """Return a service as plain data for templates."""
+    return {
+        "name": service.name,
+        "container": topology.container_name(service.name),
+        "description": service.variables.get("dockfra_description", ""),
+        "user": service.user,
+        "networks": list(service.networks),
+        "ports": [
+            {"name": port.name, "port": port.number, "publish": port.publish, "networks": list(port.networks)}
+            for port in service.ports
+        ],
+        "logins": service.logins,
+        "routes": [dict(route) for route in service.variables.get("dockfra_routes") or ()],
+        "address": service.external_address,
+        "publish_address": service.variables.get("dockfra_publish_address", ""),
+    }
+
+
+def _same(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text(encoding="utf-8") == text

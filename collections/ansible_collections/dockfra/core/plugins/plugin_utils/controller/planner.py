@@ -1,0 +1,279 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Compare the desired state with what a Docker host has, and say what is to be done and why."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ...module_utils.containers import views as containers
+from ...module_utils.errors import TopologyError
+from ...module_utils.files import tree as file_tree
+from .desired import Desired, Platform
+from .images import Image
+
+_HEALTHY = {"running", "healthy", "starting"}
+
+
+@dataclass
+class ServicePlan:
+    """What one service needs.
+
+    Attributes:
+        action: ``none``, ``create``, ``recreate`` (settings differ) or ``start`` (right, but not running or not healthy).
+        reasons: why, one short phrase each.
+        build: images this service has to build, the parents first.
+        container: options for ``community.docker.docker_container``.
+        role: the role that applies the service.
+        levels: how many levels of images the run builds on this Docker host, the same for all its services.
+        before: settings that differ, as they are.
+        after: the same settings, as they should be.
+    """
+
+    name: str
+    action: str
+    reasons: list[str]
+    build: list[dict[str, Any]]
+    container: dict[str, Any]
+    role: str = ""
+    levels: int = 0
+    before: dict[str, Any] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class HostPlan:
+    """What one Docker host needs.
+
+    Attributes:
+        docker_host: its inventory name.
+        engine_error: why the engine does not answer, else empty.
+        networks: networks to make or make anew, with their settings.
+        volumes: volumes to make.
+        services: services that need something.
+        total: how many services belong on the host.
+        orphans: containers of the platform that the inventory no longer has.
+        foreign: containers that have a service's name but are not the platform's.
+        work: whether anything is to be done on the host.
+        needs_base_image: whether an image is to be built directly on the base image.
+    """
+
+    docker_host: str
+    engine_error: str = ""
+    networks: list[dict[str, Any]] = field(default_factory=list)
+    volumes: list[str] = field(default_factory=list)
+    services: list[ServicePlan] = field(default_factory=list)
+    total: int = 0
+    orphans: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+    work: bool = False
+    needs_base_image: bool = False
+
+    def as_result(self) -> dict[str, Any]:
+        """Return the plan as plain data for a task result."""
+        return asdict(self)
+
+
+def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) -> dict[str, Any]:
+    """Return the options of ``dockfra.core.docker_state_info`` that read what the plan compares."""
+    topology = platform.topology
+    names = [entry.container["name"] for entry in desired.values()]
+    names += platform.networks(docker_host)
+    names += [
+        topology.volume_name(volume.name)
+        for entry in desired.values()
+        for volume in topology.volumes(entry.service.name)
+    ]
+    images = {image.reference for entry in desired.values() for image in entry.images}
+    images |= {entry.container["image"] for entry in desired.values()}
+    return {
+        "project": topology.project,
+        "names": names,
+        "images": sorted(images),
+        "ports": [
+            place.rpartition(":")[0]
+            for entry in desired.values()
+            for place in entry.container["published_ports"]
+        ],
+        "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
+    }
+
+
+def compare(
+    platform: Platform,
+    desired: Mapping[str, Desired],
+    docker_host: str,
+    state: Mapping[str, Any],
+    limited: bool = False,
+    force: bool = False,
+) -> HostPlan:
+    """Return what the Docker host needs so that the desired services are there.
+
+    Args:
+        platform: the desired state of the whole platform.
+        desired: the services to look at, all on this Docker host.
+        docker_host: its inventory name.
+        state: result of ``dockfra.core.docker_state_info`` for `query`.
+        limited: only some services are looked at, so a container of another service is no orphan.
+        force: every service is to be applied, so that each setting is verified by its module.
+
+    Raises:
+        TopologyError: a port is taken, or a container of somebody else has a service's name.
+    """
+    plan = HostPlan(docker_host=docker_host, engine_error=state.get("engine_error") or "", total=len(desired))
+    if plan.engine_error:
+        state = {**state, "containers": {}, "networks": {}, "volumes": [], "images": {}}
+    wanted_networks = platform.networks(docker_host)
+    for name, settings in wanted_networks.items():
+        if _network_differs(settings, state["networks"].get(name)):
+            plan.networks.append({"name": name, **settings, "exists": name in state["networks"]})
+    remade = {network["name"] for network in plan.networks if network["exists"]}
+    plan.volumes = sorted(
+        {
+            platform.topology.volume_name(volume.name)
+            for entry in desired.values()
+            for volume in platform.topology.volumes(entry.service.name)
+        }
+        - set(state["volumes"])
+    )
+    for entry in desired.values():
+        service = _compare_service(entry, state, remade)
+        service.role = platform.role_name(entry.service.name)
+        if force and service.action == "none":
+            service.action, service.reasons = "verify", ["full verification asked for"]
+        if service.action != "none":
+            plan.services.append(service)
+    plan.foreign = sorted(
+        entry.container["name"]
+        for entry in desired.values()
+        if not state["containers"].get(entry.container["name"], {"ours": True})["ours"]
+    )
+    if not limited:
+        known = {entry.container["name"] for entry in desired.values()}
+        plan.orphans = sorted(set(state["containers"]) - known)
+    _share_builds(plan.services)
+    problems = [*_taken_ports(desired, state), *_foreign(plan)]
+    if problems:
+        raise TopologyError(problems)
+    plan.work = bool(plan.networks or plan.volumes or plan.services or plan.orphans)
+    plan.needs_base_image = any(image["level"] == 0 for service in plan.services for image in service.build)
+    return plan
+
+
+def check_settled(plan: HostPlan) -> None:
+    """Raise TopologyError naming everything that is not as declared on the Docker host."""
+    problems = [f"{plan.docker_host}: {plan.engine_error}"] if plan.engine_error else []
+    problems += [
+        f"{service.name} is not as declared: {', '.join(service.reasons)}." for service in plan.services
+    ]
+    problems += [f"The network {network['name']} is not as declared." for network in plan.networks]
+    problems += [f"The container {name} is not in the inventory." for name in plan.orphans]
+    if problems:
+        raise TopologyError(problems)
+
+
+def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str]) -> ServicePlan:
+    spec = entry.container
+    found = state["containers"].get(spec["name"])
+    image = state["images"].get(spec["image"])
+    build = _to_build(entry.images, state["images"])
+    wanted = containers.wanted_view(spec, image)
+    first_level = len(entry.images) - len(build)
+    tasks = [_as_task(missing, first_level + number) for number, missing in enumerate(build)]
+    plan = ServicePlan(entry.service.name, "none", [], tasks, spec)
+    if not found:
+        plan.action, plan.reasons = "create", ["no container"]
+        plan.after = {**wanted, "image": spec["image"], "files": sorted(entry.files)}
+        return plan
+    different = containers.differences(wanted, found["view"])
+    if image is None:
+        # What the image brings with it is not known yet; that it is another one says enough.
+        different = {
+            key: pair for key, pair in different.items() if key not in ("env", "command", "entrypoint")
+        }
+    plan.before = {key: observed for key, (_wanted, observed) in different.items()}
+    plan.after = {key: wanted_value for key, (wanted_value, _observed) in different.items()}
+    changes = file_tree.compare(entry.files, state["files"].get(entry.directory) or {})
+    if build:
+        plan.reasons.append(f"image {build[-1].repository} to build")
+    plan.reasons += [
+        f"{key} differs" for key in different if key != "labels" and not (build and key == "image")
+    ]
+    plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]
+    if "labels" in different and not plan.reasons:
+        plan.reasons.append("declared settings changed")
+    plan.reasons += [f"network {name} made anew" for name in found["view"]["networks"] if name in remade]
+    if plan.reasons:
+        plan.action = "recreate"
+    elif found["status"] not in _HEALTHY:
+        plan.action, plan.reasons = "start", [found["status"]]
+        plan.before, plan.after = {"status": found["status"]}, {"status": "running"}
+    return plan
+
+
+def _share_builds(services: Sequence[ServicePlan]) -> None:
+    """Leave each image to the first service that needs it."""
+    taken: set[str] = set()
+    for service in services:
+        service.build = [
+            image for image in service.build if f"{image['repository']}:{image['tag']}" not in taken
+        ]
+        taken.update(f"{image['repository']}:{image['tag']}" for image in service.build)
+    levels = max((image["level"] + 1 for service in services for image in service.build), default=0)
+    for service in services:
+        service.levels = levels
+
+
+def _to_build(images: Iterable[Image], existing: Mapping[str, Any]) -> list[Image]:
+    """The images that are missing; parents are needed only when something missing stands on them."""
+    missing: list[Image] = []
+    needed = True
+    for image in reversed(list(images)):
+        if needed and image.reference not in existing:
+            missing.insert(0, image)
+        else:
+            needed = False
+    return missing
+
+
+def _as_task(image: Image, level: int) -> dict[str, Any]:
+    """An image to build as plain data; ``level`` counts the images it stands on, which are all built before it."""
+    return {
+        "level": level,
+        "repository": image.repository,
+        "tag": image.reference.rpartition(":")[2],
+        "parent": image.parent,
+        "arguments": {"BASE": image.parent, **dict(image.arguments)},
+        "sources": [list(source) for source in image.sources],
+    }
+
+
+def _network_differs(wanted: Mapping[str, Any], found: Mapping[str, Any] | None) -> bool:
+    if found is None:
+        return True
+    return (
+        wanted["internal"] != found["internal"]
+        or wanted["ipv6"] != found["ipv6"]
+        or not set(wanted["subnets"]) <= set(found["subnets"])
+    )
+
+
+def _taken_ports(desired: Mapping[str, Desired], state: Mapping[str, Any]) -> Iterable[str]:
+    for entry in desired.values():
+        for port in entry.service.ports:
+            for place, user in (state.get("busy_ports") or {}).items():
+                if port.publish is not None and place.rpartition(":")[2] == str(port.publish):
+                    yield (
+                        f"{entry.service.name}: port {port.publish} of the host is already used by {user}. Stop that, or change "
+                        f"`publish` of '{port.name}' in {entry.service.name}'s dockfra_ports (or dockfra_port_offset for all)."
+                    )
+
+
+def _foreign(plan: HostPlan) -> Iterable[str]:
+    for name in plan.foreign:
+        yield (
+            f"The container {name} on {plan.docker_host} was not made by this platform. "
+            "Rename or remove it, or choose another dockfra_project."
+        )

@@ -1,0 +1,448 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What follows from an inventory, and what is refused in one."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (
+    Edge,
+    Port,
+    Reach,
+    Service,
+    Topology,
+    Volume,
+)
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
+
+
+def make(name: str, *networks: str, uid: int = 10000, **variables: Any) -> Service:
+    values = {f"dockfra_{key}": value for key, value in variables.items()}
+    return Service.from_variables(name, {"dockfra_networks": list(networks), "dockfra_uid": uid, **values})
+
+
+def port(name: str, number: int, publish: int | None = None, *networks: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "port": number,
+        **({"publish": publish} if publish is not None else {}),
+        **({"networks": list(networks)} if networks else {}),
+    }
+
+
+def problems(
+    *services: Service, project: str = "dockfra", options: dict[str, Any] | None = None
+) -> list[str]:
+    return Topology(project, services, options).problems()
+
+
+# From variables ------------------------------------------------------------------------------------------------------
+
+
+def test_a_port_listens_on_all_networks_of_its_service_unless_it_names_some() -> None:
+    service = make("web", "a", "b", ports=[port("http", 80), port("admin", 81, None, "b")])
+    assert service.port("http") == Port("http", 80, None, ("a", "b"))
+    assert service.port("admin").networks == ("b",)
+    with pytest.raises(KeyError):
+        service.port("https")
+
+
+def test_the_offset_moves_published_ports_only() -> None:
+    service = make("web", "a", ports=[port("http", 80, 8080), port("admin", 81)], port_offset=1000)
+    assert [(entry.number, entry.publish) for entry in service.ports] == [(80, 9080), (81, None)]
+
+
+def test_it_listens_on_networks_in_the_order_of_the_inventory() -> None:
+    service = make("web", "c", "a", "b", ports=[port("http", 80, None, "a"), port("admin", 81, None, "c")])
+    assert service.listen_networks == ("c", "a")
+    assert service.listen_hosts == ["web.c", "web.a"]
+
+
+def test_names_on_the_docker_host_carry_the_project() -> None:
+    topology = Topology("two", [make("web", "a")])
+    assert topology.container_name("web") == "two-web"
+    assert topology.network_name("a") == "two-a"
+    assert topology.volume_name("data") == "two-data"
+
+
+# Gateways ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("networks", "options", "expected"),
+    [
+        (("b", "a"), {}, "a"),  # a tie: Docker takes the first name
+        (("b", "a"), {"b": {"gateway": True}}, "b"),
+        (("c", "b", "a"), {"b": {"gateway": True}, "c": {"gateway": True}}, "b"),  # a tie among gateways
+        (("b", "a"), {"a": {"internal": True}}, "b"),
+        (("b", "a"), {"a": {"internal": True, "gateway": True}}, "b"),  # no way out of an internal network
+        (("b", "a"), {"a": {"internal": True}, "b": {"internal": True}}, None),
+        (("a-net", "Z-net", "a.net"), {}, "Z-net"),  # byte order, capitals first
+        ((), {}, None),
+    ],
+)
+def test_the_gateway_network_is_dockers_choice(
+    networks: tuple[str, ...], options: dict[str, Any], expected: str | None
+) -> None:
+    service = make("web", *networks)
+    assert Topology("p", [service], options).gateway_network(service) == expected
+
+
+# Edges and peers -----------------------------------------------------------------------------------------------------
+
+
+def test_edges_need_a_shared_network_on_which_the_listener_listens() -> None:
+    topology = Topology(
+        "p",
+        [
+            make("bastion", "ssh", "web", ports=[port("ssh", 2222, None, "ssh")]),
+            make("monitor", "ssh"),
+            make("web", "web", ports=[port("http", 80)]),
+            make("stranger", "other"),
+        ],
+    )
+    assert topology.edges() == {Edge("monitor", "bastion", 2222, "ssh"), Edge("bastion", "web", 80, "web")}
+
+
+def test_a_real_device_has_no_edges_and_no_container_but_is_a_peer() -> None:
+    device = make("pi", "iot", ports=[port("ssh", 2222)], address="192.0.2.7", host_key=HOST_KEY)
+    caller = make("caller", "iot")
+    topology = Topology("p", [device, caller])
+    assert topology.edges() == set()
+    assert list(topology.containers()) == [caller]
+    assert topology.ssh_peers("caller") == [device]
+    assert topology.problems() == []
+
+
+def test_ssh_peers_are_those_reachable_over_ssh_in_the_order_of_the_inventory() -> None:
+    services = [
+        make("z", "a", ports=[port("ssh", 2222)]),
+        make("me", "a", "b", ports=[port("ssh", 2222)]),
+        make("hidden", "a", "c", ports=[port("ssh", 2222, None, "c")]),
+        make("web", "a", ports=[port("http", 80)]),
+        make("b", "b", ports=[port("ssh", 22)]),
+    ]
+    assert [peer.name for peer in Topology("p", services).ssh_peers("me")] == ["z", "b"]
+
+
+def test_ports_are_reachable_over_a_shared_network_on_which_they_listen() -> None:
+    topology = Topology(
+        "p",
+        [
+            make("me", "a", "b", ports=[port("ssh", 2222, None, "a")]),
+            make("web", "a", "c", ports=[port("https-page", 443), port("metrics", 9000, None, "c")]),
+            make("hidden", "a", "c", ports=[port("http", 80, None, "c")]),
+            make("db", "b", ports=[port("postgres", 5432)]),
+            make("silent", "a", "b"),
+        ],
+    )
+    assert topology.reachable_ports("me") == [
+        Reach("me", "ssh", "ssh", "me", 2222),
+        Reach("web", "https-page", "https", "web", 443),
+        Reach("db", "postgres", "postgres", "db", 5432),
+    ]
+
+
+def test_a_port_on_some_of_the_shared_networks_is_found_by_the_name_it_has_on_one_of_them() -> None:
+    """The plain name may lead to an address where only the other port listens."""
+    both = make("both", "a", "b", ports=[port("http", 80), port("admin", 81, None, "b")])
+    assert Topology("p", [make("me", "a", "b"), both]).reachable_ports("me") == [
+        Reach("both", "http", "http", "both", 80),
+        Reach("both", "admin", "tcp", "both.b", 81),
+    ]
+
+
+def test_a_real_device_is_reachable_at_its_own_address() -> None:
+    device = make(
+        "pi", "iot", ports=[port("ssh", 2222)], address="192.0.2.7", ssh_port=2022, host_key=HOST_KEY
+    )
+    assert Topology("p", [device, make("me", "iot")]).reachable_ports("me") == [
+        Reach("pi", "ssh", "ssh", "192.0.2.7", 2022)
+    ]
+
+
+def test_a_reader_has_the_audit_logs_of_its_host_and_others_have_their_own() -> None:
+    policy = Policy({}, {"look": {"at": {"one": ["two"], "two": ["one"], "far": ["one"]}}})
+    topology = Topology(
+        "p",
+        [
+            make("one", "a", reads_audit=True, volumes=[{"name": "home", "path": "/home"}]),
+            make("two", "a"),
+            make("far", "a", docker_host="elsewhere"),
+            make("none", "a", reads_audit=True),
+        ],
+        policy=policy,
+    )
+    assert [topology.audit_logs(name) for name in ("one", "two", "far", "none")] == [
+        ["one", "two"],
+        ["two"],
+        ["far"],
+        ["one", "two"],
+    ]
+    assert topology.volumes("one") == [
+        Volume("home", "/home"),
+        Volume("audit-one", "/shared/logs/audit"),
+        Volume("audit-two", "/shared/logs/others/two", read_only=True),
+    ]
+
+
+def test_only_callers_with_the_command_for_it_get_a_prompt_at_a_gate() -> None:
+    everywhere = {"at": {"one": ["two", "far"], "two": ["one"]}}
+    services = [make(name, "a", ssh_client_key=name) for name in ("one", "two", "far")]
+    policy = Policy({}, {"look": everywhere, "ssh-to": {"at": {"two": ["two"]}}})
+    topology = Topology("p", services, policy=policy)
+    assert (topology.gate_callers("one"), topology.gate_prompts("one")) == (["two", "far"], ["two"])
+    assert topology.gate_prompts("two") == []
+    assert Topology("p", services, policy=Policy({}, {"look": everywhere})).gate_prompts("one") == []
+
+
+# Problems ------------------------------------------------------------------------------------------------------------
+
+GOOD = make("web", "a", ports=[port("http", 80, 8080)])
+
+
+def test_a_sound_topology_has_no_problems() -> None:
+    assert problems(GOOD, options={"a": {"gateway": True, "internal": False, "subnet": "10.9.0.0/24"}}) == []
+    assert problems(GOOD, options={"a": None}) == []
+
+
+@pytest.mark.parametrize("project", ["", "Big", "-x", "a b", "a/b", "ä", "a\n"])
+def test_a_project_name_docker_refuses(project: str) -> None:
+    (problem,) = problems(GOOD, project=project)
+    assert problem.startswith(f"dockfra_project is '{project}'; use lower-case")
+
+
+@pytest.mark.parametrize(
+    ("services", "options", "message"),
+    [
+        (
+            [GOOD],
+            {"b": {}},
+            "dockfra_network_options names the network 'b', which no service uses; the networks are a.",
+        ),
+        (
+            [GOOD],
+            {"a": {"internl": True}},
+            "dockfra_network_options: a has the unknown option 'internl'; there are internal, gateway, subnet.",
+        ),
+        ([GOOD], {"a": {"gateway": "no"}}, "dockfra_network_options: gateway of a cannot be 'no'."),
+        (
+            [GOOD],
+            {"a": {"subnet": "10.0.0.300/24"}},
+            "dockfra_network_options: subnet of a cannot be '10.0.0.300/24'.",
+        ),
+        (
+            [make("web", "a", ports=[port("http", 80), port("http", 81)])],
+            {},
+            "web: dockfra_ports has two entries named 'http'; give each a name of its own.",
+        ),
+        (
+            [make("web", "a", "b", ports=[port("http", 80, None, "c")])],
+            {},
+            "web: port 'http' listens on c, which is not among its dockfra_networks (a, b).",
+        ),
+        (
+            [make("web", "a", ports=[port("http", 0)])],
+            {},
+            "web: port 'http' is 0; choose one between 1 and 65535.",
+        ),
+        (
+            [make("web", "a", ports=[port("http", 80, 8080)], port_offset=60000)],
+            {},
+            "web: the published port of 'http' is 68080 with dockfra_port_offset; "
+            "choose an offset that keeps it between 1 and 65535.",
+        ),
+        (
+            [make("web", "a", ports=[port("http", 80, 8080)])],
+            {"a": {"internal": True}},
+            "web: port 'http' is published, but every network of the service is internal; "
+            "remove `publish` or add an outward network.",
+        ),
+        (
+            [make("web", "a", "b", ports=[port("http", 80, 8080, "b")])],
+            {},
+            "web: port 'http' is published through a, where it does not listen; "
+            "mark one of b as `gateway` in dockfra_network_options.",
+        ),
+        (
+            [GOOD, make("other", "a", ports=[port("api", 81, 8080)])],
+            {},
+            "other and web both publish port 8080 on localhost; change `publish` in dockfra_ports of one of them.",
+        ),
+        (
+            [make("web", "a", ports=[port("https", 443)], routes=[{"path": "/x"}])],
+            {},
+            "web: the route /x leads to the port 'http', but dockfra_ports has https.",
+        ),
+        (
+            [make("web", "a", routes=[{"path": "/x", "port": "api"}])],
+            {},
+            "web: the route /x leads to the port 'api', but dockfra_ports has none.",
+        ),
+        (
+            [make("ssh", "a", ssh_logins=["ghost"]), make("me", "a", ssh_client_key="real")],
+            {},
+            "ssh: admits the key 'ghost', but no service has it as dockfra_ssh_client_key; known keys are real.",
+        ),
+        (
+            [make("ssh", "a", ssh_tunnels={"ghost": "localhost:1"}), make("me", "a", ssh_client_key="real")],
+            {},
+            "ssh: admits the key 'ghost', but no service has it as dockfra_ssh_client_key; known keys are real.",
+        ),
+        (
+            [make("one", "a", ssh_client_key="same"), make("two", "a", ssh_client_key="same")],
+            {},
+            "two and one both have 'same' as dockfra_ssh_client_key; give each a key of its own.",
+        ),
+        ([make("web", "a", uid=0)], {}, "web: dockfra_uid is 0; choose 1000 or more."),
+        ([make("web", "a", uid=999)], {}, "web: dockfra_uid is 999; choose 1000 or more."),
+        ([make("web")], {}, "web: dockfra_networks is empty; name at least one network."),
+        (
+            [make("pi", "a", address="192.0.2.7", host_key="192.0.2.7 ssh-ed25519 AAAA")],
+            {},
+            "pi: dockfra_host_key is '192.0.2.7 ssh-ed25519 AAAA', which is no public key; "
+            "it begins with the key's type, such as ssh-ed25519, and the key follows.",
+        ),
+        (
+            [make("pi", "a", address="192.0.2.7")],
+            {},
+            "pi: has dockfra_address but no dockfra_host_key, and host keys are pinned; "
+            "set it to what `ssh-keyscan -t ed25519 192.0.2.7` prints after the address, "
+            "once you have checked that.",
+        ),
+    ],
+)
+def test_each_contradiction_is_named_once(
+    services: list[Service], options: dict[str, Any], message: str
+) -> None:
+    assert problems(*services, options=options) == [message]
+
+
+def test_the_same_port_on_two_docker_hosts_is_no_clash() -> None:
+    other = make("other", "a", ports=[port("api", 81, 8080)], docker_host="two")
+    assert problems(GOOD, other) == []
+
+
+def test_all_problems_are_told_at_once() -> None:
+    found = problems(make("web", "a", uid=1, ports=[port("http", 80, 8080, "b")]), project="Big")
+    assert len(found) == 4
+    assert all(text.endswith((".", ")")) and "\n" not in text for text in found)
+
+
+# Whatever the inventory ----------------------------------------------------------------------------------------------
+
+_NETWORKS = st.sampled_from(["a", "b", "c", "d", "e"])
+
+
+@st.composite
+def topologies(draw: st.DrawFn) -> Topology:
+    services = []
+    for name in draw(st.lists(st.sampled_from("pqrstuvw"), min_size=1, max_size=6, unique=True)):
+        networks = draw(st.lists(_NETWORKS, min_size=1, max_size=4, unique=True))
+        entries = [
+            port(
+                f"port{number}",
+                draw(st.integers(1, 65535)),
+                draw(st.none() | st.integers(1, 65535)),
+                *draw(st.lists(st.sampled_from(networks), max_size=3, unique=True)),
+            )
+            for number in range(draw(st.integers(0, 3)))
+        ]
+        address = draw(st.sampled_from(["", "", "", "192.0.2.1"]))
+        services.append(make(name, *networks, ports=entries, address=address, host_key=HOST_KEY))
+    used = {network for service in services for network in service.networks}
+    options = draw(
+        st.dictionaries(
+            st.sampled_from(sorted(used)),
+            st.fixed_dictionaries({"internal": st.booleans(), "gateway": st.booleans()}),
+        )
+    )
+    return Topology(draw(st.sampled_from(["dockfra", "dockfra-test"])), services, options)
+
+
+@given(topologies())
+def test_an_edge_is_there_exactly_when_both_are_on_a_network_that_is_listened_on(topology: Topology) -> None:
+    edges = topology.edges()
+    containers = {service.name: service for service in topology.containers()}
+    for edge in edges:
+        assert edge.caller != edge.listener
+        assert edge.network in containers[edge.caller].networks
+        assert edge.network in containers[edge.listener].listen_networks
+    for listener in containers.values():
+        for entry in listener.ports:
+            callers = {
+                edge.caller for edge in edges if (edge.listener, edge.port) == (listener.name, entry.number)
+            }
+            able = {
+                caller.name
+                for caller in containers.values()
+                for same in listener.ports
+                if same.number == entry.number
+                and caller is not listener
+                and set(caller.networks) & set(same.networks)
+            }
+            assert callers == able
+    # Two services that listen on a network they share reach each other.
+    for one in containers.values():
+        for two in containers.values():
+            if one is not two:
+                for network in set(one.listen_networks) & set(two.listen_networks):
+                    pairs = {(edge.caller, edge.listener) for edge in edges if edge.network == network}
+                    assert {(one.name, two.name), (two.name, one.name)} <= pairs
+
+
+@given(topologies())
+def test_what_is_reachable_are_the_edges_and_the_own_ports(topology: Topology) -> None:
+    for caller in topology.containers():
+        reached = {
+            (reach.service, reach.port)
+            for reach in topology.reachable_ports(caller.name)
+            if not topology.services[reach.service].external_address
+        }
+        edges = {(edge.listener, edge.port) for edge in topology.edges() if edge.caller == caller.name}
+        assert reached == edges | {(caller.name, entry.number) for entry in caller.ports}
+
+
+@given(topologies())
+def test_what_is_published_listens_where_it_comes_in_or_is_refused(topology: Topology) -> None:
+    complaints = " ".join(topology.problems())
+    for service in topology.services.values():
+        gateway = topology.gateway_network(service)
+        assert gateway is None or (gateway in service.networks and not topology.networks[gateway].internal)
+        for entry in service.ports:
+            refused = f"{service.name}: port '{entry.name}' is published" in complaints
+            assert refused == (entry.publish is not None and gateway not in entry.networks)
+
+
+@given(topologies())
+def test_no_two_services_publish_one_port_unnoticed(topology: Topology) -> None:
+    published = [
+        entry.publish for service in topology.containers() for entry in service.ports if entry.publish
+    ]
+    assert any("both publish" in problem for problem in topology.problems()) == (
+        len(published) != len(set(published))
+    )
+
+
+@given(
+    st.lists(
+        st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True), min_size=2, max_size=30, unique=True
+    )
+)
+def test_ipv6_subnets_are_valid_unique_local_and_stay_the_same(networks: list[str]) -> None:
+    first, second = (Topology("dockfra", [make("web", *names)]) for names in (networks, reversed(networks)))
+    subnets = [ipaddress.IPv6Network(first.ipv6_subnet(network)) for network in networks]
+    assert subnets == [ipaddress.IPv6Network(second.ipv6_subnet(network)) for network in networks]
+    assert all(subnet.prefixlen == 64 for subnet in subnets)
+    # RFC 4193: fd00::/8 is what a site may choose itself.
+    assert all(subnet.subnet_of(ipaddress.IPv6Network("fd00::/8")) for subnet in subnets)
+    assert len(set(subnets)) == len(networks)
+    assert first.ipv6_subnet(networks[0]) != Topology("other", []).ipv6_subnet(networks[0])
