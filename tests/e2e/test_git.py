@@ -212,6 +212,23 @@ def test_a_tag_cannot_be_moved_or_deleted(platform: Platform, clone: str) -> Non
     assert [line["result"] for line in pushes] == [1, 1]
 
 
+def test_a_replacement_does_not_let_history_be_overwritten_finding_s1(platform: Platform, clone: str) -> None:
+    ok(typed(platform, "developer", f"cd {clone}", "echo 1 > note", "commit-push 'Kept'"))
+    kept = heads(platform)[clone]
+    tricks = (
+        "git commit -q --amend -m Other",
+        "other=$(git rev-parse HEAD)",
+        f"R=$(git cat-file commit $other | sed 's/^parent .*/parent {kept}/' | git hash-object -t commit -w --stdin)",
+        "git push -q origin $R:refs/replace/$other || true",
+        f"git push -q --force origin $other:refs/heads/{clone}",
+    )
+    done = typed(platform, "developer", f"cd {clone}", *tricks)
+    assert done.returncode != 0
+    assert "neither a branch nor a tag" in done.stderr
+    assert "non-fast-forward" in done.stderr
+    assert heads(platform)[clone] == kept
+
+
 def test_a_rejected_push_is_told_and_the_commit_kept(platform: Platform, clone: str) -> None:
     ok(typed(platform, "developer", f"cd {clone}", "echo 1 > note", "commit-push 'First'"))
     theirs = heads(platform)[clone]

@@ -29,17 +29,47 @@ _GIT = "/usr/bin/git"
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.git")
 
 # Nothing of the connection's environment reaches git, and no configuration but the container's own (/etc/gitconfig).
-_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/nonexistent"}
+# Objects are what their names say: a replacement or a graft that lies in the repository does not make one commit the
+# ancestor of another.
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "HOME": "/nonexistent",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+}
 
 # What holds whatever a repository's configuration says. What was pushed stays, so that what was deployed can be found
 # again: no branch is overwritten with other history, and the one HEAD names (main) is not deleted. Another branch can be
-# deleted, and then pushed anew; its commits are not cleared away. For tags git has no such settings: HOOKS see to them.
+# deleted, and then pushed anew; its commits are not cleared away. For tags and other references git has no such settings:
+# HOOKS see to them.
 _RULES = {
     "receive.autogc": "false",
     "receive.denyNonFastForwards": "true",
     "receive.denyDeleteCurrent": "refuse",
     "receive.fsckObjects": "true",
+    "receive.unpackLimit": "1",  # a pack stays one, so that many small pushes do not become many files
+    "core.useReplaceRefs": "false",
+    "advice.graftFileDeprecated": "false",
 }
+
+# What old history has and git itself reads without trouble: flaws of dates, of names, and of the way a mode was written.
+# None of them changes which files a checkout makes, or where.
+_TOLERATED = (
+    "badDate",
+    "badDateOverflow",
+    "badEmail",
+    "badName",
+    "badTimezone",
+    "missingEmail",
+    "missingNameBeforeEmail",
+    "missingSpaceBeforeDate",
+    "missingSpaceBeforeEmail",
+    "multipleAuthors",
+    "nulInCommit",
+    "zeroPaddedDate",
+    "zeroPaddedFilemode",
+)
 
 
 def add_repository(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +95,11 @@ def serve(call: Call, service: str) -> int:
         call: the call, with the repository among its options.
         service: ``upload-pack`` or ``receive-pack``.
     """
-    rules = {"core.hooksPath": str(HOOKS), **_RULES}
+    rules = {
+        "core.hooksPath": str(HOOKS),
+        **_RULES,
+        **{f"receive.fsck.{flaw}": "ignore" for flaw in _TOLERATED},
+    }
     options = [word for name, value in rules.items() for word in ("-c", f"{name}={value}")]
     command = [_GIT, *options, service, str(find(call.options.repository))]
     with tempfile.TemporaryDirectory() as push:

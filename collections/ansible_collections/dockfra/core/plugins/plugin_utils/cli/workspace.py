@@ -7,6 +7,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +22,34 @@ SETTINGS = Path("/etc/dockfra/developer.json")
 
 # Seconds for one command of git, a push over a slow line included.
 _PATIENCE = 300
+
+# A person's own settings are for the git they type. What the commands do, and what they read of git's answers, does not
+# depend on them; who commits (user.name, user.email) does.
+_NEUTRAL = {
+    "color.ui": "false",
+    "color.push": "false",
+    "color.transport": "false",
+    "commit.cleanup": "verbatim",
+    "commit.gpgSign": "false",
+    "core.commentChar": "#",
+    "core.fsmonitor": "false",
+    "core.pager": "cat",
+    "core.safecrlf": "false",
+    "diff.ignoreSubmodules": "none",
+    "diff.orderFile": "/dev/null",
+    "diff.relative": "false",
+    "i18n.commitEncoding": "UTF-8",
+    "i18n.logOutputEncoding": "UTF-8",
+    "log.showSignature": "false",
+    "push.followTags": "false",
+    "push.gpgSign": "false",
+    "push.pushOption": "",
+    "push.recurseSubmodules": "no",
+    "submodule.recurse": "false",
+}
+
+# Of the variables by which git can be told the same, those that say who commits and how ssh is called.
+_OWN_VARIABLES = re.compile(r"GIT_((AUTHOR|COMMITTER)_\w+|SSH(_COMMAND|_VARIANT)?|SSL_\w+|EXEC_PATH)")
 
 
 def settings(path: Path | None = None) -> dict[str, Any]:
@@ -80,13 +109,24 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def git(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Run git in a directory and return how it ended. It asks nobody anything, and speaks English."""
-    environment = {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **os.environ}
+def git(directory: Path, *words: str, hooks: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run git in a directory and return how it ended.
+
+    It asks nobody anything, speaks English, and does the same whatever its user's settings are. The hooks of the
+    repository run, unless the caller says otherwise.
+    """
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GIT_") or _OWN_VARIABLES.fullmatch(name)
+    }
+    environment = {"GIT_SSH_COMMAND": "ssh -o BatchMode=yes", **inherited}
     environment |= {"LC_ALL": "C.UTF-8", "GIT_TERMINAL_PROMPT": "0", "GIT_EDITOR": "true"}
+    chosen = _NEUTRAL if hooks else {**_NEUTRAL, "core.hooksPath": os.devnull}
+    neutral = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     try:
         return subprocess.run(
-            ["git", *words],
+            ["git", *neutral, *words],
             cwd=directory,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -104,9 +144,9 @@ def git(directory: Path, *words: str) -> subprocess.CompletedProcess[str]:
         ) from error
 
 
-def asked(directory: Path, *words: str) -> str:
-    """Return what git prints; raises CommandError when it fails."""
-    done = git(directory, *words)
+def asked(directory: Path, *words: str, hooks: bool = True) -> str:
+    """Return what git prints; raises CommandError when it fails. See `git`."""
+    done = git(directory, *words, hooks=hooks)
     if done.returncode:
         raise CommandError(f"git {words[0]}: {first_line(done.stderr) or 'failed without a reason'}")
     return done.stdout

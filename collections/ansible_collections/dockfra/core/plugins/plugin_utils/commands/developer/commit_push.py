@@ -5,6 +5,9 @@
 It works on the work tree of the current directory, elsewhere on ~/app. New files are committed too, ignored ones are not;
 --staged takes only what 'git add' has chosen. With nothing to commit, commits that were not pushed yet are, and the
 message may be left out. Where the push is rejected, the commit stays and nothing is lost.
+
+The message arrives as it was typed, whatever git's settings are: a hook of your own can refuse a commit or a push, but
+not change the message. Signing and other settings hold for 'git commit' and 'git push'.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ EXAMPLES: list[str] = [
 
 _FROM_INPUT = "-"
 _ORIGIN = "origin"
+
+# The mode of an entry that is another repository's commit, of which nothing else is kept (git-fast-import(1)).
+_SUBMODULE = "160000"
 
 # What git says when the origin's branch has what this one lacks.
 _BEHIND = ("fetch first", "non-fast-forward", "stale info")
@@ -50,7 +56,7 @@ def run(call: Call) -> dict[str, Any]:
     if wanted:
         if not (message or "").strip():
             raise UsageError(f"{_counted(wanted)} to commit, and no message that says what they do")
-        _commit(tree, message, call.options.staged)
+        _commit(tree, message.strip("\n"), call.options.staged)
     commit = workspace.git(tree, "rev-parse", "--quiet", "--verify", "HEAD").stdout.strip()
     if not commit:
         raise CommandError(f"{branch} has no commit yet, and there is nothing to commit")
@@ -79,25 +85,36 @@ def _state(tree: Path) -> tuple[str, list[tuple[str, bool]]]:
         raise CommandError(
             "a rebase is in progress; end it with 'git rebase --continue' or 'git rebase --abort' first"
         )
-    branch, changed, conflicts = "", [], []
+    branch, changed, conflicts, others = "", [], [], []
     entries = iter(
         workspace.asked(tree, "status", "--porcelain=v2", "--branch", "--untracked-files=all", "-z").split(
             "\0"
         )
     )
+    # A line an entry, with its path at the end (git-status(1), Porcelain Format Version 2).
     for entry in entries:
         kind, _space, rest = entry.partition(" ")
         if kind == "#" and rest.startswith("branch.head "):
             branch = rest.removeprefix("branch.head ")
-        elif kind == "1":
-            changed.append((entry.split(" ", 8)[8], rest[0] != "."))
-        elif kind == "2":
-            changed.append((entry.split(" ", 9)[9], rest[0] != "."))
-            next(entries)  # where it was before
+        elif kind in ("1", "2"):
+            fields = entry.split(" ", 8 if kind == "1" else 9)
+            changed.append((fields[-1], rest[0] != "."))
+            if _SUBMODULE in fields[4:6] and not _is_kept_elsewhere(tree, fields[2], fields[-1]):
+                others.append(fields[-1])
+            if kind == "2":
+                next(entries)  # where it was before
         elif kind == "u":
             conflicts.append(entry.split(" ", 10)[10])
         elif kind == "?":
             changed.append((rest, False))
+            # With all untracked files shown, a directory is one that git does not look into.
+            if rest.endswith("/"):
+                others.append(rest.rstrip("/"))
+    if others:
+        raise CommandError(
+            f"{_named(others)} a repository of its own, so its files would stay behind; remove its .git to have "
+            "them here, or move it out of the work tree"
+        )
     if conflicts:
         raise CommandError(
             f"{_named(conflicts)} in conflict; put that right and 'git add' it, or 'git merge --abort'"
@@ -109,10 +126,44 @@ def _state(tree: Path) -> tuple[str, list[tuple[str, bool]]]:
     return branch, changed
 
 
+def _is_kept_elsewhere(tree: Path, state: str, path: str) -> bool:
+    """Whether a submodule is declared, and has nothing that only this work tree has.
+
+    Args:
+        tree: the work tree.
+        state: what ``git status`` says of it: S, then C for another commit, M and U for changes in it.
+        path: where it is.
+    """
+    if "M" in state or "U" in state:
+        return False
+    declared = workspace.git(
+        tree, "config", "--file", ".gitmodules", "--null", "--get-regexp", r"^submodule\..*\.path$"
+    )
+    return any(entry.partition("\n")[2] == path for entry in declared.stdout.split("\0"))
+
+
 def _commit(tree: Path, message: str, staged: bool) -> None:
-    if not staged:
-        workspace.asked(tree, "add", "--all")
-    workspace.asked(tree, "commit", "--quiet", f"--message={message}")
+    """Commit; where that fails, what was chosen with 'git add' is as it was before."""
+    before = workspace.asked(tree, "write-tree").strip()
+    try:
+        if not staged:
+            _add(tree)
+        workspace.asked(tree, "commit", "--quiet", f"--message={message}")
+        if workspace.asked(tree, "show", "--no-patch", "--format=%B", "HEAD").strip("\n") != message:
+            # A hook may refuse a commit; what it says was not for it to choose.
+            workspace.asked(
+                tree, "commit", "--quiet", "--amend", "--only", f"--message={message}", hooks=False
+            )
+    except CommandError:
+        workspace.git(tree, "read-tree", before)
+        raise
+
+
+def _add(tree: Path) -> None:
+    """Add all; what git only warns of would not be in the commit as the person expects it to be."""
+    done = workspace.git(tree, "add", "--all")
+    if done.returncode or done.stderr.strip():
+        raise CommandError(f"git add: {workspace.first_line(done.stderr) or 'failed without a reason'}")
 
 
 def _files(tree: Path) -> list[str]:

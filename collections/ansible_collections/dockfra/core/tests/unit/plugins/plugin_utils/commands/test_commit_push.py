@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call,
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.developer import commit_push
 
-from .conftest import Origin
+from .conftest import Origin, run
 
 PLACE = Place("developer", "ssh-developer", Policy({}, {}), {})
 COMMAND = grammar.find("commit-push", "developer", "developer")
@@ -316,5 +318,185 @@ def test_a_commit_that_a_hook_refuses_is_not_pushed(origin: Origin, tree: Path, 
     (tree / "README").write_text("second\n")
     before = origin.heads()
     with pytest.raises(CommandError, match="git commit: the tests fail"):
+        push("second")
+    assert origin.heads() == before
+
+
+# -- whatever a person's settings are --
+
+CONFIGURATION = """
+    [commit]
+        cleanup = strip
+        gpgSign = true
+        template = {home}/template
+        verbose = true
+        status = false
+    [core]
+        commentChar = f
+        editor = false
+        pager = false
+        quotePath = false
+        fsmonitor = /bin/false
+    [color]
+        ui = always
+        push = always
+    [alias]
+        commit = !false
+        push = !false
+        add = !false
+        status = !false
+    [diff]
+        external = /bin/false
+        noprefix = true
+        orderFile = {home}/nowhere
+        ignoreSubmodules = all
+    [i18n]
+        commitEncoding = ISO-8859-1
+        logOutputEncoding = ISO-8859-1
+    [log]
+        showSignature = true
+    [format]
+        pretty = oneline
+    [push]
+        default = nothing
+        followTags = true
+        gpgSign = if-asked
+        pushOption = something
+    [gpg]
+        program = /bin/false
+    [status]
+        short = true
+        relativePaths = true
+        showUntrackedFiles = no
+    """
+MESSAGES = [
+    "#12 fix login",
+    "fix: #12\n\n# Why\n\n  it was broken \n\n\n- twice",
+    "über \N{SNOWMAN}",
+    "-m",
+    "--amend",
+    "%s {} \\n $HOME `id`",
+]
+
+
+@pytest.mark.parametrize("message", MESSAGES)
+def test_the_message_arrives_as_typed_whatever_is_configured_finding_g2(
+    origin: Origin, home: Path, tree: Path, push: Push, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (home / ".gitconfig").open("a") as file:
+        file.write(textwrap.dedent(CONFIGURATION.format(home=home)))
+    (home / "template").write_text("# from a template\n")
+    for name, value in {"GIT_DIR": "/nonexistent", "GIT_EDITOR": "false", "GIT_TRACE": "1"}.items():
+        monkeypatch.setenv(name, value)
+    (tree / "über").write_text("new\n")
+    data = push("-", text=message)
+    assert (data["committed"], data["pushed"], data["files"]) == (True, True, ["über"])
+    raw = run(
+        *("git", f"--git-dir={origin.repository}", "cat-file", "commit", data["commit"]),
+        cwd=origin.root,
+        env={"PATH": os.environ["PATH"]},
+    ).stdout
+    head, _empty, body = raw.partition("\n\n")
+    assert body == f"{message}\n"
+    assert "encoding" not in head
+    assert "gpgsig" not in head
+
+
+@pytest.mark.parametrize("hook", ["prepare-commit-msg", "commit-msg"])
+def test_a_hook_does_not_change_the_message_finding_g2(
+    origin: Origin, tree: Path, push: Push, hook: str
+) -> None:
+    script = tree / ".git" / "hooks" / hook
+    script.parent.mkdir(exist_ok=True)
+    script.write_text('#!/bin/sh\necho changed >"$1"\n')
+    script.chmod(0o755)
+    (tree / "README").write_text("second\n")
+    push("#1 as typed")
+    assert git(origin, tree, "log", "-1", "--format=%s", "origin/main") == "#1 as typed"
+    assert git(origin, tree, "rev-list", "--count", "origin/main") == "2"
+
+
+def test_a_commit_that_fails_leaves_what_was_chosen_as_it_was_finding_g2(
+    origin: Origin, tree: Path, push: Push
+) -> None:
+    (tree / "chosen").write_text("chosen\n")
+    (tree / "other").write_text("other\n")
+    git(origin, tree, "add", "chosen")
+    hook = tree / ".git" / "hooks" / "pre-commit"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    with pytest.raises(CommandError):
+        push("second")
+    assert git(origin, tree, "status", "--porcelain") == "A  chosen\n?? other"
+
+
+# -- nothing stays behind unsaid --
+
+
+def nested(origin: Origin, tree: Path, name: str, commits: bool) -> Path:
+    inner = tree / name
+    git(origin, tree, "init", "--quiet", name)
+    (inner / "file").write_text("text\n")
+    if commits:
+        git(origin, inner, "add", "--all")
+        git(origin, inner, "commit", "--quiet", "--message=inner")
+    return inner
+
+
+@pytest.mark.parametrize("commits", [True, False])
+@pytest.mark.parametrize("name", ["library", "deep/er/lib rary"])
+def test_a_repository_within_is_refused_by_name_finding_g1(
+    origin: Origin, tree: Path, push: Push, name: str, commits: bool
+) -> None:
+    nested(origin, tree, name, commits)
+    (tree / "README").write_text("second\n")
+    before = origin.heads()
+    with pytest.raises(CommandError, match=rf"{name} is a repository of its own.* remove its \.git"):
+        push("Add a library")
+    assert origin.heads() == before
+    assert git(origin, tree, "diff", "--cached", "--name-only") == ""
+
+
+def test_one_that_git_was_told_to_add_is_refused_too_finding_g1(
+    origin: Origin, tree: Path, push: Push
+) -> None:
+    nested(origin, tree, "library", True)
+    git(origin, tree, "add", "library")
+    before = origin.heads()
+    for words in (["Add a library"], ["--staged", "Add a library"]):
+        with pytest.raises(CommandError, match="library is a repository of its own"):
+            push(*words)
+    assert origin.heads() == before
+
+
+def test_its_files_are_pushed_once_it_is_no_repository_finding_g1(
+    origin: Origin, tree: Path, push: Push
+) -> None:
+    inner = nested(origin, tree, "library", True)
+    shutil.rmtree(inner / ".git")
+    assert push("Add a library")["files"] == ["library/file"]
+
+
+def test_a_declared_submodule_is_pushed_and_changes_in_it_are_not_lost_finding_g1(
+    origin: Origin, tree: Path, push: Push
+) -> None:
+    source = nested(origin, origin.root, "library", True)
+    git(
+        *(origin, tree, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add"),
+        *(str(source), "library"),
+    )
+    assert set(push("Add a library")["files"]) == {".gitmodules", "library"}
+    (tree / "library" / "file").write_text("changed\n")
+    with pytest.raises(CommandError, match="library is a repository of its own"):
+        push("Change the library")
+
+
+def test_what_git_only_warns_of_is_a_failure_finding_g1(origin: Origin, tree: Path, push: Push) -> None:
+    """A line-end conversion that cannot be undone: the commit would not hold what the file does."""
+    (tree / ".gitattributes").write_text("*.txt text working-tree-encoding=UTF-16\n")
+    (tree / "mixed.txt").write_bytes(b"no UTF-16")
+    before = origin.heads()
+    with pytest.raises(CommandError, match=r"git add: .*mixed\.txt"):
         push("second")
     assert origin.heads() == before

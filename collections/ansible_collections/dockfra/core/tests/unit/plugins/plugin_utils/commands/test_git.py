@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -262,3 +264,141 @@ def test_help_names_them(origin: Origin) -> None:
     assert "git-upload-pack" in shown.stdout
     assert "git-receive-pack" not in shown.stdout
     assert origin.says("monitor", "git-upload-pack --help").returncode == 0
+
+
+# -- references that are neither branch nor tag --
+
+
+def test_a_replacement_lets_nobody_rewrite_history_finding_s1(origin: Origin) -> None:
+    """The origin is told that the commit to be forgotten is an ancestor of the one pushed in its place."""
+    tree = cloned(origin)
+    commit(origin, tree, "kept")
+    assert origin.git("developer", "push", "origin", "main:topic", cwd=tree).returncode == 0
+    kept = origin.heads()["topic"]
+    commit(origin, tree, "other", "--amend")
+    script = f"""
+        set -e
+        other=$(git rev-parse HEAD)
+        pretended=$(git cat-file commit $other | sed 's/^parent .*/parent {kept}/' | git hash-object -t commit -w --stdin)
+        git push origin $pretended:refs/replace/$other
+        """
+    pushed = run("sh", "-c", script, cwd=tree, env=origin.environment("developer"))
+    assert pushed.returncode == 1
+    assert "neither a branch nor a tag" in pushed.stderr
+    assert not list((origin.repository / "refs").glob("replace/*"))
+
+    # Also where such a reference lies there from earlier times, or a graft does.
+    script = f"""
+        set -e
+        git push origin HEAD:refs/heads/carrier
+        other=$(git rev-parse HEAD)
+        pretended=$(git cat-file commit $other | sed 's/^parent .*/parent {kept}/' | git hash-object -t commit -w --stdin)
+        git push origin $pretended:refs/heads/carrier-2
+        git --git-dir={origin.repository} update-ref refs/replace/$other $pretended
+        mkdir -p {origin.repository}/info
+        echo $other {kept} >{origin.repository}/info/grafts
+        """
+    assert run("sh", "-c", script, cwd=tree, env=origin.environment("developer")).returncode == 0
+    forced = origin.git("developer", "push", "--force", "origin", "main:topic", cwd=tree)
+    assert forced.returncode == 1
+    assert "non-fast-forward" in forced.stderr
+    assert origin.heads()["topic"] == kept
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "refs/replace/{head}",
+        "refs/notes/commits",
+        "refs/meta/config",
+        "refs/remotes/origin/main",
+        "refs/stash",
+    ],
+)
+def test_only_branches_and_tags_are_taken_finding_s1(origin: Origin, reference: str) -> None:
+    tree = cloned(origin)
+    head = origin.heads()["main"]
+    done = origin.git("developer", "push", "origin", f"main:{reference.format(head=head)}", cwd=tree)
+    assert done.returncode == 1
+    assert "only refs/heads/ and refs/tags/ are taken" in done.stderr
+    assert set(origin.heads()) == {"main"}
+    assert origin.audit()[-1]["result"] == 1
+    allowed = origin.git("developer", "push", "origin", "main:refs/heads/a", "main:refs/tags/b", cwd=tree)
+    assert allowed.returncode == 0, allowed.stderr
+
+
+# -- old history --
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("zone", "s/^\\(author .*\\) +0000$/\\1 +051800/"),
+        ("zone of the committer", "s/^\\(committer .*\\) +0000$/\\1 -7/"),
+        ("no space before the date", "s/^\\(author .*>\\) /\\1/"),
+        ("no address", "s/^\\(author A Test\\) <[^>]*>/\\1 <>/"),
+        ("date with zeros", "s/^\\(author .*> \\)/\\1000/"),
+        ("date too large", "s/^\\(author .*>\\) [0-9]*/\\1 99999999999999999999/"),
+        ("two authors", "s/^author .*/&\\n&/"),
+    ],
+)
+def test_flaws_of_old_commits_are_accepted_finding_g3(origin: Origin, field: str, wrong: str) -> None:
+    tree = cloned(origin)
+    script = f"""
+        set -e
+        export TZ=UTC
+        git commit --quiet --allow-empty --message=old
+        old=$(git cat-file commit HEAD | sed '{wrong}' | git hash-object --literally -t commit -w --stdin)
+        git reset --quiet --hard $old
+        git commit --quiet --allow-empty --message=new
+        """
+    done = run("sh", "-c", script, cwd=tree, env=origin.environment("developer"))
+    assert done.returncode == 0, done.stderr
+    pushed = origin.git("developer", "push", "origin", "main", cwd=tree)
+    assert pushed.returncode == 0, f"{field}: {pushed.stderr}"
+
+
+def test_a_mode_written_with_a_zero_is_accepted_finding_g3(origin: Origin) -> None:
+    tree = cloned(origin)
+    script = """
+        set -e
+        blob=$(git rev-parse HEAD:README)
+        { printf '0100644 README\\0'; printf %s "$blob" | sed 's/../\\\\x&/g' | xargs -0 printf '%b'; } >tree
+        git update-ref refs/heads/old "$(git commit-tree -m old "$(git hash-object --literally -t tree -w tree)")"
+        """
+    done = run("bash", "-c", script, cwd=tree, env=origin.environment("developer"))
+    assert done.returncode == 0, done.stderr
+    pushed = origin.git("developer", "push", "origin", "old", cwd=tree)
+    assert pushed.returncode == 0, pushed.stderr
+    assert set(origin.heads()) == {"main", "old"}
+
+
+# -- room --
+
+
+def test_a_full_repository_takes_no_more_and_says_so_finding_s8(origin: Origin) -> None:
+    tree = cloned(origin)
+
+    def push(size: int) -> Any:
+        (tree / "README").write_bytes(os.urandom(size))
+        done = origin.git("developer", "commit", "--quiet", "--all", "--message=more", cwd=tree)
+        assert done.returncode == 0, done.stderr
+        return origin.git("developer", "push", "origin", "main", cwd=tree)
+
+    (origin.repository / "config").open("a").write("[dockfra]\nmaxSize = 1m\n")
+    assert push(400_000).returncode == 0
+    nearly = push(400_000)
+    assert nearly.returncode == 0
+    assert "when it is full, pushes are refused" in nearly.stderr
+    before, used = origin.heads(), size_of(origin.repository)
+    full = push(400_000)
+    assert full.returncode == 1
+    assert "the repository is full" in full.stderr
+    assert origin.heads() == before
+    assert size_of(origin.repository) == used, "what was refused does not stay"
+    assert origin.audit()[-1]["result"] == 1
+    assert origin.git("monitor", "fetch", str(tree), cwd=tree).returncode == 0
+
+
+def size_of(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
