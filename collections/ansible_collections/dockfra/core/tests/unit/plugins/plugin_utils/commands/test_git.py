@@ -312,7 +312,6 @@ def test_a_replacement_lets_nobody_rewrite_history_finding_s1(origin: Origin) ->
         "refs/notes/commits",
         "refs/meta/config",
         "refs/remotes/origin/main",
-        "refs/stash",
     ],
 )
 def test_only_branches_and_tags_are_taken_finding_s1(origin: Origin, reference: str) -> None:
