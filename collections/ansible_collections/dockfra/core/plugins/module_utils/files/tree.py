@@ -4,17 +4,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
 import stat
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..errors import FileTreeError
+from . import atomic
 
 
 @dataclass(frozen=True)
@@ -163,19 +162,7 @@ def write_file(path: Path, file: WantedFile) -> None:
 
 
 def _replace(path: Path, file: WantedFile, owner: int | None) -> None:
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(file.content)
-            stream.flush()
-            os.fsync(stream.fileno())
-            os.fchmod(stream.fileno(), file.mode)
-            if owner is not None:
-                os.fchown(stream.fileno(), owner, owner)
-        os.replace(temporary, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+    atomic.replace(path, file.content, mode=file.mode, owner=None if owner is None else (owner, owner))
 
 
 def _drop_empty_directories(root: Path, wanted: Mapping[str, WantedFile]) -> None:

@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import SyncBusyError, TicketStoreError
+from ..files import atomic
 
 # Directory beside the tickets; the store looks at no name that begins with a dot.
 DIRECTORY = ".github"
@@ -119,24 +120,20 @@ class SyncState:
         if self._descriptor < 0:
             return  # a dry run
         with _explained(self._path):
-            _write_all(self._descriptor, _line(values))
+            atomic.write_all(self._descriptor, _line(values))
         self._lines += 1
 
     def _rewrite(self) -> None:
-        new = f"{self._path}.new"
         lines = [_line({"ticket": key, **asdict(entry)}) for key, entry in self.entries.items()]
         lines.append(_line({"cursor": self.cursor, "comments_cursor": self.comments_cursor, "done": True}))
-        with _explained(self._path):
-            descriptor = os.open(
-                new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644
+        with _explained(self._path), atomic.opened_directory(os.path.dirname(self._path)) as folder:
+            atomic.replace(
+                self._path,
+                b"".join(lines),
+                mode=0o644,
+                owner=atomic.inherited_owner(folder),
+                temporary=f"{os.path.basename(self._path)}.new",
             )
-            try:
-                _give_to_owner(self._path, descriptor)
-                _write_all(descriptor, b"".join(lines))
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            os.rename(new, self._path)
 
     def _load(self) -> None:
         with _explained(self._path):
@@ -169,7 +166,9 @@ class SyncState:
             _give_to_owner(self._path, self._descriptor)
             size = os.fstat(self._descriptor).st_size
             if size and os.pread(self._descriptor, 1, size - 1) != b"\n":
-                _write_all(self._descriptor, b"\n")  # what was written by halves stays a line of its own
+                atomic.write_all(
+                    self._descriptor, b"\n"
+                )  # what was written by halves stays a line of its own
 
 
 @contextlib.contextmanager
@@ -200,11 +199,8 @@ def _locked(path: str, timeout: float) -> Iterator[None]:
     with _explained(path):
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o755)
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
+            with atomic.opened_directory(folder) as descriptor:
                 _give_to_owner(folder, descriptor)
-            finally:
-                os.close(descriptor)
         # Mode 0600, because who can read it can lock it. It is never removed.
         lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         _give_to_owner(path, lock)
@@ -241,15 +237,10 @@ def _explained(path: str) -> Iterator[None]:
 
 def _give_to_owner(path: str, descriptor: int) -> None:
     """Where root writes, it belongs to the owner of the directory above, as with the tickets themselves."""
-    if os.geteuid() == 0:
-        owner = os.stat(os.path.dirname(path))
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+    with atomic.opened_directory(os.path.dirname(path)) as folder:
+        owner = atomic.inherited_owner(folder)
+    if owner is not None:
+        os.fchown(descriptor, *owner)
 
 
 def _line(values: dict[str, Any]) -> bytes:

@@ -21,11 +21,11 @@ import os
 import re
 import secrets
 import string
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..errors import KeyringError
+from ..files import atomic
 
 try:
     from cryptography import x509
@@ -150,21 +150,12 @@ class Keyring:
 
     def _write(self, path: Path, text: str, replace: bool) -> str:
         self._make_private(path.parent)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if replace:
-                os.replace(temporary, path)
-                return text
-            with contextlib.suppress(FileExistsError):
-                os.link(temporary, path)
-            return path.read_text(encoding="utf-8")
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(temporary)
+        if replace:
+            atomic.replace(path, text.encode(), mode=0o600)
+            return text
+        with contextlib.suppress(FileExistsError):
+            atomic.create(path, text.encode(), mode=0o600)
+        return path.read_text(encoding="utf-8")
 
     def _make_private(self, folder: Path) -> None:
         """Make the state directory and a folder below it, each for the owner only."""

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..errors import CommandError, UsageError
+from ..files import atomic
 
 Value: TypeAlias = "str | int | float | bool"
 
@@ -639,21 +640,10 @@ class EnvFile:
         return data.decode(errors="surrogateescape")
 
     def _replace(self, folder: int, text: str) -> None:
-        new = f"{FILE}.new"
+        data = text.encode(errors="surrogateescape")
         try:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(new, dir_fd=folder)
-            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-            with os.fdopen(os.open(new, flags, MODE, dir_fd=folder), "wb") as file:
-                os.fchmod(file.fileno(), MODE)
-                file.write(text.encode(errors="surrogateescape"))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(new, self.path.name, src_dir_fd=folder, dst_dir_fd=folder)
-            os.fsync(folder)
+            atomic.replace(self.path.name, data, mode=MODE, dir_fd=folder, temporary=f"{FILE}.new")
         except OSError as error:
-            with contextlib.suppress(OSError):
-                os.unlink(new, dir_fd=folder)
             raise self._unwritable(error) from error
 
     @contextlib.contextmanager

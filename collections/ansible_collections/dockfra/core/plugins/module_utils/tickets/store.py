@@ -37,6 +37,7 @@ from ..errors import (
     TicketStorageFullError,
     TicketStoreError,
 )
+from ..files import atomic
 from ..text import shown
 from . import model, rules
 from .model import Comment, Ticket
@@ -467,37 +468,16 @@ class TicketStore:
 
     def _add(self, folder: int, ticket: Ticket, number: int, data: bytes) -> None:
         """Write a new ticket: never over a file that is there, and its number remembered before it can be seen."""
-        with self._new_file(folder, data) as owner:
+        owner = atomic.inherited_owner(folder)
+        with atomic.prepared(folder, data, mode=_FILE_MODE, owner=owner, name=_NEW):
             _remember_number(folder, number, owner)
             self._highest = number
             os.link(_NEW, f"{ticket.id}.json", src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
         os.fsync(folder)
 
     def _replace(self, folder: int, ticket: Ticket, data: bytes) -> None:
-        with self._new_file(folder, data):
-            os.rename(_NEW, f"{ticket.id}.json", src_dir_fd=folder, dst_dir_fd=folder)
-        os.fsync(folder)
-
-    @contextlib.contextmanager
-    def _new_file(self, folder: int, data: bytes) -> Iterator[tuple[int, int] | None]:
-        """Have the content on disk below a name of its own; that name is gone afterwards."""
-        _unlink(folder, _NEW)  # it may be a second name of a finished ticket: not to be written to
-        descriptor = os.open(
-            _NEW, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-        )
-        try:
-            try:
-                rest = memoryview(data)
-                while rest:
-                    rest = rest[os.write(descriptor, rest) :]
-                owner = _give_to_owner(folder, descriptor)
-                os.fchmod(descriptor, _FILE_MODE)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            yield owner
-        finally:
-            _unlink(folder, _NEW)
+        owner = atomic.inherited_owner(folder)
+        atomic.replace(f"{ticket.id}.json", data, mode=_FILE_MODE, owner=owner, dir_fd=folder, temporary=_NEW)
 
     def _set_apart(self, folder: int, name: str, reason: str) -> BadFile:
         """Move a damaged file to ``damaged/``, never over another one; where that fails it stays and keeps its id."""
@@ -531,12 +511,8 @@ class TicketStore:
 
     @contextlib.contextmanager
     def _opened(self) -> Iterator[int]:
-        with self._explained():
-            descriptor = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                yield descriptor
-            finally:
-                os.close(descriptor)
+        with self._explained(), atomic.opened_directory(self._directory) as folder:
+            yield folder
 
     @contextlib.contextmanager
     def _writing(self, dry_run: bool, *, make: bool = False) -> Iterator[int]:
@@ -647,14 +623,14 @@ def _last_number(folder: int) -> int:
 def _remember_number(folder: int, number: int, owner: tuple[int, int] | None) -> None:
     # A link and no file, because its target cannot be half written and needs no fsync beside that of the directory.
     temporary = f"{_LAST_ID}.new"
-    _unlink(folder, temporary)
+    atomic.remove(temporary, dir_fd=folder)
     try:
         os.symlink(str(number), temporary, dir_fd=folder)
         if owner is not None:
             os.chown(temporary, *owner, dir_fd=folder, follow_symlinks=False)
         os.rename(temporary, _LAST_ID, src_dir_fd=folder, dst_dir_fd=folder)
     finally:
-        _unlink(folder, temporary)
+        atomic.remove(temporary, dir_fd=folder)
 
 
 def _highest_number(folder: int) -> int:
@@ -671,24 +647,17 @@ def _highest_number(folder: int) -> int:
 
 def _give_to_owner(folder: int, descriptor: int) -> tuple[int, int] | None:
     """Where root writes, files belong to the directory's owner as if that one had written; returns whom, if so."""
-    if os.geteuid() != 0:
-        return None
-    owner = os.fstat(folder)
-    if owner.st_uid == 0:
-        return None
-    os.fchown(descriptor, owner.st_uid, owner.st_gid)
-    return owner.st_uid, owner.st_gid
+    owner = atomic.inherited_owner(folder)
+    if owner is not None:
+        os.fchown(descriptor, *owner)
+    return owner
 
 
 def _make_directory(path: str) -> None:
     with contextlib.suppress(FileExistsError):
         os.mkdir(path)
         os.chmod(path, _DIRECTORY_MODE)
-        parent = os.open(os.path.dirname(os.path.abspath(path)), os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(parent)
-        finally:
-            os.close(parent)
+        atomic.sync_directory(os.path.dirname(os.path.abspath(path)))
 
 
 def _printable(name: str) -> str:
@@ -718,8 +687,3 @@ def _exists(folder: int, name: str) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _unlink(folder: int, name: str) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(name, dir_fd=folder)

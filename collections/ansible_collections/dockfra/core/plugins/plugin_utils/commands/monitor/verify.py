@@ -14,7 +14,6 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +23,7 @@ from typing import Any
 
 from ....module_utils.audit import log as audit
 from ....module_utils.errors import AuditError, CommandError
+from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
 from ...cli import health
 from ...cli.call import Call
@@ -252,18 +252,8 @@ def _write_heads(heads: Mapping[str, audit.Head]) -> list[str]:
     path = HEADS.expanduser()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                json.dump(
-                    {service: head._asdict() for service, head in sorted(heads.items())}, file, indent=2
-                )
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, path)
-        except OSError:
-            os.unlink(name)
-            raise
+        data = {service: head._asdict() for service, head in sorted(heads.items())}
+        atomic.replace(path, json.dumps(data, indent=2).encode(), mode=0o600)
     except OSError as error:
         return [f"{path} cannot be written: {error.strerror}; how far the logs have come is not remembered"]
     return []

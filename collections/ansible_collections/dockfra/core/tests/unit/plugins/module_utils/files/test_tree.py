@@ -274,13 +274,13 @@ def test_one_killed_half_way_leaves_each_file_old_or_new(tmp_path: Path) -> None
     code = """
         import os, time
         from ansible_collections.dockfra.core.plugins.module_utils.files.tree import WantedFile, apply
-        replace = os.replace
-        def second(source, target):
-            if str(target).endswith("b"):
+        rename = os.rename
+        def second(source, target, **directories):
+            if target == "b":
                 print("there", flush=True)
                 time.sleep(60)
-            replace(source, target)
-        os.replace = second
+            rename(source, target, **directories)
+        os.rename = second
         apply(sys.argv[1], {name: WantedFile(b"new", 0o600) for name in "abc"})
         """
     with subprocess.Popen(python_command(code, str(tmp_path)), stdout=subprocess.PIPE) as writer:

@@ -456,7 +456,7 @@ def test_one_killed_while_it_writes_leaves_no_half_secret(tmp_path: Path, step: 
     code = f"""
         import os, time
         from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring
-        def hang(*arguments):
+        def hang(*arguments, **options):
             print("there", flush=True)
             time.sleep(60)
         {step} = hang
