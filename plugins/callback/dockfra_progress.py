@@ -454,7 +454,7 @@ class CallbackModule(Default):
             self._display.display(f"FAILED {host}: {task}: {error}", color=C.COLOR_ERROR)
         self._display.display(
             f"Next: put right what is named above, then run {self._command()} again; what is done already "
-            'stays done. More: README, "When a step fails".',
+            'stays done. More: docs/operate.md, "When a step fails".',
             color=C.COLOR_HIGHLIGHT,
         )
 

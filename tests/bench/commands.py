@@ -28,7 +28,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "collections")]
 from tests.bench import store  # noqa: E402  the path comes first
 from tests.e2e.support.platform import STATE, read_topology  # noqa: E402
 
-# The project's bars (README, "Performance").
+# The project's bars (docs/performance.md).
 MAX_LIST_S = 0.5
 MAX_SSH_LIST_S = 0.3
 MIN_CREATES_PER_S = 300

@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BENCH = Path(__file__).resolve().parent
 INVENTORY = ROOT / "tests" / "inventory"
 
-# The project's bars (README, "Performance").
+# The project's bars (docs/performance.md).
 MAX_RATIO = 0.5
 MAX_SECONDS_PER_SERVICE = 0.05
 MAX_WARM_START = 60.0

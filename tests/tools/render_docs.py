@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write what the documentation says about the topology, the policy, the commands, the settings and the variables.
 
-    python tests/tools/render_docs.py           write README's generated sections, docs/topology.svg, docs/settings.md and
-                                                docs/variables.md
+    python tests/tools/render_docs.py           write the generated sections of the guides, docs/topology.svg,
+                                                docs/settings.md and docs/variables.md
     python tests/tools/render_docs.py --check   write nothing; exit 1 and name what is stale
 
 The sources are the inventory, as ansible-inventory reads it, the commands' own files, the table of settings, and each role's
@@ -43,7 +43,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar  #
 INVENTORY = "inventories/local"
 STATE = ".dockfra/local"
 POLICY = ROOT / "inventories" / "policy.yml"
-README = ROOT / "README.md"
+DOCS = ROOT / "docs"
 PICTURE = ROOT / "docs" / "topology.svg"
 VARIABLES = ROOT / "docs" / "variables.md"
 SETTINGS = ROOT / "docs" / "settings.md"
@@ -127,7 +127,7 @@ def in_order(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
     return {key: values[key] for key in sorted(values, key=[*written, *values].index)}
 
 
-# -- tables of the README ----------------------------------------------------------------------------------------------
+# -- tables of the guides ----------------------------------------------------------------------------------------------
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -334,14 +334,22 @@ SECTIONS = {
     "commands": commands_table,
     "gate": gate_table,
 }
+# The guide that has each of them.
+GUIDES = {
+    DOCS / "access.md": {"ssh", "routes"},
+    DOCS / "roles.md": {"matrix", "commands", "gate"},
+    DOCS / "services.md": {"services", "networks"},
+}
 _SECTION = re.compile(r"(<!-- generated:(?P<name>[\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
-def fill_sections(text: str, platform: Platform) -> str:
-    """Return the text with every generated section as the inventory has it."""
+def fill_sections(guide: Path, text: str, platform: Platform) -> str:
+    """Return the text of a guide with every generated section as the inventory has it."""
     found = {match["name"] for match in _SECTION.finditer(text)}
-    if found != set(SECTIONS):
-        raise DocsError(f"README.md has the generated sections {sorted(found)}, expected {sorted(SECTIONS)}")
+    if found != GUIDES[guide]:
+        raise DocsError(
+            f"{guide.name} has the generated sections {sorted(found)}, expected {sorted(GUIDES[guide])}"
+        )
     return _SECTION.sub(lambda match: f"{match[1]}\n{SECTIONS[match['name']](platform)}\n\n{match[3]}", text)
 
 
@@ -477,7 +485,7 @@ class Drawing:
             f'height="{self.height}" role="img" aria-labelledby="title desc">',
             f'<title id="title">Topology: {title}</title>',
             '<desc id="desc">One row for each service with its published ports, one vertical line for each network. '
-            "The same is in the tables of the README.</desc>",
+            "The same is in the tables of docs/services.md.</desc>",
             f"<style>{STYLE}{self._lane_style(0)}@media (prefers-color-scheme: dark) {{{DARK_STYLE}"
             f"{self._lane_style(1)}}}</style>",
             f'<rect class="card" x=".5" y=".5" width="{self.width - 1}" height="{self.height - 1}" rx="14"/>',
@@ -595,7 +603,7 @@ Every setting of the four roles, from the table in
 `tests/tools/render_docs.py`.
 
 A role's settings are in `/home/<role>/.env` of its container, one line `NAME=value` each. How to set them is in the
-[README](../README.md#configure-the-roles). A wrong value is refused with the reason, and the old value stays. A change holds
+[the guide](configuration.md). A wrong value is refused with the reason, and the old value stays. A change holds
 at once.
 
 A *secret* is shown to nobody, not even to the role that set it: `config-show` says only whether it is set.
@@ -713,7 +721,7 @@ def render() -> dict[Path, str]:
     """Return each generated file with the text it should have."""
     platform = load_platform()
     return {
-        README: fill_sections(README.read_text(encoding="utf-8"), platform),
+        **{guide: fill_sections(guide, guide.read_text(encoding="utf-8"), platform) for guide in GUIDES},
         PICTURE: Drawing(platform).text(),
         VARIABLES: variables_text(),
         SETTINGS: settings_text(),

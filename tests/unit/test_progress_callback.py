@@ -324,7 +324,7 @@ def test_failure_ends_with_service_task_reason_and_next_step(project: Project) -
     assert "\x1b" not in end
     assert "FAILED db: db : Start: port 5432 is taken\n" in end
     assert "run ./init.sh local again" in end
-    assert 'README, "When a step fails"' in end
+    assert 'docs/operate.md, "When a step fails"' in end
     assert "FAILED web" not in end
     assert "[3/4] " in out
 

@@ -28,13 +28,13 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 ROOT = Path(__file__).parents[2]
 RENDER = ROOT / "tests" / "tools" / "render_docs.py"
 COLLECTION = Path("collections/ansible_collections/dockfra/core")
-DOCUMENTS = [
+# What people read to use the platform: README first, then the guides.
+GUIDES = [
     Path("README.md"),
-    Path("app/README.md"),
-    COLLECTION / "README.md",
-    Path("docs/settings.md"),
-    Path("docs/variables.md"),
+    Path("SECURITY.md"),
+    *sorted(path.relative_to(ROOT) for path in (ROOT / "docs").glob("*.md")),
 ]
+DOCUMENTS = [*GUIDES, Path("CONTRIBUTING.md"), Path("app/README.md"), COLLECTION / "README.md"]
 
 # What readers make themselves while they follow the examples.
 MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
@@ -79,6 +79,16 @@ def read(document: Path) -> str:
 def blocks(document: Path, *languages: str) -> list[Block]:
     found = [Block(match["language"], match["text"]) for match in BLOCK.finditer(read(document))]
     return [block for block in found if block.language in languages]
+
+
+def examples(*languages: str) -> list[Block]:
+    """The blocks of README and of all guides."""
+    return [block for document in GUIDES for block in blocks(document, *languages)]
+
+
+def guides() -> str:
+    """All that README and the guides say."""
+    return "".join(map(read, GUIDES))
 
 
 def prose(document: Path) -> str:
@@ -131,7 +141,7 @@ def test_a_lost_section_is_refused() -> None:
     module = tool()
     platform = module.load_platform()
     with pytest.raises(module.DocsError, match="generated sections"):
-        module.fill_sections("# Nothing generated\n", platform)
+        module.fill_sections(module.DOCS / "roles.md", "# Nothing generated\n", platform)
 
 
 def test_picture_shows_every_service_and_network() -> None:
@@ -206,7 +216,7 @@ def test_ssh_names_are_services() -> None:
     services = tool().load_platform().topology.services
     names = {name for name in services if tool().ssh_ports(services[name])}
     names |= {name.removeprefix("ssh-") for name in names}
-    logins = re.findall(r"ssh -F \.dockfra/local/ssh_config ([\w-]+)", read(Path("README.md")))
+    logins = re.findall(r"ssh -F \.dockfra/local/ssh_config ([\w-]+)", guides())
     assert logins
     assert set(logins) <= names
 
@@ -221,20 +231,18 @@ def test_targets_exist() -> None:
 
 def test_heading_that_failed_runs_point_to() -> None:
     callback = (ROOT / "plugins" / "callback" / "dockfra_progress.py").read_text(encoding="utf-8")
-    found = re.search(r'README, "([^"]+)"', callback)
+    found = re.search(r'(docs/[\w.]+), "([^"]+)"', callback)
     assert found
-    assert f"\n## {found[1]}\n" in read(Path("README.md"))
+    assert f"\n## {found[2]}\n" in read(Path(found[1]))
 
 
 def test_examples_make_a_sound_platform(tmp_path: Path, specifications: Mapping[str, dict[str, Any]]) -> None:
-    """All of README's inventory files at once, beside the local inventory."""
+    """All inventory files of the guides at once, beside the local inventory."""
     inventory = tmp_path / "local"
     shutil.copytree(ROOT / "inventories" / "local", inventory)
-    examples = [
-        block for block in blocks(Path("README.md"), "yaml") if block.file.startswith("inventories/local/")
-    ]
-    assert len(examples) >= 5
-    for block in examples:
+    files = [block for block in examples("yaml") if block.file.startswith("inventories/local/")]
+    assert len(files) >= 5
+    for block in files:
         path = inventory / block.file.removeprefix("inventories/local/")
         path.parent.mkdir(exist_ok=True)
         # Keys are shortened for the reader.
@@ -259,14 +267,14 @@ def test_yaml_is_valid(document: Path) -> None:
 
 # -- roles and commands ------------------------------------------------------------------------------------------------
 
-# Programs that are no commands of a role, as README uses them in a role's shell.
+# Programs that are no commands of a role, as the guides use them in a role's shell.
 PROGRAMS = {"ansible-playbook", "cd"}
 
 
 def typed_in(service: str) -> list[str]:
-    """The lines that README types in a container's shell."""
+    """The lines that README and the guides type in a container's shell."""
     head = f"# in {service}\n"
-    found = [block.text.removeprefix(head) for block in blocks(Path("README.md"), "sh") if head in block.text]
+    found = [block.text.removeprefix(head) for block in examples("sh") if head in block.text]
     return [line for text in found for line in text.splitlines()]
 
 
@@ -284,9 +292,7 @@ def test_commands_of_roles_can_be_typed(role: str) -> None:
 
 
 def test_playbooks_get_variables_they_have() -> None:
-    for line in re.findall(
-        r"^ansible-playbook (playbooks/(?:tickets|configure).*)$", read(Path("README.md")), re.MULTILINE
-    ):
+    for line in re.findall(r"^ansible-playbook (playbooks/(?:tickets|configure).*)$", guides(), re.MULTILINE):
         playbook, *words = shlex.split(line)
         text = read(Path(playbook))
         for given in (word for option, word in itertools.pairwise(words) if option == "-e"):
@@ -296,7 +302,7 @@ def test_playbooks_get_variables_they_have() -> None:
 
 def test_tables_are_complete() -> None:
     """The tables name each row of the matrix, each command of a role, each setting."""
-    text = read(Path("README.md"))
+    text = guides()
     topology = tool().load_platform().topology
     for row in topology.policy.capabilities.values():
         assert f"\n| {row.title} |" in text
@@ -308,11 +314,9 @@ def test_tables_are_complete() -> None:
 
 
 def test_the_example_of_a_command_works(tmp_path: Path) -> None:
-    """README's file and line of the policy, as they stand there, make a command."""
-    [example] = blocks(Path("README.md"), "python")
-    [line] = [
-        block.text for block in blocks(Path("README.md"), "yaml") if block.text.startswith("disk-space:")
-    ]
+    """The guide's file and line of the policy, as they stand there, make a command."""
+    [example] = examples("python")
+    [line] = [block.text for block in examples("yaml") if block.text.startswith("disk-space:")]
     shutil.copytree(
         ROOT / COLLECTION / "plugins",
         tmp_path / COLLECTION / "plugins",
