@@ -325,7 +325,7 @@ def test_broken_code_fails_the_tests(platform: Platform, clone: str) -> None:
 
 
 def down(done: Done) -> set[str]:
-    return {service["service"] for service in json.loads(done.stdout)["services"] if not service["ok"]}
+    return {service["service"] for service in json.loads(done.stdout)["services"] if service["state"] != "up"}
 
 
 def test_services_are_asked_for_real(platform: Platform) -> None:

@@ -159,7 +159,7 @@ SLIPS = [
     developer("ticket-done $OPEN", DENIED, "denied: ", "while it is open; start it first"),
     developer("ticket-work $OTHERS", DENIED, "denied: ", "it is assigned to the monitor"),
     developer("ticket-work $CLOSED", FAILED, "is closed and cannot become in_progress, only open"),
-    gate("developer", "ticket-update T-0001 --status open", DENIED, "denied: ", "'ticket-update'", "help"),
+    gate("developer", "ticket-update T-0001 --close", DENIED, "denied: ", "the autopilot and the manager"),
     gate("developer", "ticket-create Title", DENIED, "denied: ", "the autopilot and the manager"),
     gate("autopilot", "ticket-work T-0001", DENIED, "denied: ", "it is for the developer"),
     gate("autopilot", "ticket-push", DENIED, "denied: ", "it is for the manager"),

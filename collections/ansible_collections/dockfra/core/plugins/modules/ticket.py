@@ -10,7 +10,7 @@ short_description: Create, change and close a ticket
 description:
   - Makes a ticket what it should be, and leaves it alone where it is so already.
   - Works on the directory where the module runs, safely beside any number of other writers.
-  - Options that are not given stay as they are. A new ticket is open, of normal priority and assigned to nobody.
+  - Options that are not given stay as they are. A new ticket is open, of normal priority and assigned to the developer.
 version_added: 0.2.0
 author: Dockfra contributors (@dockfra)
 attributes:
@@ -35,7 +35,7 @@ options:
     default: manager
   id:
     description:
-      - The ticket, for example V(T-0001). It has to exist.
+      - The ticket, for example V(T-0001); V(t-1) and V(1) mean the same. It has to exist.
       - Without O(id) and O(external_key) a ticket is created by every run.
     type: str
   external_key:

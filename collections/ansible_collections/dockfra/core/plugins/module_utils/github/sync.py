@@ -143,9 +143,11 @@ class GitHubSync:
         return self._run(ids, _Options(True, True, recreate, dry_run))
 
     def _run(self, ids: Collection[str] | None, options: _Options) -> Report:
-        for ticket_id in ids or ():
-            self._store.get(ticket_id)  # one that is not there is to be known before anything happens
-        if ids is None:
+        if ids is not None:
+            ids = [
+                self._store.get(ticket_id).id for ticket_id in ids
+            ]  # one that is not there is known beforehand
+        else:
             self._store.select()  # as is a directory that is not there, before the state is put below it
         with states.opened(self._state_path, dry_run=options.dry_run) as state:
             return _Run(self._store, self._issues, state, options, self._now).all(ids, self._settle)

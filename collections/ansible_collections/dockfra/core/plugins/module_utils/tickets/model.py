@@ -24,6 +24,8 @@ SCHEMA = 1
 STATUSES = ("open", "in_progress", "closed")
 PRIORITIES = ("low", "normal", "high", "critical")
 ROLES = ("developer", "monitor", "autopilot", "manager")
+# Whose a new ticket is, unless somebody else is named, or nobody.
+DEFAULT_ASSIGNEE = "developer"
 
 # Lengths in characters. The longest body of a GitHub issue or comment is as long as the longest text.
 MAX_TITLE = 200
@@ -42,6 +44,7 @@ _BAD_IN_TEXT = re.compile(f"[{_CONTROLS}]")
 _BAD_IN_LINE = re.compile(rf"[\t\n{_CONTROLS}]")
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
 _ID = re.compile(r"T-([0-9]{4}|[1-9][0-9]{4,17})")
+_MEANT_ID = re.compile(r"(?:[Tt]-?|#)?([0-9]{1,18})")
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -126,6 +129,14 @@ def parse_id(text: object) -> int:
     if match is None or not int(match[1]):
         raise TicketInvalidError(f"{shown(text)} is no ticket id; an id looks like T-0001.")
     return int(match[1])
+
+
+def clean_id(text: object) -> str:
+    """Return the id that somebody means by T-0069, t-69, #69 or 69; raises TicketInvalidError for anything else."""
+    match = _MEANT_ID.fullmatch(text) if isinstance(text, str) else None
+    if match is None or not int(match[1]):
+        raise TicketInvalidError(f"{shown(text)} is no ticket id; an id looks like T-0001.")
+    return ticket_id(int(match[1]))
 
 
 def format_time(moment: datetime.datetime) -> str:

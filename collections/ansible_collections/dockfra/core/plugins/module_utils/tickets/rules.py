@@ -58,7 +58,11 @@ def check(actor: str, action: str, ticket: Ticket | None = None) -> None:
         hint = "; start it first" if action == "drop" and ticket.assigned_to == actor else ""
         raise TicketDeniedError(f"The {actor} may not {_WORDS[action]} {ticket.id}{_state(action)}{hint}.")
     if ticket.assigned_to != actor:
-        whose = f"assigned to the {ticket.assigned_to}" if ticket.assigned_to else "assigned to nobody"
+        whose = (
+            f"assigned to the {ticket.assigned_to}"
+            if ticket.assigned_to
+            else f"assigned to nobody; the manager gives it to you with 'ticket-update {ticket.id} --assign {actor}'"
+        )
         raise TicketDeniedError(f"The {actor} may not {_WORDS[action]} {ticket.id}: it is {whose}.")
 
 

@@ -183,7 +183,7 @@ class TicketStore:
 
     def get(self, ticket_id: str) -> Ticket:
         """Return one ticket; raises TicketNotFoundError, TicketDamagedError, TicketNewerError or TicketInvalidError."""
-        model.parse_id(ticket_id)
+        ticket_id = model.clean_id(ticket_id)
         with self._opened() as folder:
             return self._get(folder, ticket_id)
 
@@ -231,8 +231,8 @@ class TicketStore:
 
         Args:
             actor: the role that asks; it becomes ``created_by``.
-            fields: ``title``, and as wanted ``description``, ``priority``, ``assigned_to``, ``labels``, ``external_key``;
-                for the manager also ``status``, ``created_by``, ``created_at``, ``comments``, ``github_issue_number``
+            fields: ``title``, and as wanted ``description``, ``priority``, ``assigned_to`` (by default the developer),
+                ``labels``, ``external_key``; for the manager also ``status``, ``created_by``, ``created_at``, ``comments``, ``github_issue_number``
                 and ``extra``.
             comment: text of a first comment by the actor.
             dry_run: change nothing; the returned id is the one that would be given now.
@@ -293,7 +293,7 @@ class TicketStore:
             TicketDamagedError: the file was no ticket; it has been set apart.
             TicketNotFoundError, TicketDeniedError, TicketInvalidError, TicketNewerError, TicketStoreError.
         """
-        model.parse_id(ticket_id)
+        ticket_id = model.clean_id(ticket_id)
         cleaned = _clean(changes, _EDITED | {"status", "comments", "github_issue_number", "extra"})
         if "comments" in cleaned and expected is None:
             raise TicketInvalidError("To replace all comments, say which updated_at is expected.")
@@ -343,7 +343,8 @@ class TicketStore:
 
     def _made(self, number: int, actor: str, cleaned: Mapping[str, Any]) -> Ticket:
         now = self._time()
-        values = {"created_by": actor, "created_at": now, "updated_at": now, **cleaned}
+        given = {"created_by": actor, "created_at": now, "updated_at": now}
+        values = {**given, "assigned_to": model.DEFAULT_ASSIGNEE, **cleaned}
         return Ticket(id=model.ticket_id(number), **values)
 
     def _time(self) -> str:

@@ -17,6 +17,10 @@ from .output import Style, table, wrapped
 # Standard input instead of a text in the arguments.
 FROM_INPUT = "-"
 
+# Who has a ticket that is assigned to no role, in arguments and for people.
+NONE = "none"
+NOBODY = "nobody"
+
 _COLOURS = {"critical": "red", "high": "yellow", "in_progress": "cyan", "closed": "dim"}
 
 
@@ -28,7 +32,49 @@ def store() -> TicketStore:
 def add_id(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The argument that names a ticket, or any number of them."""
     text = "the tickets; by default all" if several else "the ticket, for example T-0001"
-    parser.add_argument("id", type=checked(_id), metavar="ID", nargs="*" if several else None, help=text)
+    parser.add_argument(
+        "id", type=checked(model.clean_id), metavar="ID", nargs="*" if several else None, help=text
+    )
+
+
+def add_fields(parser: argparse.ArgumentParser) -> None:
+    """The arguments that give a ticket the values of its fields; those that are left out are None."""
+    parser.add_argument("--priority", help="how urgent it is", **choices(model.PRIORITIES))
+    parser.add_argument(
+        "--desc", "--description", dest="description", help="more about it; - reads the input"
+    )
+    add_assign(parser, help="the role that works on it, or none")
+    parser.add_argument(
+        "--label", dest="labels", action="append", default=[], help="a label; may be given again"
+    )
+
+
+def add_assign(parser: argparse.ArgumentParser, **options: Any) -> None:
+    """The argument that names the role to which a ticket is assigned, or nobody."""
+    parser.add_argument("--assign", dest="assigned_to", **choices((*model.ROLES, NONE)), **options)
+
+
+def assignee(role: str) -> str | None:
+    """The value of the field for what ``--assign`` says."""
+    return None if role == NONE else role
+
+
+def fields(call: Call) -> dict[str, Any]:
+    """Return the values that the arguments of `add_fields` and a title give the fields of a ticket."""
+    options = call.options
+    given = {
+        "title": options.title,
+        "priority": options.priority,
+        "description": text(call, options.description),
+        "labels": options.labels or None,
+    }
+    found = {name: value for name, value in given.items() if value is not None}
+    return found if options.assigned_to is None else {**found, "assigned_to": assignee(options.assigned_to)}
+
+
+def whose(ticket: Mapping[str, Any]) -> str:
+    """Say in two or three words whose a ticket is."""
+    return f"assigned to {'the ' if ticket['assigned_to'] else ''}{ticket['assigned_to'] or NOBODY}"
 
 
 def add_filters(parser: argparse.ArgumentParser) -> None:
@@ -66,7 +112,7 @@ def render_listing(data: Mapping[str, Any], style: Style) -> str:
             ticket["id"],
             ticket["status"],
             ticket["priority"],
-            ticket["assigned_to"] or "-",
+            ticket["assigned_to"] or NOBODY,
             f"#{ticket['github_issue_number']}" if ticket["github_issue_number"] else "-",
             ticket["title"],
         )
@@ -88,7 +134,7 @@ def render_ticket(ticket: Mapping[str, Any], style: Style) -> str:
     facts = {
         "Status": ticket["status"],
         "Priority": ticket["priority"],
-        "Assigned to": ticket["assigned_to"] or "nobody",
+        "Assigned to": ticket["assigned_to"] or NOBODY,
         "Labels": ", ".join(ticket["labels"]),
         "Created": f"{_time(ticket['created_at'])} by {ticket['created_by']}",
         "Changed": _time(ticket["updated_at"]),
@@ -106,11 +152,6 @@ def render_ticket(ticket: Mapping[str, Any], style: Style) -> str:
         lines += ["", style.paint(f"  {_time(comment['timestamp'])}  {comment['author']}:", "bold")]
         lines.append(wrapped(comment["text"], style, "    "))
     return "\n".join(lines)
-
-
-def _id(text: str) -> str:
-    model.parse_id(text)
-    return text
 
 
 def _time(timestamp: str) -> str:

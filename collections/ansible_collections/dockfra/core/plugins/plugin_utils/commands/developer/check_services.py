@@ -3,17 +3,17 @@
 """Ask every service you may reach whether it works.
 
 Each is asked in its own protocol: HTTP health, a query as the read-only database user, a PING as the read-only redis user,
-the banner of an SSH server. The exit status is 1 when any is down.
+the banner of an SSH server. The exit status is 1 when any does not work.
 """
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import asdict
 from typing import Any
 
 from ....module_utils.errors import CommandError
-from ....module_utils.probes.probe import Target, probe_all
+from ....module_utils.probes.probe import Result, Target, probe_all
+from ...cli import health
 from ...cli.call import Call
 from ...cli.codes import FAILED, OK
 from ...cli.output import Style, table
@@ -31,11 +31,22 @@ def run(call: Call) -> dict[str, Any]:
         targets = [Target(**target) for target in settings()["services"]]
     except (KeyError, TypeError) as error:
         raise CommandError("the settings of this container are damaged; run site.yml again") from error
-    return {"services": [asdict(result) for result in probe_all(targets)]}
+    return {"services": list(map(_told, probe_all(targets)))}
+
+
+def _told(result: Result) -> dict[str, Any]:
+    state, detail = health.judge(result)
+    return {
+        "service": result.service,
+        "kind": result.kind,
+        "state": state,
+        "milliseconds": result.milliseconds,
+        "detail": detail,
+    }
 
 
 def exit_status(data: dict[str, Any]) -> int:
-    return OK if all(service["ok"] for service in data["services"]) else FAILED
+    return OK if all(service["state"] == health.UP for service in data["services"]) else FAILED
 
 
 def render(data: dict[str, Any], style: Style) -> str:
@@ -43,10 +54,10 @@ def render(data: dict[str, Any], style: Style) -> str:
         (
             service["service"],
             service["kind"],
-            "up" if service["ok"] else "down",
+            service["state"],
             str(service["milliseconds"]),
             service["detail"],
         )
         for service in data["services"]
     ]
-    return table(style, ("SERVICE", "PROBE", "STATE", "MS", "DETAIL"), rows, {"up": "green", "down": "red"})
+    return table(style, ("SERVICE", "PROBE", "STATE", "MS", "DETAIL"), rows, health.COLOURS)

@@ -53,7 +53,7 @@ def render(data: dict[str, Any], style: Style) -> str:
     lines = [style.paint(f"Tickets: {counts}", "bold")]
     if data["in_progress"]:
         rows = [
-            (ticket["id"], ticket["assigned_to"] or "-", ticket["priority"], ticket["title"])
+            (ticket["id"], ticket["assigned_to"] or tickets.NOBODY, ticket["priority"], ticket["title"])
             for ticket in data["in_progress"]
         ]
         lines.append(table(style, ("IN PROGRESS", "ASSIGNED", "PRIORITY", "TITLE"), rows))

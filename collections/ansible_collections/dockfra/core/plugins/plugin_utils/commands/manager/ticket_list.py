@@ -7,24 +7,16 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ....module_utils.tickets import model
 from ....module_utils.tickets.store import Filter
 from ...cli import tickets
 from ...cli.call import Call
-from ...cli.grammar import choices
 
-EXAMPLES: list[str] = ["ticket-list --status open --assigned developer", "ticket-list --sort priority --json"]
+EXAMPLES: list[str] = ["ticket-list --status open --assign developer", "ticket-list --sort priority --json"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     tickets.add_filters(parser)
-    parser.add_argument(
-        "--assigned",
-        action="append",
-        default=[],
-        help="only assigned to this role",
-        **choices((*model.ROLES, "none")),
-    )
+    tickets.add_assign(parser, action="append", default=[], help="only assigned to this role, or to none")
 
 
 def run(call: Call) -> dict[str, Any]:
@@ -32,7 +24,7 @@ def run(call: Call) -> dict[str, Any]:
     wanted = Filter(
         status=options.status,
         priority=options.priority,
-        assigned_to=[None if role == "none" else role for role in options.assigned],
+        assigned_to=list(map(tickets.assignee, options.assigned_to)),
         labels=options.label,
         text=options.text,
     )

@@ -18,8 +18,8 @@ def path(tmp_path: Path) -> Path:
     path = tmp_path / "tickets"
     store = TicketStore(path)
     store.create("manager", {"title": "One", "assigned_to": "developer", "labels": ["a", "b"]})
-    store.create("manager", {"title": "Two", "priority": "critical"}, comment="Grüße")
-    store.create("manager", {"title": "Three", "status": "closed"})
+    store.create("manager", {"title": "Two", "priority": "critical", "assigned_to": None}, comment="Grüße")
+    store.create("manager", {"title": "Three", "status": "closed", "assigned_to": None})
     (path / "T-0004.json").write_text("{")
     return path
 

@@ -20,7 +20,7 @@ from ansible_collections.dockfra.core.tests.unit.support import run_module
         ({"repo": "nothing"}, "'nothing' is no repository"),
         ({"api_url": "github.example.com"}, "The API address has to be like https://api.github.com"),
         ({"ids": ["T-0099"]}, "There is no ticket T-0099; list the tickets to find the right one."),
-        ({"ids": ["99"]}, "'99' is no ticket id"),
+        ({"ids": ["99a"]}, "'99a' is no ticket id"),
         ({"path": "/nonexistent/tickets"}, "There is no ticket directory /nonexistent/tickets."),
     ],
 )

@@ -196,6 +196,38 @@ def test_ids(text: str, number: int) -> None:
     assert model.ticket_id(number) == text
 
 
+@pytest.mark.parametrize("text", ["T-0069", "t-0069", "T-69", "t69", "T69", "69", "0069", "#69", "#0069"])
+def test_an_id_that_cannot_be_misunderstood_is_understood_finding_u11(text: str) -> None:
+    assert model.clean_id(text) == "T-0069"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(
+            "",
+            "T-",
+            "#",
+            "0",
+            "#0",
+            "T-0000",
+            "T--69",
+            "-69",
+            "+69",
+            "6 9",
+            " 69",
+            "69\n",
+            "T-69.json",
+            "../T-0069",
+        ),
+        *("6.9", "0x45", "\u0666\u0669", "\uff16\uff19", "##69", "T#69", "9" * 19, None, 69, ["69"], b"69"),
+    ],
+)
+def test_what_means_no_id_finding_u11(text: object) -> None:
+    with pytest.raises(TicketInvalidError, match="is no ticket id"):
+        model.clean_id(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -91,9 +91,9 @@ def test_a_refusal_says_why() -> None:
     assert said("developer", "in_progress", ticket(assigned_to="monitor")) == (
         "The developer may not start T-0007: it is assigned to the monitor."
     )
-    assert (
-        said("developer", "in_progress", ticket())
-        == "The developer may not start T-0007: it is assigned to nobody."
+    assert said("developer", "in_progress", ticket()) == (
+        "The developer may not start T-0007: it is assigned to nobody; "
+        "the manager gives it to you with 'ticket-update T-0007 --assign developer'."
     )
     assert said("developer", "closed", ticket(assigned_to="developer")) == (
         "The developer may not close T-0007 while it is open; start it first."

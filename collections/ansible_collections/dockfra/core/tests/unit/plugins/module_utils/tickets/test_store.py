@@ -92,7 +92,7 @@ def test_a_ticket_is_a_readable_file_of_the_contract(store: TicketStore, path: P
             "description": "",
             "status": "open",
             "priority": "high",
-            "assigned_to": None,
+            "assigned_to": "developer",
             "labels": ["a", "b"],
             "created_by": "autopilot",
             "created_at": ticket.created_at,
@@ -216,7 +216,7 @@ def test_a_dry_run_writes_nothing(store: TicketStore, path: Path) -> None:
         assert change.changed
         assert (change.before, change.after.status) == (store.get("T-0001"), "in_progress")
         with pytest.raises(TicketDeniedError):
-            store.update("developer", "T-0001", {"status": "in_progress"}, dry_run=True)
+            store.update("monitor", "T-0001", {"status": "in_progress"}, dry_run=True)
 
 
 def test_an_external_key_makes_creation_idempotent(store: TicketStore, path: Path) -> None:
@@ -337,7 +337,7 @@ def test_the_way_of_a_ticket(store: TicketStore) -> None:
         (lambda s: s.update("manager", "T-0002", {"status": "in_progress"}), TicketConflictError),
         (lambda s: s.update("autopilot", "T-0002", {"status": "open"}), TicketDeniedError),
         (lambda s: s.get("T-0404"), TicketNotFoundError),
-        (lambda s: s.get("T-1"), TicketInvalidError),
+        (lambda s: s.get("T-1-1"), TicketInvalidError),
         (lambda s: s.select(sort="size"), TicketInvalidError),
         (lambda s: s.select(Filter(status=["lost"])), TicketInvalidError),
         (lambda s: s.select(Filter(updated_since="lately")), TicketInvalidError),
@@ -378,7 +378,7 @@ def test_a_missing_directory(store: TicketStore, path: Path, tmp_path: Path) -> 
 def test_filters_and_orders(store: TicketStore) -> None:
     add(store, "Backend down", priority="critical", assigned_to="monitor", labels=["backend", "alarm"])
     add(store, "Straße", assigned_to="developer", labels=["frontend"], description="Backend as well")
-    add(store, "Old", priority="low", status="closed")
+    add(store, "Old", priority="low", status="closed", assigned_to=None)
     add(store, "Started", priority="high", assigned_to="developer")
     store.update("developer", "T-0004", {"status": "in_progress"}, comment="See BACKEND logs")
     since = store.get("T-0004").updated_at

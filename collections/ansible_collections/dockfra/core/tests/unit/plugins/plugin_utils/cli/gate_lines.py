@@ -28,7 +28,7 @@ SHELL = [";", "&&", "||", "|", "&", ">", ">>", "<", "<<EOF", "`id`", "$(id)", "$
          "~", "~root", "{a,b}", "!", "#", "\\", "'", '"', "''", "$'\\n'", "%s%n", "(id)", ">/tmp/pwned", "2>&1", "\n", "\r\n",
          "\x1b[2J", "\x07", "\x08", "\x7f", "\x9b2J", "\u2028", "\u202e", "\u2066", "\ufeff", "\u0000", "\ud800", "\udcff"]  # fmt: skip
 OPTIONS = ["--json", "--json=x", "--json=/etc/passwd", "--help", "-h", "--", "-", "-oProxyCommand=id", "-oProxyCommand", "-F", "-e",
-           "@/etc/passwd", "@file", "--status", "--status=open", "--status=", "--priority", "high", "--prio", "--assign", "--assigned",
+           "@/etc/passwd", "@file", "--status", "--status=open", "--status=", "--priority", "high", "--prio", "--assign", "--assign=none",
            "developer", "none", "--label", "--text", "--sort", "updated", "--reverse", "--comment", "--desc", "--desc=-", "--upload-pack=id",
            "--exec=id", "--dry-run", "-1", "--no-such", "--json --json"]  # fmt: skip
 VALUES = ["T-0001", "T-0002", "T-9999", "T-1", "t-0001", "T-0001.json", "../T-0001", "T-0001/../T-0002", "/etc/passwd", "T-\u0660\u0660\u0660\u0661",
@@ -47,7 +47,7 @@ WORDS = st.one_of(
 # What the commands take, so that many a line is nearly or wholly right.
 MEANT = st.sampled_from(
     [
-        "ticket-list", "ticket-list --json", "ticket-list --status open --sort priority", "ticket-list --assigned none --text 'a b'",
+        "ticket-list", "ticket-list --json", "ticket-list --status open --sort priority", "ticket-list --assign none --text 'a b'",
         "ticket-show T-0001", "ticket-show --json T-0002", "ticket-show T-9999", "my-tickets", "my-tickets --status closed",
         "ticket-work T-0001", "ticket-work T-0002", "ticket-done T-0001 --comment 'Done; $(id)'", "ticket-done T-0001 --comment -",
         "ticket-create 'Add `id` $(id)' --priority=high --assign developer", "ticket-create 'Read it' --desc -", "ticket-create ''",

@@ -43,7 +43,7 @@ CALLERS = sorted({caller for at in AT.values() for callers in at.values() for ca
 TICKETS: tuple[dict[str, Any], ...] = (
     {"title": "Add user auth", "assigned_to": "developer", "priority": "high"},
     {"title": "Deploy the page", "assigned_to": "monitor"},
-    {"title": "Für später, 你好", "description": "Nobody's yet."},
+    {"title": "Für später, 你好", "description": "Nobody's yet.", "assigned_to": None},
 )
 
 

@@ -56,8 +56,8 @@ HEAVY = {
     [
         ("autopilot", "ticket-show T-0001", 0, ""),
         ("autopilot", "ticket-show T-0404", 1, "ticket-show: "),
-        ("autopilot", "ticket-show T-1", 2, "ticket-show: argument ID: "),
-        ("autopilot", "ticket-list --assigned nobody", 2, "ticket-list: argument --assigned: invalid choice"),
+        ("autopilot", "ticket-show T-1-2", 2, "ticket-show: argument ID: "),
+        ("autopilot", "ticket-list --assign nobody", 2, "ticket-list: argument --assign: invalid choice"),
         ("autopilot", "ticket-push", 77, "denied: the autopilot may not use ticket-push"),
         ("developer", "ticket-create x", 77, "denied: the developer may not use ticket-create"),
         ("autopilot", "bash -c id", 77, "denied: there is no command 'bash'"),
@@ -84,7 +84,7 @@ def test_the_output_is_utf_8_whatever_the_language(box: Box, language: str) -> N
     assert (done.returncode, done.stderr) == (0, b"")
     assert "Für später, 你好" in done.stdout.decode()
     done = box.connect(
-        "autopilot", "ticket-list --assigned Größe", variables={"LANG": language, "LC_ALL": language}
+        "autopilot", "ticket-list --assign Größe", variables={"LANG": language, "LC_ALL": language}
     )
     assert done.returncode == 2
     assert "Größe" in message(done)

@@ -15,7 +15,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, workspace
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, health, workspace
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 
@@ -69,6 +69,17 @@ def test_one_that_is_down_fails_and_the_password_is_not_told(settings: Path, por
     assert shown.splitlines()[2].split()[:3] == ["db", "postgres", "down"]
     assert "connection refused" in shown
     assert secret not in shown + json.dumps(data)
+
+
+def test_the_state_of_a_service_is_called_state_finding_u12(settings: Path, port: int, closed: int) -> None:
+    """As status of the monitor calls it, with the same words."""
+    settings.write_text(json.dumps({"services": [service("one", port), service("two", closed)]}))
+    told = COMMAND.run(CALL)["services"]
+    assert [(entry["service"], entry["state"]) for entry in told] == [
+        ("one", health.UP),
+        ("two", health.DOWN),
+    ]
+    assert all("ok" not in entry for entry in told)
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"services": [{"service": "x"}]}', '{"services": 1}'])
