@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import uuid
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import requests
 import yaml
 from docker.errors import APIError
 
-from ansible_collections.dockfra.core.plugins.module_utils.locks.run_lock import LOCK_DIRECTORY
+from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import DIRECTORY, WorkLock
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge
 from tests.e2e.support import runs
 from tests.e2e.support.clients import sql
@@ -161,11 +160,8 @@ def test_what_differs_is_shown_then_repaired_and_nothing_else_is_touched(
 
 def lock_holder(platform: Platform) -> int:
     """The process that has the platform's lock."""
-    with contextlib.suppress(OSError, ValueError):
-        return int(
-            json.loads((LOCK_DIRECTORY / f"dockfra-{platform.topology.project}.lock").read_text())["pid"]
-        )
-    return 0
+    holder = WorkLock(DIRECTORY, f"project-{platform.topology.project}").holder()
+    return holder.pid if holder else 0
 
 
 @pytest.mark.slow

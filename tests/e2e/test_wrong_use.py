@@ -180,7 +180,8 @@ def test_no_docker_and_no_right_to_install_it(
     run = runs.playbook(
         "site.yml",
         *elsewhere,
-        *("-e", f"dockfra_state_dir={home / 'state'}", "-e", "ansible_become=false"),
+        *("-e", f"dockfra_state_dir={home / 'state'}", "-e", f"dockfra_data_root={home / 'data'}"),
+        *("-e", "ansible_become=false"),
         prefix=prefix,
         env={"DOCKER_HOST": "unix:///nonexistent.sock"},
         name="no-docker-no-right",

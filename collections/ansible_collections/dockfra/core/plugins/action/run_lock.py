@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
-import datetime
 import itertools
 import os
 import pwd
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,22 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.errors import DockfraError
-from ..module_utils.locks import run_lock
+from ..module_utils.locks import work_lock
+from ..module_utils.locks.work_lock import Holder
 from ..plugin_utils.controller.failures import failed
 
 # Options of ansible-playbook whose value may look like a playbook.
 _TAKE_FILES = ("-i", "--inventory", "--inventory-file", "-e", "--extra-vars")
-_ARGUMENTS = {"name": {"type": "str", "required": True}, "wait": {"type": "int", "default": 600}}
+_ARGUMENTS = {
+    "name": {"type": "str", "required": True},
+    "directory": {"type": "path", "default": work_lock.DIRECTORY},
+    "wait": {"type": "int", "default": 600},
+    "free": {"type": "list", "elements": "str", "default": []},
+}
 
 
 class ActionModule(ActionBase):
-    """Runs on the controller only: the lock belongs to the ansible-playbook process, this worker's parent."""
+    """The lock belongs to the ansible-playbook process, this worker's parent; it lies on the Docker host."""
 
     _supports_check_mode = True
 
@@ -34,14 +40,53 @@ class ActionModule(ActionBase):
         result.update(changed=False, waited=0.0)
         if self._task.check_mode:
             return result
+        if not self._is_here():
+            return {**result, **self._by_module(arguments, task_vars)}
         try:
-            result["waited"] = run_lock.acquire(arguments["name"], _this_run(), arguments["wait"], _tell)
+            result["waited"] = work_lock.for_run(
+                arguments["directory"],
+                arguments["name"],
+                _this_run(),
+                free=arguments["free"],
+                wait=arguments["wait"],
+                waiting=_tell,
+            )
         except DockfraError as error:
             return failed(result, error)
         return result
 
+    def _is_here(self) -> bool:
+        """Whether the lock's place is on this machine and in this user's reach, which spares a module call."""
+        return self._connection.transport == "local" and (
+            os.geteuid() == 0 or self._connection.become is None
+        )
 
-def _this_run() -> run_lock.Holder:
+    def _by_module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Look once, and when somebody else has the lock, say so and wait on the host."""
+        given = {**arguments, "holder": _this_run().to_dict()}
+        begin = time.monotonic()
+        answer = self._call({**given, "wait": 0}, task_vars)
+        other = Holder.from_dict(answer.get("other") or {})
+        if other is None:
+            return answer
+        if other.here and not other.alive:
+            # It ran on this machine, on which the host cannot see that it has ended.
+            return self._call({**given, "gone": other.to_dict()}, task_vars)
+        if arguments["wait"] <= 0:
+            return answer
+        _tell(other)
+        answer = self._call(given, task_vars)
+        return {**answer, "waited": time.monotonic() - begin}
+
+    def _call(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        return dict(
+            self._execute_module(
+                module_name="dockfra.core.run_lock", module_args=arguments, task_vars=task_vars
+            )
+        )
+
+
+def _this_run() -> Holder:
     pid = os.getppid()
     command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
     playbooks = [
@@ -49,14 +94,10 @@ def _this_run() -> run_lock.Holder:
         for before, word in itertools.pairwise(command)
         if word.endswith((".yml", ".yaml")) and before not in _TAKE_FILES
     ]
-    return run_lock.Holder(
-        pid=pid,
-        started=run_lock.process_start(pid),
-        user=pwd.getpwuid(os.geteuid()).pw_name,
-        since=datetime.datetime.now().astimezone().strftime("%H:%M:%S"),
-        what=f"{' '.join(playbooks[:1]) or 'ansible'} in {os.getcwd()}",
-    )
+    # With sudo, the person behind it.
+    user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name
+    return Holder.of(pid, user, f"{' '.join(playbooks[:1]) or 'ansible'} in {os.getcwd()}")
 
 
-def _tell(other: run_lock.Holder) -> None:
+def _tell(other: Holder) -> None:
     Display().display(f"Another run works on this platform: {other}. Waiting until it has ended.")

@@ -57,8 +57,21 @@ class EngineError(DockfraError):
     """The Docker Engine does not answer or refuses a request."""
 
 
-class RunLockedError(DockfraError):
-    """Another run works on the same platform."""
+class LockError(DockfraError):
+    """A lock cannot be used."""
+
+
+class LockBusyError(LockError, BusyError):
+    """Somebody else has the lock, for longer than one waits.
+
+    Args:
+        message: one line.
+        other: who has it, as plain data, where that is known.
+    """
+
+    def __init__(self, message: str, other: dict[str, object] | None = None) -> None:
+        super().__init__(message)
+        self.other = other
 
 
 class FileTreeError(DockfraError):

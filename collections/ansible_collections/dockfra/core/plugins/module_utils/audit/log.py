@@ -14,16 +14,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import fcntl
 import hashlib
 import json
 import os
 import stat
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple
 
-from ..errors import AuditError
+from ..errors import AuditError, LockBusyError
+from ..locks import file_lock
 
 DIRECTORY = "/shared/logs/audit"
 
@@ -150,16 +149,11 @@ class AuditLog:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        descriptor = self._open(self._lock_path, os.O_RDWR, _LOCK_MODE)
         try:
-            deadline = time.monotonic() + LOCK_TIMEOUT
-            while not _try_lock(descriptor):
-                if time.monotonic() > deadline:
-                    raise OSError(errno.EAGAIN, f"another process has held it for {LOCK_TIMEOUT:.0f} s")
-                time.sleep(0.005)
-            yield
-        finally:
-            os.close(descriptor)
+            with file_lock.held(self._lock_path, LOCK_TIMEOUT, _LOCK_MODE):
+                yield
+        except LockBusyError as error:
+            raise OSError(errno.EAGAIN, f"another process has held it for {LOCK_TIMEOUT:.0f} s") from error
 
     def _open(self, path: str, flags: int, mode: int) -> int:
         # Not waiting, in case somebody has put a pipe in its place.
@@ -277,14 +271,6 @@ def _last_line(file: BinaryIO, end: int) -> bytes:
     file.seek(start)
     tail = file.read(end - start)
     return tail[tail.rfind(b"\n", 0, len(tail) - 1) + 1 :] if tail else b""
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _write(descriptor: int, data: bytes) -> None:

@@ -11,11 +11,9 @@ both sides in the meantime is then taken for a conflict.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
-import time
 import urllib.parse
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
@@ -23,6 +21,7 @@ from typing import Any
 
 from ..errors import SyncBusyError, TicketStoreError
 from ..files import atomic
+from ..locks import file_lock
 
 # Directory beside the tickets; the store looks at no name that begins with a dot.
 DIRECTORY = ".github"
@@ -201,28 +200,13 @@ def _locked(path: str, timeout: float) -> Iterator[None]:
             os.mkdir(folder, 0o755)
             with atomic.opened_directory(folder) as descriptor:
                 _give_to_owner(folder, descriptor)
-        # Mode 0600, because who can read it can lock it. It is never removed.
-        lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        _give_to_owner(path, lock)
+        lock = file_lock.open_file(f"{path}.lock")
     try:
-        deadline = time.monotonic() + timeout
-        while not _try_lock(lock):
-            if time.monotonic() >= deadline:
-                raise SyncBusyError(
-                    "Another synchronisation with this repository is under way; try again later."
-                )
-            time.sleep(0.05)
+        if not file_lock.take(lock, timeout):
+            raise SyncBusyError("Another synchronisation with this repository is under way; try again later.")
         yield
     finally:
         os.close(lock)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 @contextlib.contextmanager

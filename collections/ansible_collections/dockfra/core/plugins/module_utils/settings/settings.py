@@ -9,11 +9,9 @@ files find the same values in it. It has the mode 0600, and what is written appe
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import stat
-import time
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from typing import Any, TypeAlias
 
 from ..errors import CommandError, UsageError
 from ..files import atomic
+from ..locks import file_lock
 
 Value: TypeAlias = "str | int | float | bool"
 
@@ -654,13 +653,10 @@ class EnvFile:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            deadline = time.monotonic() + self._lock_timeout
-            while not _try_lock(folder):
-                if time.monotonic() >= deadline:
-                    raise CommandError(
-                        f"{self.path} is being changed by somebody else for more than {self._lock_timeout:g} s; try again"
-                    )
-                time.sleep(0.01)
+            if not file_lock.take(folder, self._lock_timeout):
+                raise CommandError(
+                    f"{self.path} is being changed by somebody else for more than {self._lock_timeout:g} s; try again"
+                )
             yield folder
         finally:
             os.close(folder)
@@ -706,11 +702,3 @@ def _place(entries: list[_Entry], name: str) -> int:
         if (match := _PLACE.fullmatch(entry.raw)) and match[1] == name:
             return index + 1
     return len(entries)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

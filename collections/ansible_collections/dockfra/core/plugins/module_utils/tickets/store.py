@@ -18,16 +18,15 @@ from __future__ import annotations
 import contextlib
 import datetime
 import errno
-import fcntl
 import gc
 import os
 import re
 import stat
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from ..errors import (
+    LockBusyError,
     TicketConflictError,
     TicketDamagedError,
     TicketError,
@@ -38,6 +37,7 @@ from ..errors import (
     TicketStoreError,
 )
 from ..files import atomic
+from ..locks import file_lock
 from ..text import shown
 from . import model, rules
 from .model import Comment, Ticket
@@ -530,34 +530,14 @@ class TicketStore:
 
     @contextlib.contextmanager
     def _locked(self, folder: int) -> Iterator[None]:
-        deadline = time.monotonic() + self._lock_timeout
-        while True:
-            descriptor = self._open_lock(folder)
-            try:
-                while not _try_lock(descriptor):
-                    if time.monotonic() >= deadline:
-                        raise TicketStoreError(
-                            f"{self._directory} is locked by another writer for more than {self._lock_timeout:g} s; "
-                            "try again."
-                        )
-                    # At random, so that no writer always comes too late.
-                    time.sleep(0.001 + os.urandom(1)[0] / 25_600)
-                if _same_file(folder, descriptor):
-                    yield
-                    return
-                # Somebody removed the lock file meanwhile, and others use a new one.
-            finally:
-                os.close(descriptor)
-
-    def _open_lock(self, folder: int) -> int:
-        flags = os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        while True:
-            with contextlib.suppress(FileNotFoundError):
-                return os.open(_LOCK, flags, dir_fd=folder)
-            with contextlib.suppress(FileExistsError):
-                descriptor = os.open(_LOCK, flags | os.O_CREAT | os.O_EXCL, 0o600, dir_fd=folder)
-                _give_to_owner(folder, descriptor)
-                return descriptor
+        try:
+            with file_lock.held(_LOCK, self._lock_timeout, dir_fd=folder):
+                yield
+        except LockBusyError as error:
+            raise TicketStoreError(
+                f"{self._directory} is locked by another writer for more than {self._lock_timeout:g} s; "
+                "try again."
+            ) from error
 
     @contextlib.contextmanager
     def _explained(self) -> Iterator[None]:
@@ -663,23 +643,6 @@ def _make_directory(path: str) -> None:
 
 def _printable(name: str) -> str:
     return ascii(name)[1:-1]
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _same_file(folder: int, descriptor: int) -> bool:
-    try:
-        named = os.stat(_LOCK, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    mine = os.fstat(descriptor)
-    return (named.st_dev, named.st_ino) == (mine.st_dev, mine.st_ino)
 
 
 def _exists(folder: int, name: str) -> bool:

@@ -8,10 +8,10 @@ another, whose commands would then be killed wherever they were.
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from ...module_utils.errors import BusyError, CommandError
+from ...module_utils.locks import file_lock
 
 DIRECTORY = "/run/dockfra-gate"
 
@@ -53,11 +53,8 @@ class Slots:
         )
 
     def _locked(self, number: int) -> int | None:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(os.path.join(self._directory, f"{self._caller}.{number}"), flags, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
+        descriptor = file_lock.open_file(os.path.join(self._directory, f"{self._caller}.{number}"))
+        if file_lock.take(descriptor):
+            return descriptor
+        os.close(descriptor)
+        return None

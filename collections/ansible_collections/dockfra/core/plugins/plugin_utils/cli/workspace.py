@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import re
@@ -15,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.errors import CommandError, DeniedError
+from ...module_utils.errors import BusyError, CommandError, DeniedError
+from ...module_utils.locks import file_lock
 
 # What the role ssh_developer has written.
 SETTINGS = Path("/etc/dockfra/developer.json")
@@ -103,7 +103,8 @@ def _alone(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise CommandError(f"{directory} cannot be opened: {error.strerror}") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not file_lock.take(descriptor, _PATIENCE):
+            raise BusyError(f"another clone into {directory} has not ended in {_PATIENCE} s; try again")
         yield
     finally:
         os.close(descriptor)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import socket
 import stat
 import subprocess
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.locks.run_lock import LOCK_DIRECTORY
+from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import WorkLock
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 from ansible_collections.dockfra.core.tests.unit.fake_engine import FakeEngine
 from ansible_collections.dockfra.core.tests.unit.support import Project, is_root, three_services
@@ -206,48 +205,65 @@ def test_an_engine_that_does_not_answer_is_planned_for(site: Project) -> None:
 # One run at a time ---------------------------------------------------------------------------------------------------
 
 
-def lock(name: str, wait: int) -> Task:
-    return {"name": "lock", "dockfra.core.run_lock": {"name": name, "wait": wait}, "run_once": True}
+def lock(project: Project, wait: int) -> Task:
+    options = {"name": "unit", "directory": str(project.data / ".locks"), "wait": wait, "free": ["images"]}
+    return {"name": "lock", "dockfra.core.run_lock": options, "run_once": True, "delegate_to": "localhost"}
 
 
-def test_the_lock_belongs_to_the_run_and_ends_with_it(project: Project, tmp_path: Path) -> None:
-    name = f"unit-{os.getpid()}"
-    file = LOCK_DIRECTORY / f"dockfra-{name}.lock"
+def held(path: Path) -> Task:
+    """A task that ends when a file appears."""
+    command = {"cmd": f"sh -c 'until [ -e {path} ]; do sleep 0.05; done'"}
+    return {"ansible.builtin.command": command, "run_once": True}
+
+
+def test_the_lock_belongs_to_the_run_and_ends_with_it_finding_t6(project: Project, tmp_path: Path) -> None:
+    found = WorkLock(project.data / ".locks", "project-unit")
     go = tmp_path / "go"
+    runs = []
     try:
-        hold = {
-            "ansible.builtin.command": {"cmd": f"sh -c 'until [ -e {go} ]; do sleep 0.05; done'"},
-            "run_once": True,
-        }
-        first = project.start([lock(name, 0), hold])
+        first = project.start([lock(project, 0), held(go)])
+        runs.append(first)
         deadline = time.monotonic() + 30
-        while not (file.exists() and file.read_text()) and time.monotonic() < deadline:
+        while (holder := found.holder()) is None and time.monotonic() < deadline:
             assert first.poll() is None, first.communicate()
             time.sleep(0.05)
-        holder = json.loads(file.read_text())
-        assert holder["pid"] == first.pid
-        assert holder["what"].startswith("play.yml in ")
+        assert holder is not None
+        assert (holder.pid, holder.what) == (first.pid, f"play.yml in {project.root}")
 
         # Check mode looks and takes nothing; another run is told who is at it.
-        results, done = run(project, None, [lock(name, 0)], "--check")
+        results, done = run(project, None, [lock(project, 0)], "--check")
         assert done.returncode == 0
-        results, done = run(project, None, [lock(name, 0)])
+        results, done = run(project, None, [lock(project, 0)])
         assert done.returncode != 0
         message = only(results["lock"])["msg"]
-        assert message.startswith(f"Another run works on the platform '{name}': ")
-        assert f"pid {first.pid}: play.yml in {project.root}" in message
+        assert message.startswith(f"Somebody else works on the platform 'unit': {holder}.")
 
-        second = project.start([lock(name, 60)])
+        second = project.start([lock(project, 60)])
+        runs.append(second)
         assert second.stdout
         # Ends with the message, or with the run, whose output then lacks it.
-        waiting = f"Another run works on this platform: {holder['user']}"
-        said = next((line for line in second.stdout if waiting in line), "")
-        assert said
-        assert second.poll() is None
+        waiting = f"Another run works on this platform: {holder}"
+        output = ""
+        for line in second.stdout:
+            output += line
+            if waiting in line:
+                break
+        assert waiting in output, second.communicate()
+        assert found.holder() == holder
         go.touch()
         assert first.wait(30) == 0
-        output, _errors = second.communicate(timeout=30)
-        assert second.returncode == 0, output
+        rest, errors = second.communicate(timeout=30)
+        assert second.returncode == 0, output + rest + errors
+        assert found.holder() is None
     finally:
         go.touch()
-        file.unlink(missing_ok=True)
+        for started in runs:
+            started.communicate(timeout=60)
+
+
+def test_a_run_waits_while_images_are_removed(project: Project) -> None:
+    with WorkLock(project.data / ".locks", "images").hold("somebody", "removes images"):
+        results, done = run(project, None, [lock(project, 0)])
+    assert done.returncode != 0
+    assert "somebody" in only(results["lock"])["msg"]
+    assert run(project, None, [lock(project, 0)])[1].returncode == 0
