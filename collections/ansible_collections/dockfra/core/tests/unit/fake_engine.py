@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Docker Engine that answers over a real unix socket and can be told what it has.
 
-It speaks the read-only part of the API (1.41) that the collection uses, and records each request.
+It speaks the part of the API (1.41) that the collection uses itself: it is read from, and takes images that are imported. Each request
+is recorded.
 """
 
 from __future__ import annotations
 
 import hashlib
 import http.server
+import io
 import json
 import socketserver
 import struct
+import tarfile
 import threading
 import urllib.parse
 from collections.abc import Mapping
@@ -143,6 +146,8 @@ class FakeEngine:
         volumes: the labels of each volume, by name.
         images: what `image` returns, by reference.
         logs: a container's log, by name.
+        imported: the paths of each image that was imported, by reference.
+        refuse_import: what is answered to an import, after it was read, instead of success.
         refuse: HTTP status by the beginning of a path (without the version) that is answered with an error.
         requests: method and path of each request.
     """
@@ -154,6 +159,8 @@ class FakeEngine:
         self.volumes: dict[str, dict[str, str]] = {}
         self.images: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, str] = {}
+        self.imported: dict[str, list[str]] = {}
+        self.refuse_import = ""
         self.refuse: dict[str, int] = {}
         self.requests: list[str] = []
         self._server = _Server(str(socket), _Handler)
@@ -241,6 +248,30 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case ["images", *name, "json"]:
                 return self._answer({"message": f"No such image: {'/'.join(name)}"}, 404)
         return self._answer({"message": f"No such container: {path}"}, 404)
+
+    def do_POST(self) -> None:
+        engine = self.server.engine
+        address = urllib.parse.urlsplit(self.path)
+        engine.requests.append(f"POST /{address.path.split('/', 2)[2]}")
+        query = dict(urllib.parse.parse_qsl(address.query))
+        assert address.path.endswith("/images/create"), self.path
+        with tarfile.open(fileobj=io.BytesIO(self._chunks())) as archive:
+            names = sorted(archive.getnames())
+        if engine.refuse_import:
+            return self._answer({"error": engine.refuse_import})
+        reference = f"{query['repo']}:{query['tag']}"
+        engine.imported[reference] = names
+        engine.images[reference] = image(reference)
+        return self._answer({"status": engine.images[reference]["Id"]})
+
+    def _chunks(self) -> bytes:
+        """The body of a request of unknown length."""
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
     def _log(self, details: Mapping[str, Any] | None, path: str) -> None:
         assert details is not None

@@ -1,0 +1,121 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: debian_image
+short_description: Bootstrap a minimal Debian as a Docker image
+description:
+  - Makes an image from Debian packages alone, where no registry has one.
+  - The engine gets the file system through its API, so no client program is needed.
+  - An image of that name that is already there is left as it is.
+version_added: 0.3.0
+author: Dockfra contributors (@dockfra)
+attributes:
+  check_mode:
+    description: Says whether the image would be made, and makes nothing.
+    support: full
+options:
+  name:
+    description: Reference of the image (C(name:tag)).
+    type: str
+    required: true
+  suite:
+    description: Debian's release, such as V(trixie).
+    type: str
+    required: true
+  packages:
+    description: Packages beside the minimal ones.
+    type: list
+    elements: str
+    default: [ca-certificates]
+requirements:
+  - Docker SDK for Python (docker) 7 or later
+  - debootstrap, and the rights of root
+"""
+
+EXAMPLES = r"""
+- name: Bootstrap a base image
+  dockfra.core.debian_image:
+    name: debian:trixie-slim
+    suite: trixie
+"""
+
+RETURN = r"""
+image:
+  description: Id of the image; empty where check mode would have made it.
+  returned: success
+  type: str
+"""
+
+import subprocess
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, images
+from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, EngineError
+
+# What a registry's slim image leaves out too.
+_LEFT_OUT = ("dev/*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*",
+             "usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*")  # fmt: skip
+_PATIENCE = 1800  # seconds, for a slow mirror
+
+
+def bootstrap(module: AnsibleModule, root: Path) -> None:
+    """Unpack and configure Debian's packages below a directory."""
+    program = module.get_bin_path("debootstrap", required=True)
+    packages = f"--include={','.join(module.params['packages'])}"
+    command = [program, "--variant=minbase", packages, module.params["suite"], str(root)]
+    try:
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        module.fail_json(msg=f"debootstrap {module.params['suite']} has not ended after {_PATIENCE} s")
+    if done.returncode:
+        # Its reasons start with E:, and the last one is the one it gave up for.
+        lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+        reason = ([line for line in lines if line.startswith("E:")] or lines)[-1]
+        module.fail_json(
+            msg=f"debootstrap could not make Debian {module.params['suite']}: {reason}", output=lines[-20:]
+        )
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "suite": {"type": "str", "required": True},
+            "packages": {"type": "list", "elements": "str", "default": ["ca-certificates"]},
+        },
+        supports_check_mode=True,
+    )
+    if engine.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
+    name = module.params["name"]
+    try:
+        client = engine.connect(timeout=_PATIENCE)
+        if found := images.image_id(client, name):
+            module.exit_json(changed=False, image=found)
+        if module.check_mode:
+            module.exit_json(changed=True, image="")
+        root = Path(tempfile.mkdtemp(prefix="dockfra-debian-"))
+        try:
+            bootstrap(module, root)
+            made = images.import_tree(client, root, name, _LEFT_OUT)
+        finally:
+            # debootstrap may have left a file system mounted there.
+            subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=False)
+    except EngineError as error:
+        module.fail_json(msg=f"{name}: {error}")
+    except DockfraError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=True, image=made)
+
+
+if __name__ == "__main__":
+    main()
