@@ -6,6 +6,7 @@ PROGRAM=init.sh
 ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=scripts/lib.sh
 source "$ROOT/scripts/lib.sh"
+use_utf8
 
 inventories() {
   local dir names=()
@@ -17,13 +18,15 @@ inventories() {
 
 usage() {
   cat <<USAGE
-usage: ./init.sh <inventory> [ansible-playbook options]
+usage: ./init.sh <inventory> [--ssh-config] [ansible-playbook options]
 
 Prepares .venv where it is missing or outdated, then runs
   ansible-playbook site.yml -i inventories/<inventory> [options]
 so that the platform is as its inventory says. Running it again changes nothing.
 
 Inventories here: $(inventories)
+
+  --ssh-config           make plain 'ssh dockfra-manager' work: one Include in ~/.ssh/config, which the teardown takes out
 
 Options for ansible-playbook, for example:
   --check --diff         show what would be changed, and change nothing
@@ -63,6 +66,13 @@ if [[ $name == */* || $name == .* || ! -d $ROOT/inventories/$name ]]; then
   fail 2 "unknown inventory '$name'; inventories here: $(inventories)"
 fi
 
+# Words for the playbook; what is this script's own becomes a variable of it.
+words=()
+for word in "$@"; do
+  if [[ $word == --ssh-config ]]; then words+=(-e dockfra_ssh_config=true); else words+=("$word"); fi
+done
+set -- ${words[@]+"${words[@]}"}
+
 require_supported_os
 cd -- "$ROOT"
 
@@ -80,8 +90,18 @@ if grep -rqsE '^\s*ansible_connection: *local' "inventories/$name" && ! is_root 
 fi
 
 ensure_venv "$ROOT/.venv" "$ROOT/requirements.lock"
+know_collections "$ROOT/.venv"
 
-use_utf8
+# Of a misspelt option Ansible says so below two screens of usage.
+options=$ROOT/.venv/.options
+[[ -s $options ]] || "$ROOT/.venv/bin/ansible-playbook" --help | grep -oE -- '--[a-z][a-z-]+' | sort -u >"$options"
+for word in "$@"; do
+  # Any beginning of an option that is its alone is one too.
+  if [[ $word == --?* ]] && ! grep -q -- "^${word%%=*}" "$options"; then
+    fail 2 "unknown option '$word'; ./init.sh --help names the usual ones, .venv/bin/ansible-playbook --help all"
+  fi
+done
+
 export ANSIBLE_CONFIG=$ROOT/ansible.cfg
 # Packages come uncompiled: let Python keep what it compiles, or each start compiles anew.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH

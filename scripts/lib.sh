@@ -43,9 +43,11 @@ as_root() {
 
 can_be_root() { is_root || { command -v sudo && sudo -n true; } &>/dev/null; }
 
-# use_utf8: Ansible refuses to start in a locale that is not UTF-8, and minimal systems have none set.
+# use_utf8: Ansible refuses to start in a locale that is not UTF-8, and every Perl complains about one that does not exist.
+# Called before anything else is run.
 use_utf8() {
-  [[ $(locale charmap 2>/dev/null) == UTF-8 ]] || export LC_ALL=C.UTF-8
+  # What `locale` complains about is part of the answer, which is then another one.
+  [[ $(locale charmap 2>&1) == UTF-8 ]] || export LC_ALL=C.UTF-8
 }
 
 # run_step <label> <log file> <command…>: runs quietly and shows the label with the elapsed seconds; on failure shows
@@ -130,9 +132,25 @@ require_venv_module() {
     fail 1 "$package could not be installed; run: apt-get install $package"
 }
 
+# apt_install <package…>: what they bring to run as a service is not started, now or at the next boot: its port may be the
+# platform's.
 apt_install() {
-  as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq update &&
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends "$@"
+  # shellcheck disable=SC2016 # expanded by the shell that is root
+  as_root env DEBIAN_FRONTEND=noninteractive bash -c '
+    policy=/usr/sbin/policy-rc.d
+    if [[ ! -e $policy ]]; then
+      trap "rm -f $policy" EXIT
+      trap "exit 143" TERM INT
+      printf "#!/bin/sh\nexit 101\n" >"$policy"
+      chmod 0755 "$policy"
+    fi
+    apt-get -qq update &&
+      apt-get -qq -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" || exit
+    if [[ -d /run/systemd/system ]]; then
+      for package; do systemctl --quiet disable "$package.service" 2>/dev/null; done
+    fi
+    exit 0
+  ' apt_install "$@"
 }
 
 # venv_stamp <dir> <lock file>: what a finished environment was made from. Environments cannot be moved, so the place
@@ -201,6 +219,14 @@ make_venv() {
   run_step "Installing ${lock#"$ROOT/"}" "$log" pip_install "$dir" "$lock" ||
     fail 1 "packages could not be installed; full log: $log"
   venv_stamp "$dir" "$lock" >"$dir/.complete"
+}
+
+# know_collections <dir>: Ansible looks for collections where Python looks for modules, and finds the project's from any directory.
+know_collections() {
+  local place
+  for place in "$1"/lib/python3.*/site-packages; do
+    [[ -e $place/dockfra.pth ]] || printf '%s\n' "$ROOT/collections" >"$place/dockfra.pth"
+  done
 }
 
 # ensure_packages <dir> <lock file> <name>: adds what a second lock names to an environment made by ensure_venv.

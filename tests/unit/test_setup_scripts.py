@@ -30,9 +30,9 @@ case $all in
   *"import ensurepip"*) [[ ! -e $FAKE/no-ensurepip ]] ;;
   *"-m venv"*)
     dir=${!#}
-    mkdir -p "$dir/bin"
+    mkdir -p "$dir/bin" "$dir/lib/python$(cat "$FAKE/version")/site-packages"
     cp "$0" "$dir/bin/python"
-    printf '#!/usr/bin/env bash\\nprintf "playbook: %%s\\\\n" "$PWD" "$@"\\nexit "${FAKE_EXIT:-0}"\\n' \\
+    printf '#!/usr/bin/env bash\\n[[ $* != --help ]] || { echo "[--check] [--become-password-file FILE]" && exit; }\\nprintf "playbook: %%s\\\\n" "$PWD" "$@"\\nexit "${FAKE_EXIT:-0}"\\n' \\
       >"$dir/bin/ansible-playbook"
     chmod +x "$dir/bin/ansible-playbook" ;;
   *"config get"*) exit 1 ;;
@@ -148,6 +148,40 @@ def test_wrong_usage(clone: Clone, args: tuple[str, ...], message: str) -> None:
     assert not (clone.root / ".venv").exists()
 
 
+def test_a_misspelt_option_is_named_finding_p13(clone: Clone) -> None:
+    clone.run("local")
+    code, output = clone.run("local", "--chek")
+    assert code == 2
+    assert output.startswith("init.sh: error: unknown option '--chek'; ./init.sh --help")
+    assert len(output.splitlines()) == 1
+    assert clone.run("local", "--che", "-e", "a=--b")[0] == 0  # as Ansible takes it
+
+
+def test_plain_ssh_on_request_finding_u9(clone: Clone) -> None:
+    code, output = clone.run("local", "--ssh-config", "--check")
+    assert code == 0
+    given = [
+        str(clone.root),
+        "site.yml",
+        "-i",
+        "inventories/local",
+        "-e",
+        "dockfra_ssh_config=true",
+        "--check",
+    ]
+    assert re.findall(r"^playbook: (.*)$", output, re.MULTILINE) == given
+
+
+@pytest.mark.parametrize("variable", ["LC_ALL", "LANG", "LC_MESSAGES"])
+def test_no_program_meets_a_locale_that_does_not_exist_finding_g6(clone: Clone, variable: str) -> None:
+    clone.program("sha256sum", '#!/bin/sh\necho "$LC_ALL" >>"$FAKE/locales"\nexec /usr/bin/sha256sum "$@"\n')
+    code, output = clone.run("local", **{variable: "xx_XX.UTF-8"})
+    assert code == 0
+    assert set((clone.fake / "locales").read_text().split()) == {"C.UTF-8"}
+    # Bash itself looks at it before its first line.
+    assert [line for line in output.splitlines() if "xx_XX" in line and "bash: warning" not in line] == []
+
+
 def test_help(clone: Clone) -> None:
     code, output = clone.run("--help")
     assert code == 0
@@ -252,7 +286,8 @@ def test_python_too_old(clone: Clone) -> None:
     assert len(output.splitlines()) == 1
 
 
-def test_newer_python_beside_an_old_one(clone: Clone) -> None:
+def test_newer_python_beside_an_old_one_finding_t6(clone: Clone) -> None:
+    clone.env["PATH"] = f"{clone.fake / 'bin'}:{bare_path(clone)}"  # the machine's own may be any
     clone.program("python3", "#!/bin/sh\nexit 1\n")
     clone.program(
         "python3.14", "#!/bin/sh\nexit 127\n"
@@ -325,7 +360,7 @@ def bare_path(clone: Clone) -> Path:
     path = clone.fake / "tools"
     path.mkdir(exist_ok=True)
     path.chmod(0o755)
-    tools = "bash basename cat chmod cp cut dirname env flock grep id locale mkdir readlink rm sed sh sha256sum sleep tail"
+    tools = "bash basename cat chmod cp cut dirname env flock grep id locale mkdir readlink rm sed sh sha256sum sleep sort tail"
     for tool in tools.split():
         if (found := shutil.which(tool)) and not (path / tool).exists():
             (path / tool).symlink_to(found)
