@@ -234,16 +234,25 @@ def changed_file(platform: Platform, tmp_path: Path) -> Iterator[str]:
         platform.docker.images.remove(changed, force=True)
 
 
-def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else(
-    platform: Platform, changed_file: str, tmp_path: Path
+@pytest.fixture
+def ready_made_image(platform: Platform) -> Iterator[str]:
+    """An image with Python that the platform does not build, as one from a registry would be."""
+    image = platform.container("desktop-app").commit(
+        "dockfra-test/ready-made", uuid.uuid4().hex, changes="ENTRYPOINT []"
+    )
+    yield image.tags[0]
+    platform.docker.images.remove(image.id, force=True)
+
+
+def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else_finding_t3(
+    platform: Platform, changed_file: str, ready_made_image: str, tmp_path: Path
 ) -> None:
     """An entry in the inventory, a ready-made image, no role: it appears with the edges of its networks, and goes with its entry."""
-    image = next(tag for image in platform.docker.images.list("dockfra/python") for tag in image.tags)
     entry = {
         "dockfra_description": "Added by the tests",
         "dockfra_user": "extra",
         "dockfra_uid": 20000,
-        "dockfra_image": image,
+        "dockfra_image": ready_made_image,
         "dockfra_networks": ["desktop-net", "dev-net"],
         "dockfra_ports": [{"name": "http", "port": 8099, "networks": ["desktop-net"]}],
         "dockfra_command": [

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.e2e.support.platform import LOCALHOST, Platform
 from tests.e2e.support.runs import INVENTORY, Run
 
 _NOBODY = "65534"
+BASE_IMAGE = "collections/ansible_collections/dockfra/core/roles/base/files/image"
 
 
 @pytest.fixture
@@ -152,19 +155,24 @@ def test_an_inventory_without_services(platform: Platform, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def as_nobody(tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], Path]:
-    """A prefix that runs a command as an ordinary user who can read the project; and a directory of that user's."""
+def as_nobody() -> Iterator[tuple[list[str], Path]]:
+    """A prefix that runs a command as an ordinary user, and that user's home directory with a clone in it.
+
+    Neither this clone nor pytest's own directories can be entered by others, wherever they lie.
+    """
     if os.geteuid() != 0 or not shutil.which("setpriv"):
         pytest.skip("becoming an ordinary user takes root and setpriv")
-    home = tmp_path_factory.mktemp("home")
-    os.chown(home, int(_NOBODY), int(_NOBODY))
+    home = Path(tempfile.mkdtemp(prefix="dockfra-home-"))
+    runs.copy_tree(home / "clone")
+    subprocess.run(["chown", "--recursive", f"{_NOBODY}:{_NOBODY}", str(home)], check=True)
     prefix = [
         *("setpriv", "--reuid", _NOBODY, "--regid", _NOBODY, "--clear-groups", "--no-new-privs"),
-        # The project and its Python may lie in a home directory.
+        # Its Python is this clone's, which may lie in a home directory.
         *("--inh-caps", "-all,+dac_read_search", "--ambient-caps", "-all,+dac_read_search"),
         *("--bounding-set", "-all,+dac_read_search", "env", f"HOME={home}", f"TMPDIR={home}"),
     ]
-    return prefix, home
+    yield prefix, home
+    shutil.rmtree(home)
 
 
 @pytest.fixture
@@ -173,7 +181,7 @@ def elsewhere(tmp_path: Path) -> list[str]:
     return ["-e", "dockfra_project=dockfra-nowhere", "-e", "dockfra_port_offset=25000"]
 
 
-def test_no_docker_and_no_right_to_install_it(
+def test_no_docker_and_no_right_to_install_it_finding_t2(
     platform: Platform, as_nobody: tuple[list[str], Path], elsewhere: list[str]
 ) -> None:
     prefix, home = as_nobody
@@ -182,6 +190,7 @@ def test_no_docker_and_no_right_to_install_it(
         *elsewhere,
         *("-e", f"dockfra_state_dir={home / 'state'}", "-e", f"dockfra_data_root={home / 'data'}"),
         *("-e", "ansible_become=false"),
+        root=home / "clone",
         prefix=prefix,
         env={"DOCKER_HOST": "unix:///nonexistent.sock"},
         name="no-docker-no-right",
@@ -226,14 +235,14 @@ def test_check_mode_without_docker_shows_what_would_be_made(
     assert not (tmp_path / "state").exists()
 
 
-def test_a_full_disk_during_a_build(platform: Platform, tmp_path: Path) -> None:
-    """The directory for build contexts is on a file system of two pages."""
+def test_a_full_disk_during_a_build_finding_t3(platform: Platform, tmp_path: Path) -> None:
+    """The directory for build contexts is on a file system of two pages. The image at the root differs, so no machine has it."""
     if os.geteuid() != 0:
         pytest.skip("a file system of a size of its own takes root")
     clone, full = runs.copy_tree(tmp_path / "clone"), tmp_path / "full"
     full.mkdir()
-    with (clone / "roles/redis/files/image/entrypoint").open("a") as script:
-        script.write("# changed\n")
+    with (clone / BASE_IMAGE / "apt.conf").open("a") as settings:
+        settings.write("// changed\n")
     run = runs.playbook(
         "site.yml",
         *("--limit", "redis", "-e", f"dockfra_state_dir={platform.state}", "-e", f"dockfra_data_root={full}"),
@@ -248,4 +257,4 @@ def test_a_full_disk_during_a_build(platform: Platform, tmp_path: Path) -> None:
         ],
         name="full-disk",
     )
-    refused(run, f"{full}/", "redis", "No space left on device", "free space")
+    refused(run, f"{full}/", "dockfra/base", "No space left on device", "free space")
