@@ -8,6 +8,7 @@ PROGRAM=run-tests.sh
 ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 # shellcheck source=scripts/lib.sh
 source "$ROOT/scripts/lib.sh"
+use_utf8
 
 ALL=(lint unit e2e molecule)
 VENV=$ROOT/.venv
@@ -28,13 +29,16 @@ Targets (without one: the first four):
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
              a busy machine misses its bars
+  fresh      init.sh and the first four on machines that have nothing but Debian 12 or 13, Python, git and sudo: containers with
+             an engine of their own, and a clone of HEAD. What follows -- names machines, and targets where not both commands
+             are wanted: debian13 debian12:lint,unit. Not part of all, and runs alone
   all        the first four
 
 Beside the end-to-end tests lint, unit and molecule run at a lower priority, one after the other; their output is shown when each
 has ended. bench runs before all others, and alone.
 
 What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
-Reports, screenshots and output: .tests/. Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
+Reports, screenshots and output: .tests/ (those of fresh machines: .tests/fresh/). Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
 USAGE
 }
 
@@ -133,27 +137,24 @@ target_lint() {
   return "$failed"
 }
 
-# run_pytest <report's name> <python> <pytest arguments…>: where all tests were skipped, none ran, and that is a failure.
+# run_pytest <report's name> <python> <pytest arguments…>: fails where no test ran, unless a selection may have found nothing here.
 run_pytest() {
-  local name=$1 python=$2 report=$REPORTS/$1.xml
+  local name=$1 python=$2 report=$REPORTS/$1.xml status=0
   shift 2
-  rm -f "$report"
   # A shell's background job starts with Ctrl-C ignored, and so would every run that a test interrupts.
-  env --default-signal=INT "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || return
-  "$python" - "$report" <<'PYTHON' || { warn "$name: no test ran" && return 1; }
-import sys
-import xml.etree.ElementTree as ET
-
-suites = list(ET.parse(sys.argv[1]).iter("testsuite"))
-sys.exit(not any(int(s.get("tests", 0)) > int(s.get("skipped", 0)) for s in suites))
-PYTHON
+  env --default-signal=INT "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || status=$?
+  if ((status == 0 || status == 5)) && ! ((SELECTION)); then
+    python "$ROOT/tests/tools/report.py" --ran "$report" || { warn "$name: no test ran" && return 1; }
+  fi
+  ((status == 5 && SELECTION)) || return "$status"
 }
 
 target_unit() {
   local app python failed=0
   (ensure_app_venvs) || return 1
   say "-- project and collection, $(python --version)"
-  run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 -m 'not slow' "$@" || failed=1
+  COVERAGE_FILE=$REPORTS/.coverage run_pytest unit python tests/unit "$COLLECTION/tests/unit" -n 4 -m 'not slow' \
+    --cov="$COLLECTION/plugins" --cov-report= --cov-report="json:$REPORTS/coverage.json" "$@" || failed=1
   for app in app/*/tests; do
     [[ -d $app ]] || continue
     app=${app%/tests}
@@ -184,6 +185,10 @@ target_slow() {
 
 target_molecule() {
   molecule test
+}
+
+target_fresh() {
+  python tests/fresh/run.py "$@"
 }
 
 target_bench() {
@@ -219,15 +224,29 @@ ensure_app_venvs() {
   done
 }
 
+# client_package: what brings Docker's client; on newer systems it is a package of its own.
+client_package() {
+  if apt-cache policy docker-cli 2>/dev/null | grep -q 'Candidate: [0-9]'; then echo docker-cli; else echo docker.io; fi
+}
+
 prepare() {
   local needs=(ssh=openssh-client git=git)
+  ensure_venv "$VENV" "$ROOT/requirements.lock"
+  know_collections "$VENV"
+  # Fresh machines get what they need by themselves.
+  wanted fresh && return
+  if wanted unit; then
+    needs+=(redis-server=redis-server nginx=nginx)
+    compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
+  fi
+  if wanted e2e || wanted slow || wanted bench; then needs+=(docker="$(client_package)"); fi
   if wanted e2e || wanted slow; then
+    needs+=(ip=iproute2)
     type -P chromium-browser google-chrome >/dev/null || needs+=(chromium=chromium)
     # Without any font a browser draws boxes instead of letters.
     fc-list 2>/dev/null | grep -q . || needs+=(-=fonts-dejavu-core)
   fi
   require_packages "${needs[@]}"
-  ensure_venv "$VENV" "$ROOT/requirements.lock"
   ensure_packages "$VENV" "$ROOT/requirements-dev.lock" dev
 }
 
@@ -244,6 +263,7 @@ run_target() {
     slow) target_slow "${@:2}" ;;
     molecule) target_molecule ;;
     bench) target_bench ;;
+    fresh) target_fresh "${@:2}" ;;
   esac || status=$?
   printf '%s %s\n' "$status" "$(seconds_since "$start")" >"$REPORTS/$target.result"
 }
@@ -299,24 +319,26 @@ while (($#)); do
       break
       ;;
     all) want "${ALL[@]}" ;;
-    lint | unit | e2e | molecule | bench | slow) want "$1" ;;
-    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench; pytest options come after --" ;;
+    lint | unit | e2e | molecule | bench | slow | fresh) want "$1" ;;
+    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench fresh; pytest options come after --" ;;
   esac
   shift
 done
 ((${#targets[@]})) || want "${ALL[@]}"
+if wanted fresh && ((${#targets[@]} > 1)); then fail 2 "fresh runs alone; the other targets: ${targets[*]/fresh/}"; fi
 
 require_supported_os
 cd -- "$ROOT" || exit 1
 mkdir -p "$REPORTS"
-use_utf8
+PATH=$PATH:/usr/sbin:/sbin # servers are there, where an ordinary user does not look
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 prepare
 # Clones share what mypy knows of the libraries.
 export MYPY_CACHE_DIR=$CACHE/mypy ANSIBLE_CONFIG=$ROOT/ansible.cfg DOCKFRA_REPORTS=$REPORTS
 export PATH=$VENV/bin:$PATH
 
-rm -f "$REPORTS"/*.result
+rm -f "$REPORTS"/*.{result,xml,json}
+SELECTION=$#
 begin=$(now)
 trap 'end_jobs; fail 130 interrupted' INT
 trap 'end_jobs; fail 143 terminated' TERM HUP
@@ -337,6 +359,10 @@ for target in "${aside[@]}" "${front[@]}"; do in_front "$target" "$@"; done
 wait
 
 failed=0
+if ! wanted fresh; then
+  # What a selection finds nowhere is a failure too.
+  python tests/tools/report.py "$REPORTS" || { ((SELECTION)) && failed=1 && warn "no test ran"; }
+fi
 printf '\n%-10s %-7s %8s\n' target result seconds
 for target in "${targets[@]}"; do
   told=$(verdict "$target") || failed=1
