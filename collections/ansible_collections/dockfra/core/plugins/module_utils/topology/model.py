@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..audit import log as audit
+from ..audit import files as audit_files
 from ..policy.model import Policy
 
 # What Docker takes in the names of containers, networks and volumes, lower case because image names need it.
@@ -347,9 +347,9 @@ class Topology:
         found = list(self.services[name].volumes)
         for other in self.audit_logs(name):
             if other == name:
-                found.append(Volume(f"audit-{other}", audit.DIRECTORY))
+                found.append(Volume(f"audit-{other}", audit_files.DIRECTORY))
             else:
-                found.append(Volume(f"audit-{other}", f"{audit.OTHERS}/{other}", read_only=True))
+                found.append(Volume(f"audit-{other}", f"{audit_files.OTHERS}/{other}", read_only=True))
         return found
 
     # Contradictions ------------------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import IO, Any, NoReturn
 
-from ...module_utils.audit import log as audit
+from ...module_utils.audit.files import DIRECTORY as AUDIT
+from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
 from ...module_utils.text import shown
 from . import codes, grammar, output, runner
@@ -31,7 +32,7 @@ from .slots import DIRECTORY as SLOTS
 from .slots import Slots
 
 # What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
-# of `audit.MAX_LINE`.
+# of `lines.MAX_LINE`.
 MAX_WORDS = 40
 MAX_WORD = 200
 MAX_BYTES = 16 * 1024
@@ -54,7 +55,7 @@ def main(
     arguments: Sequence[str],
     environment: Mapping[str, str] | None = None,
     configuration: StrPath = CONFIGURATION,
-    audit_directory: str = audit.DIRECTORY,
+    audit_directory: str = AUDIT,
     slots_directory: str = SLOTS,
 ) -> int:
     """Answer one connection and return the exit status.
@@ -78,7 +79,7 @@ def main(
             raise UsageError("it takes one argument, the caller's name; authorized_keys gives it")
         caller = arguments[1]
         place = Place.load(configuration)
-        log = audit.AuditLog(os.path.join(audit_directory, f"{place.service}.jsonl"))
+        log = AuditLog(os.path.join(audit_directory, f"{place.service}.jsonl"))
         gate = Gate(place, caller, log, Slots(caller, slots_directory))
         line = environment.get("SSH_ORIGINAL_COMMAND")
         terminal = output.is_terminal(sys.stdin)
@@ -103,7 +104,7 @@ class Gate:
         slots: the calls that the caller may have under way; without them there is no limit.
     """
 
-    def __init__(self, place: Place, caller: str, log: audit.AuditLog, slots: Slots | None = None) -> None:
+    def __init__(self, place: Place, caller: str, log: AuditLog, slots: Slots | None = None) -> None:
         self.place = place
         self.caller = caller
         self._log = log

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify that every service does its work and that no audit log was tampered with.
 
-Asks what status asks, then pages of the web services, the routes through the reverse proxy and the SSH host keys, and
-follows the chain of each audit log. How far each log had come is remembered in ~/.local/state/dockfra, so that one that
-was cut off or written anew is found. The exit status is 0 only if all is well.
+Asks what status asks, then pages of the web services, the routes through the reverse proxy and the SSH host keys,
+compares each audit log with the monitor's own copy, and follows its chain. How far each log had come is remembered in
+~/.local/state/dockfra, so that one that was cut off or written anew is found, and the next time only what is new is read.
+The exit status is 0 only if all is well.
 """
 
 from __future__ import annotations
@@ -19,9 +20,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ....module_utils.audit import log as audit
+from ....module_utils.audit import chain as audit
+from ....module_utils.audit import copies
+from ....module_utils.audit.files import DIRECTORY
 from ....module_utils.errors import AuditError, CommandError
 from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
@@ -37,7 +40,8 @@ TIMEOUT = 3.0
 # Seconds after which a line that had no end is looked at again: its writer may have been at it.
 PAUSE = 0.2
 
-LOGS = Path(audit.DIRECTORY)
+LOGS = Path(DIRECTORY)
+COPIES = Path(copies.DIRECTORY)
 HEADS = Path("~/.local/state/dockfra/audit-heads.json")
 KNOWN_HOSTS = Path("/etc/dockfra/ssh/known_hosts")
 
@@ -198,49 +202,83 @@ def _pinned() -> set[str]:
 # Audit logs ---------------------------------------------------------------------------------------------------------
 
 
+class Memory(NamedTuple):
+    """What is remembered of a log.
+
+    Attributes:
+        head: how far it had come when it was sound.
+        compared: its files that were the same as their copies (see `copies.compare`).
+    """
+
+    head: audit.Head
+    compared: Mapping[str, list[int]] = {}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Memory:
+        """Raises KeyError, TypeError, ValueError, AttributeError."""
+        head = audit.Head(
+            int(data["lines"]), str(data["hash"]), int(data.get("generation", 1)), int(data.get("offset", 0))
+        )
+        return cls(head, {str(key): list(state) for key, state in data.get("compared", {}).items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**self.head._asdict(), "compared": self.compared}
+
+
 def _logs(expected: Iterable[str]) -> tuple[list[dict[str, Any]], list[str]]:
     """Verify every log that is here or should be, and remember how far the sound ones have come."""
-    heads, problems = _read_heads()
+    memories, problems = _read_memories()
     names = sorted({*expected, *(path.stem for path in LOGS.glob("*.jsonl"))})
     found = []
-    new = dict(heads)
+    new = dict(memories)
     for name in names:
-        log, chain = _log(name, heads.get(name))
+        log, memory = _log(name, memories.get(name))
         found.append(log)
-        if chain is not None and not chain.problems:
-            new[name] = chain.head
-    if not problems and new != heads:
-        problems = _write_heads(new)
+        if memory is not None:
+            new[name] = memory
+    if not problems and new != memories:
+        problems = _write_memories(new)
     return found, problems
 
 
-def _log(name: str, seen: audit.Head | None) -> tuple[dict[str, Any], audit.Chain | None]:
+def _log(name: str, seen: Memory | None) -> tuple[dict[str, Any], Memory | None]:
     path = LOGS / f"{name}.jsonl"
     log: dict[str, Any] = {"service": name, "file": str(path), "lines": 0, "torn": [], "problems": []}
     if not os.path.lexists(path) or (path.is_symlink() and not path.exists()):
         return log | {"problems": ["there is no log; it was removed, or its container never started"]}, None
     try:
-        chain = audit.verify(path, seen)
-        if chain.unfinished:
-            time.sleep(PAUSE)
-            chain = audit.verify(path, seen)
+        compared = copies.compare(path, COPIES / name, seen.compared if seen else None)
+        chain = _chain(path, seen.head if seen else None, compared)
     except AuditError as error:
         return log | {"problems": [str(error)]}, None
-    problems = list(chain.problems)
+    problems = [*compared.problems, *chain.problems]
     torn = list(chain.torn)
     if chain.unfinished:
         torn = [number for number in torn if number != chain.lines]
         problems.append(
             f"line {chain.lines} was cut off while it was written, and nothing has gone on from it"
         )
-    return log | {"lines": chain.lines, "torn": torn, "problems": problems}, chain
+    memory = Memory(chain.head, compared.compared) if not (chain.problems or compared.problems) else None
+    return log | {"lines": chain.lines, "torn": torn, "problems": problems}, memory
 
 
-def _read_heads() -> tuple[dict[str, audit.Head], list[str]]:
+def _chain(path: Path, seen: audit.Head | None, compared: copies.Comparison) -> audit.Chain:
+    """Follow a log's chain: what the copy vouches for is not read again."""
+    vouched = (
+        seen is not None and not compared.problems and compared.reaches >= (seen.generation, seen.offset)
+    )
+    chain = audit.verify(path, seen, resume=vouched)
+    if chain.unfinished:
+        time.sleep(PAUSE)
+        chain = audit.verify(path, seen, resume=vouched)
+    return chain
+
+
+def _read_memories() -> tuple[dict[str, Memory], list[str]]:
     path = HEADS.expanduser()
     try:
         data = json.loads(path.read_bytes())
-        return {name: audit.Head(int(head["lines"]), str(head["hash"])) for name, head in data.items()}, []
+        return {name: Memory.from_dict(memory) for name, memory in data.items()}, []
     except FileNotFoundError:
         return {}, []
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -248,11 +286,11 @@ def _read_heads() -> tuple[dict[str, audit.Head], list[str]]:
         return {}, [f"{reason}: how far the logs had come is unknown; remove it once you know why"]
 
 
-def _write_heads(heads: Mapping[str, audit.Head]) -> list[str]:
+def _write_memories(memories: Mapping[str, Memory]) -> list[str]:
     path = HEADS.expanduser()
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        data = {service: head._asdict() for service, head in sorted(heads.items())}
+        data = {service: memory.to_dict() for service, memory in sorted(memories.items())}
         atomic.replace(path, json.dumps(data, indent=2).encode(), mode=0o600)
     except OSError as error:
         return [f"{path} cannot be written: {error.strerror}; how far the logs have come is not remembered"]

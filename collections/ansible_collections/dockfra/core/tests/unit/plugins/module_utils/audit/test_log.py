@@ -20,13 +20,15 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
-from ansible_collections.dockfra.core.plugins.module_utils.audit.log import (
-    START,
-    AuditLog,
+from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import (
+    MAX_PROBLEMS,
+    Chain,
     Head,
     read,
     verify,
 )
+from ansible_collections.dockfra.core.plugins.module_utils.audit.lines import MAX_LINE, START
+from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
 from ansible_collections.dockfra.core.plugins.module_utils.errors import AuditError
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
@@ -88,10 +90,10 @@ def test_what_is_written_may_be_any_text_and_stays_one_line(log: AuditLog, path:
 
 
 def test_the_longest_line_is_followed_and_a_longer_one_is_refused(log: AuditLog, path: Path) -> None:
-    room = audit.MAX_LINE - (len(lines(path)[2]) - len('"number": 2')) - len('"text": ""')
+    room = MAX_LINE - (len(lines(path)[2]) - len('"number": 2')) - len('"text": ""')
     log.append({"text": "x" * room})
     log.append({"number": 4})
-    assert len(lines(path)[3]) == audit.MAX_LINE
+    assert len(lines(path)[3]) == MAX_LINE
     assert verify(path).problems == ()
     before = path.read_bytes()
     with pytest.raises(AuditError, match="too long"):
@@ -148,7 +150,7 @@ def test_of_many_problems_the_first_are_told(path: Path, line: bytes, found: str
     began = time.monotonic()
     chain = verify(path)
     assert time.monotonic() - began < 1
-    assert len(chain.problems) == audit.MAX_PROBLEMS + 1
+    assert len(chain.problems) == MAX_PROBLEMS + 1
     assert chain.problems[1:3] == (found.format(2, 1), found.format(3, 2))
     assert chain.problems[-1] == "there are too many such lines; line 21 and what follows were not read"
     assert not chain.unfinished
@@ -157,11 +159,11 @@ def test_of_many_problems_the_first_are_told(path: Path, line: bytes, found: str
 def test_many_lines_that_were_cut_off_are_a_problem(path: Path) -> None:
     path.write_bytes(b"{\n" * 500_000)
     chain = verify(path)
-    assert len(chain.torn) == audit.MAX_PROBLEMS + 1
+    assert len(chain.torn) == MAX_PROBLEMS + 1
     assert chain.problems == ("there are too many such lines; line 22 and what follows were not read",)
 
 
-@pytest.mark.parametrize("size", [audit.MAX_LINE + 1, 4 * 2**30])
+@pytest.mark.parametrize("size", [MAX_LINE + 1, 4 * 2**30])
 def test_a_line_that_is_too_long_is_the_last_one_read(log: AuditLog, path: Path, size: int) -> None:
     """It costs its readers no time, also when it is a hole of gigabytes."""
     head = verify(path).head
@@ -203,7 +205,7 @@ def test_a_log_written_anew_is_known_by_an_earlier_head(log: AuditLog, path: Pat
 
 def test_an_empty_log_is_a_chain(path: Path) -> None:
     AuditLog(path).check()
-    assert verify(path) == audit.Chain(0, Head(0, START), ())
+    assert verify(path) == Chain(0, Head(0, START), ())
 
 
 # Half lines ----------------------------------------------------------------------------------------------------------
@@ -227,7 +229,7 @@ def test_after_half_a_line_the_log_goes_on_and_tells(log: AuditLog, path: Path, 
 def test_a_line_that_lacks_only_its_end_counts(log: AuditLog, path: Path) -> None:
     path.write_bytes(path.read_bytes().rstrip(b"\n"))
     log.append({"number": 3})
-    assert verify(path) == audit.Chain(4, verify(path).head, ())
+    assert verify(path) == Chain(4, verify(path).head, ())
 
 
 def test_zeros_after_a_power_cut_are_half_a_line(log: AuditLog, path: Path) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
+from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read, verify
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
@@ -94,10 +95,10 @@ class Platform:
         """The audit lines of a place, whose chain is whole."""
         if not self.log(place).exists():
             return []
-        chain = audit.verify(self.log(place))
+        chain = verify(self.log(place))
         assert not chain.problems
         assert not chain.torn
-        return list(audit.read(self.log(place)))
+        return list(read(self.log(place)))
 
     def gate(self, caller: str, place: str) -> Gate:
         return Gate(self.place(place), caller, audit.AuditLog(self.log(place)))

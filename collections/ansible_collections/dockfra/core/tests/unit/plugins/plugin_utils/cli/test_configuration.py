@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
+from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
@@ -450,7 +451,7 @@ def test_the_gate_sets_and_shows(platform: Platform) -> None:
     del answer["changed"], answer["dry_run"]
     assert json.loads(platform.gate("autopilot", "manager", "config-get --json").text) == answer
     assert answer["settings"]["OPENROUTER_API_KEY"] == {"set": True}
-    entries = list(audit.read(platform.root / "autopilot.jsonl"))
+    entries = list(read(platform.root / "autopilot.jsonl"))
     assert [(entry["verb"], entry["arguments"]) for entry in entries] == [
         ("config-set", ["--json"]),
         ("config-get", ["--json"]),

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.audit import chain, copies
+from ansible_collections.dockfra.core.plugins.module_utils.audit.lines import decode
 from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health, runner
@@ -105,6 +107,7 @@ def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.setattr(health, "CONFIGURATION", found.services.file)
     monkeypatch.setattr(command, "LOGS", found.logs)
+    monkeypatch.setattr(command, "COPIES", tmp_path / "copies")
     monkeypatch.setattr(command, "KNOWN_HOSTS", tmp_path / "known_hosts")
     monkeypatch.setattr(command, "PAUSE", 0.0)
     yield found
@@ -371,3 +374,54 @@ def test_only_the_monitor_may_verify(monitor: Monitor) -> None:
     outcome = runner.run(PLACE, "manager", ["verify"], io.BytesIO(), Style())
     assert outcome.status == 77
     assert outcome.message.startswith("denied:")
+
+
+# The monitor's copy --------------------------------------------------------------------------------------------------
+
+
+def copy(monitor: Monitor, service: str) -> None:
+    """What the daemon does all the time."""
+    copies.follow(monitor.logs / f"{service}.jsonl", monitor.folder / "copies" / service)
+
+
+def test_a_log_its_own_service_wrote_anew_between_two_runs_is_found_finding_s12(monitor: Monitor) -> None:
+    path = monitor.log("git")
+    copy(monitor, "git")
+    path.unlink()
+    monitor.log("git", 5)
+    [problem] = monitor.problems()
+    assert problem == f"{path}: line 1 of git.jsonl is not what the monitor's copy has"
+    assert not monitor.heads.exists()
+
+
+def test_only_what_is_new_is_read_while_the_copy_vouches_for_the_rest(
+    monitor: Monitor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monitor.log("git", 50)
+    copy(monitor, "git")
+    assert monitor.problems() == []
+    monitor.log("git", 2)
+    copy(monitor, "git")
+    read: list[bytes] = []
+    monkeypatch.setattr(chain, "decode", lambda line: read.append(line) or decode(line))
+    assert [(log["lines"], log["problems"]) for log in monitor.data()["audit"]] == [(52, [])]
+    assert len(read) == 2
+
+
+def test_without_a_copy_all_of_the_log_is_read(monitor: Monitor) -> None:
+    path = monitor.log("git", 5)
+    assert monitor.problems() == []
+    path.write_bytes(path.read_bytes().replace(b'"number": 1', b'"number": 7'))
+    assert monitor.problems() == [f"{path}: line 3 does not follow line 2"]
+
+
+def test_what_was_rotated_is_verified_and_remembered(monitor: Monitor) -> None:
+    path = monitor.log("git")
+    log = AuditLog(path, limit=500, keep=3)
+    for number in range(12):
+        log.append({"caller": "manager", "number": number})
+        copy(monitor, "git")
+        assert monitor.problems() == []
+    oldest = min(path.parent.glob("git.jsonl.*"))
+    oldest.write_bytes(oldest.read_bytes().replace(b"manager", b"nobody!"))
+    assert any("is not what the monitor's copy has" in problem for problem in monitor.problems())
