@@ -207,7 +207,7 @@ class Platform:
         }
 
     def ssh(
-        self, host: str, *command: str, options: Sequence[str] = (), text: str = ""
+        self, host: str, *command: str, options: Sequence[str] = (), text: str = "", timeout: float = 60
     ) -> subprocess.CompletedProcess[str]:
         """Run a command over SSH as people do, with the generated configuration."""
         return subprocess.run(
@@ -216,7 +216,7 @@ class Platform:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=60,
+            timeout=timeout,
         )
 
     # The network, from inside ---------------------------------------------------------------------------------------

@@ -1,0 +1,124 @@
+"""A newcomer's way: what README and the guides tell people to type, typed in their order, with every check well at its end."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.support import runs
+from tests.e2e.support.platform import Platform
+
+ROOT = runs.ROOT
+BLOCK = re.compile(r"^```sh\n(?:# in (?P<service>[\w-]+)\n)?(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
+GUIDES = [
+    "README.md",
+    *(f"docs/{name}.md" for name in ("access", "roles", "tickets", "configuration", "code", "health")),
+]
+PATIENCE = 300
+
+# What is answered where a line asks.
+ANSWERS = {
+    "config-developer": "\n" * 40,
+    "config-developer OPENROUTER_API_KEY": "sk-or-v1-a-key-of-the-guide\n",
+    "ssh-to developer": "help\nexit\n",
+}
+# Proven elsewhere, or not for a platform that other tests go on with.
+ELSEWHERE = {
+    "git clone": "the clone is there",
+    "ticket-push": "test_github.py, against a GitHub of the tests' own",
+    "ticket-pull": "test_github.py",
+    "playbooks/teardown.yml": "test_teardown.py",
+    "ask=": "tests/unit/test_configure_playbook.py, on a terminal",
+    ". .venv/bin/activate": "the tests run in an environment",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line to type, and the container it is typed in; on the host where there is none."""
+
+    service: str
+    text: str
+
+
+def lines(guide: str) -> list[Line]:
+    """The lines of a guide; those that go on over a backslash or a here-document are one."""
+    found = []
+    for block in BLOCK.finditer((ROOT / guide).read_text(encoding="utf-8")):
+        found += [
+            Line(block["service"] or "", text) for text in block["text"].replace("\\\n", "").splitlines()
+        ]
+    return [line for line in found if not any(word in line.text for word in ELSEWHERE)]
+
+
+class Reader:
+    """Somebody who follows a guide on the platform of the tests, whose names, ports and directories are others."""
+
+    def __init__(self, platform: Platform, key: Path) -> None:
+        self.platform = platform
+        self.key = key
+        self.ticket = ""
+        self.directory = ""
+
+    def type(self, line: Line) -> subprocess.CompletedProcess[str]:
+        """Type a line where it belongs and return what came of it."""
+        text = self.translated(line.text)
+        if line.service and text.startswith("cd "):
+            self.directory = text
+        done = self._in(line.service, text) if line.service else self._here(text)
+        made = re.search(r"\bT-\d+\b", done.stdout)
+        if line.text.startswith("ticket-create") and made:
+            self.ticket = made[0]
+        return done
+
+    def translated(self, text: str) -> str:
+        """What the guides call `local` is the tests' inventory here, and their first ticket one that was made just now."""
+        if self.ticket:
+            text = text.replace("T-0001", self.ticket)
+        text = text.replace("inventories/local", runs.INVENTORY).replace(
+            ".dockfra/local", str(self.platform.state)
+        )
+        text = text.replace("< key.txt", f"< {self.key}")
+        text = text.replace("https://localhost/", self.platform.url("/"))
+        text = re.sub(r"^\./init\.sh local", f"ansible-playbook site.yml -i {runs.INVENTORY}", text)
+        return re.sub(r"-p 2202\b", f"-p {self.platform.published('ssh-manager', 'ssh')}", text)
+
+    def _in(self, service: str, text: str) -> subprocess.CompletedProcess[str]:
+        there = f"{self.directory} && {text}" if self.directory and not text.startswith("cd ") else text
+        options = ["-tt"] if text in ANSWERS else []
+        return self.platform.ssh(
+            service, there, options=options, text=ANSWERS.get(text, ""), timeout=PATIENCE
+        )
+
+    def _here(self, text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-c", text.replace("ssh -t ", "ssh -tt ")],
+            cwd=ROOT,
+            env=runs.environment(ROOT),
+            input=next((answer for asked, answer in ANSWERS.items() if text.endswith(asked)), "exit\n"),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=PATIENCE,
+        )
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_leads_to_its_end(platform: Platform, guide: str, tmp_path: Path) -> None:
+    key = tmp_path / "key.txt"
+    key.write_text("sk-or-v1-a-key-of-the-guide\n")
+    reader = Reader(platform, key)
+    # There is something to commit.
+    platform.ssh("developer", f"date >~/app/{Path(guide).stem}")
+    typed = lines(guide)
+    assert typed, guide
+    for line in typed:
+        done = reader.type(line)
+        assert done.returncode == 0, f"{guide}: {line.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    done = platform.ssh("monitor", "verify")
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    platform.ssh("manager", "config-developer OPENROUTER_API_KEY= LLM_MAX_TOKENS= LLM_MODEL=")
