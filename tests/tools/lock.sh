@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements.lock and requirements-dev.lock from the two .txt files, and the requirements of the manager's image:
+# Writes requirements.lock and requirements-dev.lock from the two .txt files, and the requirements of the commands' libraries:
 # every package beneath them, for every Python from 3.11 on, with hashes. Run it after editing a version.
 set -euo pipefail
 
@@ -17,4 +17,5 @@ for name in requirements requirements-dev; do
   lock 3.11 "$name.txt" "$name.lock"
 done
 # Inside the containers there is Debian's Python.
-lock 3.13 roles/ssh_manager/files/image/requirements.in roles/ssh_manager/files/image/requirements.txt
+libraries=collections/ansible_collections/dockfra/core/roles/libraries/files/image
+lock 3.13 "$libraries/requirements.in" "$libraries/requirements.txt"

@@ -7,7 +7,6 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import CommandError
@@ -17,11 +16,9 @@ from ...module_utils.github.state import path_for
 from ...module_utils.github.sync import GitHubSync
 from ...module_utils.settings.settings import EnvFile
 from ...module_utils.tickets.store import DIRECTORY, TicketStore
+from . import libraries
 from .call import Call
 from .output import Style
-
-# Where the container keeps Python packages that Debian's Python does not have.
-PACKAGES = Path("/opt/dockfra/lib")
 
 _WANTED = ("GITHUB_TOKEN", "GITHUB_REPO")
 _SETTINGS = (*_WANTED, "GITHUB_API_URL")
@@ -41,7 +38,7 @@ def synchronise(call: Call, work: Callable[[GitHubSync], Report]) -> dict[str, A
         CommandError: the token or the repository is not set, or a setting for GitHub cannot be used.
         GitHubError, SyncBusyError, TicketError: see `ticket_sync.GitHubSync`.
     """
-    sys.path += [str(folder) for folder in PACKAGES.glob("python3.*/site-packages")]
+    libraries.enable()
     settings = EnvFile.of("manager").read()
     # With the default address instead of a mistyped one, the token would go to a foreign server.
     settings.require_usable(_SETTINGS)

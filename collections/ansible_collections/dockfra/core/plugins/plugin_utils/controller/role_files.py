@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the roles of a service bring with them: variables, their specification, image context and templates.
 
-A service's roles form a chain: its own role first, then what ``meta/main.yml`` names as dependencies, depth first. The
-nearer role wins where two bring the same.
+A service's roles form a chain: its own role first, and each before all it depends on. Of several dependencies in
+``meta/main.yml`` the last named is the nearest, as Ansible runs them one after the other. The nearer role wins where two
+bring the same, and its image stands on those of the others.
 """
 
 from __future__ import annotations
@@ -108,17 +109,21 @@ class RoleFinder:
         return self._find(name) is not None
 
     def chain(self, name: str) -> list[Role]:
-        """Return the role and all it depends on, nearest first, each once."""
-        chain: dict[str, Role] = {}
+        """Return the role and all it depends on, nearest first, each once: the reverse of Ansible's own order."""
+        seen: set[str] = set()
+        order: list[Role] = []
 
         def add(role_name: str) -> None:
-            if role_name not in chain:
-                chain[role_name] = self.role(role_name)
-                for dependency in chain[role_name].dependencies:
-                    add(dependency)
+            if role_name in seen:
+                return
+            seen.add(role_name)
+            role = self.role(role_name)
+            for dependency in role.dependencies:
+                add(dependency)
+            order.append(role)
 
         add(name)
-        return list(chain.values())
+        return order[::-1]
 
     def _find(self, name: str) -> Path | None:
         if name.count(".") == 2:

@@ -82,7 +82,7 @@ def _tested(folder: Path, output: int) -> dict[str, Any]:
     python = ENVIRONMENTS / folder.name / "bin" / "python"
     if not python.exists():
         raise CommandError(
-            f"this container has no packages for the tests of {folder.name}; add it to ssh_developer_image_files"
+            f"this container has no packages for the tests of {folder.name}; add it to test_environments_image_files"
         )
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYTEST"))}
     # nginx is where a user's PATH does not lead. Byte code would be committed with the rest.

@@ -58,12 +58,24 @@ def test_a_context_needs_a_dockerfile(empty_project: Project, finder: RoleFinder
     assert finder.role("a").image_context is None
 
 
-def test_the_chain_goes_depth_first_and_names_each_role_once(
-    empty_project: Project, finder: RoleFinder
+@pytest.mark.parametrize(
+    ("roles", "chain"),
+    [
+        ({"a": "b, c", "b": "d", "c": "d, b", "d": ""}, ["a", "c", "b", "d"]),
+        ({"a": "c, b", "b": "d", "c": "d, b", "d": ""}, ["a", "c", "b", "d"]),
+        # What is named last is nearest: the heavy packages lie below the commands, on what both stand on.
+        (
+            {"manager": "packages, gate", "packages": "sshd", "gate": "sshd", "sshd": ""},
+            ["manager", "gate", "packages", "sshd"],
+        ),
+    ],
+)
+def test_the_chain_names_each_role_once_and_before_what_it_depends_on(
+    empty_project: Project, finder: RoleFinder, roles: dict[str, str], chain: list[str]
 ) -> None:
-    for role, dependencies in {"a": "b, c", "b": "d", "c": "d, b", "d": ""}.items():
+    for role, dependencies in roles.items():
         empty_project.write({"meta/main.yml": f"dependencies: [{dependencies}]\n"}, f"roles/{role}")
-    assert names(finder, "a") == ["a", "b", "d", "c"]
+    assert names(finder, next(iter(roles))) == chain
 
 
 def test_roles_that_depend_on_each_other_end(empty_project: Project, finder: RoleFinder) -> None:
