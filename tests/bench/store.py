@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 
@@ -35,7 +36,7 @@ def fields(number: int) -> dict[str, Any]:
         "title": f"The backend answers 503 after deploy {number}",
         "description": "What happens, what should happen, how to see it.\n" * 18,
         "priority": ticket_model.PRIORITIES[number % 4],
-        "assigned_to": ticket_model.ROLES[number % 4],
+        "assigned_to": ROLES[number % 4],
         "labels": ["backend", f"release-{number % 7}"],
     }
 

@@ -31,7 +31,8 @@ sys.path.insert(0, str(ROOT / "collections"))
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedError  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy  # noqa: E402
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (  # noqa: E402
     Port,
     Service,
@@ -599,7 +600,7 @@ SETTINGS_HEAD = """\
 # Settings
 
 Every setting of the four roles, from the table in
-`collections/ansible_collections/dockfra/core/plugins/module_utils/settings/settings.py`. Written by
+`collections/ansible_collections/dockfra/core/plugins/module_utils/settings/catalogue.py`. Written by
 `tests/tools/render_docs.py`.
 
 A role's settings are in `/home/<role>/.env` of its container, one line `NAME=value` each. How to set them is in the
@@ -614,12 +615,12 @@ def settings_text() -> str:
     rows = [
         [
             f"`{setting.name}`",
-            "all" if setting.roles == settings.ROLES else ", ".join(setting.roles),
-            f"`{settings.written(setting.default)}`" if setting.default != "" else "-",
+            "all" if setting.roles == ROLES else ", ".join(setting.roles),
+            f"`{catalogue.written(setting.default)}`" if setting.default != "" else "-",
             f"{setting.kind.rule}{'; secret' if setting.secret else ''}",
             setting.meaning,
         ]
-        for setting in settings.TABLE.values()
+        for setting in catalogue.TABLE.values()
     ]
     return f"{SETTINGS_HEAD}\n{table(['setting', 'roles', 'default', 'value', 'what it is for'], rows)}\n"
 

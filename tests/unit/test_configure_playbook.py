@@ -32,10 +32,11 @@ FAKE_GATE = """\
 import os, sys
 from pathlib import Path
 sys.path.insert(0, {collections!r})
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
+from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate
 fake = Path(os.environ["FAKE"])
-settings.HOMES = fake
+settings_file.HOMES = fake
 sys.exit(gate.main(sys.argv, configuration=fake / (os.environ["PLACE"] + ".json"), audit_directory=str(fake),
                    slots_directory=str(fake)))
 """

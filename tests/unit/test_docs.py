@@ -22,7 +22,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
+from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 
 ROOT = Path(__file__).parents[2]
@@ -309,7 +309,7 @@ def test_tables_are_complete() -> None:
     for role in topology.roles():
         for name in grammar.own(role):
             assert f"\n| {role} | `{name}` |" in text
-    for name in settings.TABLE:
+    for name in catalogue.TABLE:
         assert f"\n| `{name}` |" in read(Path("docs/settings.md"))
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Foreign values in messages."""
+"""Foreign values in messages, and signs in them that nobody sees."""
 
 from __future__ import annotations
 
@@ -9,3 +9,24 @@ def shown(value: object) -> str:
     """Return a value for a message: one short line without control characters."""
     text = ascii(value[:60]) if isinstance(value, str) else ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def invisible(text: str, allowed: str = "") -> str:
+    """Return the code and name of the first sign of a text that nobody sees, or an empty string.
+
+    These are white space other than space, tab and line feed, and formatting signs: those that have no width, join or
+    part words, turn the direction of writing, or mark the order of bytes.
+    """
+    if text.isascii():
+        return ""
+    import unicodedata  # rarely needed
+
+    for sign in text:
+        hidden = unicodedata.category(sign) in ("Cf", "Zs", "Zl", "Zp") or sign in _BLANKS
+        if hidden and sign != " " and sign not in allowed:
+            return f"U+{ord(sign):04X} ({unicodedata.name(sign, 'without a name')})"
+    return ""
+
+
+# Letters and marks that are drawn as nothing.
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"

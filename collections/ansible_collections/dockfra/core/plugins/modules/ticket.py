@@ -144,6 +144,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, TicketInvalidError
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
@@ -225,7 +226,7 @@ class TicketTask:
 
 
 def main() -> None:
-    roles = list(ticket_model.ROLES)
+    roles = list(ROLES)
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": ticket_store.DIRECTORY},

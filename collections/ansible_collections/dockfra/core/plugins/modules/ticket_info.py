@@ -114,6 +114,7 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
@@ -142,7 +143,7 @@ def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
 
 
 def main() -> None:
-    roles = [*ticket_model.ROLES, "none"]
+    roles = [*ROLES, "none"]
     module = AnsibleModule(
         argument_spec={
             "path": {"type": "path", "default": ticket_store.DIRECTORY},

@@ -160,11 +160,12 @@ import typing as t
 from ansible.module_utils.basic import AnsibleModule, env_fallback, missing_required_lib
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
+from ansible_collections.dockfra.core.plugins.module_utils.github import address as github_address
 from ansible_collections.dockfra.core.plugins.module_utils.github import issues as github_issues
 from ansible_collections.dockfra.core.plugins.module_utils.github import report as ticket_sync_report
 from ansible_collections.dockfra.core.plugins.module_utils.github import state as ticket_sync_state
 from ansible_collections.dockfra.core.plugins.module_utils.github import sync as ticket_sync
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
+from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
 # Which setting holds an option that is not given.
@@ -175,14 +176,14 @@ def run(params: dict[str, t.Any], check_mode: bool) -> dict[str, t.Any]:
     """Synchronise and return the module's result."""
     given = {option: params[option] for option in SETTINGS if params[option]}
     if params["settings_file"]:
-        stored = settings.EnvFile(params["settings_file"], "manager").read()
+        stored = settings_file.EnvFile(params["settings_file"], "manager").read()
         # With the default address instead of a mistyped one, the token would go to a foreign server.
         stored.require_usable([name for option, name in SETTINGS.items() if option not in given])
         given = {option: stored.get(name) for option, name in SETTINGS.items()} | given
     gateway = github_issues.IssueGateway(
         given.get("token", ""),
         given.get("repo", ""),
-        given.get("api_url", github_issues.API_URL),
+        given.get("api_url", github_address.API_URL),
         timeout=params["timeout"],
         max_wait=params["max_wait"],
     )

@@ -16,7 +16,6 @@ import json
 import re
 import time
 import traceback
-import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -32,11 +31,11 @@ from ..errors import (
     GitHubUnavailableError,
     GitHubUnclearError,
 )
+from .address import API_URL, clean_api_url, host_of, is_addressable, path, repository_at
 
 if TYPE_CHECKING:
     from github.Requester import Requester
 
-API_URL = "https://api.github.com"
 PER_PAGE = 100
 
 # GitHub asks for a second between writes where there are many; a few go at once.
@@ -45,7 +44,6 @@ _MOST_TRIES = 5
 _LONGEST_BACKOFF = 60.0
 _UNTRUSTED = "its certificate is not trusted"
 _REDIRECTS = (301, 302, 307, 308)
-_REPO = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61})/(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}")
 _TOKEN = re.compile(r"[\x21-\x7e]{1,1000}")
 _LINK = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
 
@@ -128,7 +126,7 @@ class IssueGateway:
 
     Args:
         token: a token that may read and write issues.
-        repo: ``owner/name``.
+        repo: ``owner/name``, or its address in any of git's forms.
         api_url: address of the API, for GitHub Enterprise ``https://host/api/v3``.
         timeout: seconds to wait for each answer.
         max_wait: seconds that all failures and waits of this object together may cost.
@@ -160,8 +158,8 @@ class IssueGateway:
         on_write: Callable[[int], None] = lambda _count: None,
     ) -> None:
         self._token = _clean_token(token)
-        self.repo = clean_repo(repo)
         self.api_url = clean_api_url(api_url)
+        self.repo = repository_at(repo, self.api_url)
         self._timeout = timeout
         self._wait_left = max_wait
         self._max_wait = max_wait
@@ -187,7 +185,7 @@ class IssueGateway:
         self.listed_at = None
         found = {
             issue.number: issue
-            for values in self._list("/issues", {"state": "all"}, since)
+            for values in self._list(["issues"], {"state": "all"}, since)
             # That a pull request is one is said here; asking PyGithub for it would cost a request each.
             if "pull_request" not in values and (issue := _read_issue(values))
         }
@@ -195,11 +193,11 @@ class IssueGateway:
 
     def comments(self, since: str | None = None) -> list[RemoteComment]:
         """Return the comments on all issues, or those made or edited at a time or later, the oldest first."""
-        return _in_order([_read_comment(values) for values in self._list("/issues/comments", {}, since)])
+        return _in_order([_read_comment(values) for values in self._list(["issues", "comments"], {}, since)])
 
     def comments_of(self, number: int) -> list[RemoteComment]:
         """Return the comments on one issue, the oldest first; raises GitHubGoneError."""
-        url: str | None = f"/repos/{self.repo}/issues/{number}/comments"
+        url: str | None = path(self.repo, "issues", number, "comments")
         query: dict[str, str] | None = {"per_page": str(PER_PAGE)}
         found: list[RemoteComment] = []
         while url is not None:
@@ -212,7 +210,7 @@ class IssueGateway:
 
     def issue(self, number: int) -> RemoteIssue:
         """Return one issue, also when it has moved; raises GitHubGoneError."""
-        url = f"/repos/{self.repo}/issues/{number}"
+        url = path(self.repo, "issues", number)
         for _twice in range(2):
             answer = self._send("GET", url)
             if answer.status not in _REDIRECTS or not (location := str(answer.headers.get("location", ""))):
@@ -224,22 +222,25 @@ class IssueGateway:
 
     def create(self, title: str, body: str, labels: list[str]) -> RemoteIssue:
         """Create an issue; raises GitHubUnclearError when it may have been created, or not."""
-        answer = self._write("POST", "", {"title": title, "body": body, "labels": labels}, once=True)
+        answer = self._write("POST", [], {"title": title, "body": body, "labels": labels}, once=True)
         if answer.status in _REDIRECTS:
             raise self._renamed(answer)
         return _read_issue(self._content(answer, issue=False))
 
     def edit(self, number: int, values: Mapping[str, Any]) -> RemoteIssue:
-        """Set ``title``, ``body`` or ``state`` of an issue."""
-        return _read_issue(self._content(self._change("PATCH", number, "", dict(values))))
+        """Set ``title``, ``body``, ``state`` or all ``labels`` of an issue."""
+        return _read_issue(self._content(self._change("PATCH", number, [], dict(values))))
 
     def add_labels(self, number: int, labels: list[str]) -> tuple[str, ...]:
         """Add labels to an issue and return all it has then; the new ones are missing where the token may not do that."""
-        return self._labelled("POST", number, "/labels", {"labels": labels})
+        return self._labelled("POST", number, ["labels"], {"labels": labels})
 
     def remove_label(self, number: int, label: str) -> tuple[str, ...]:
         """Remove a label from an issue and return those it has then; it is among them where the token may not do that."""
-        return self._labelled("DELETE", number, f"/labels/{urllib.parse.quote(label, safe='')}")
+        if not is_addressable(label):
+            kept = [name for name in self.issue(number).labels if name != label]
+            return self.edit(number, {"labels": kept}).labels
+        return self._labelled("DELETE", number, ["labels", label])
 
     def comment(self, number: int, body: str) -> RemoteComment:
         """Comment on an issue.
@@ -249,7 +250,7 @@ class IssueGateway:
             GitHubLockedError.
         """
         return _read_comment(
-            self._content(self._change("POST", number, "/comments", {"body": body}, once=True))
+            self._content(self._change("POST", number, ["comments"], {"body": body}, once=True))
         )
 
     def pause(self, seconds: float, why: str) -> None:
@@ -265,7 +266,7 @@ class IssueGateway:
 
     # -- requests --
 
-    def _list(self, path: str, parameters: dict[str, str], since: str | None) -> list[dict[str, Any]]:
+    def _list(self, parts: list[str], parameters: dict[str, str], since: str | None) -> list[dict[str, Any]]:
         """All entries of a list from a time on, in order of their last change; an entry may come twice, the latest last.
 
         Each page begins at a time and not at a number, because what is deleted or changes meanwhile moves all that
@@ -277,11 +278,11 @@ class IssueGateway:
         while True:
             query = {**parameters, "sort": "updated", "direction": "asc", "per_page": str(PER_PAGE)}
             query |= {"page": str(number)} if number > 1 else {}
-            answer = self._send("GET", f"/repos/{self.repo}{path}", {**query, **_since(since)})
+            answer = self._send("GET", path(self.repo, *parts), {**query, **_since(since)})
             if answer.status in _REDIRECTS:
                 raise self._renamed(answer)
             page = self._entries(answer, issue=False)
-            if path == "/issues" and self.listed_at is None:
+            if parts == ["issues"] and self.listed_at is None:
                 self.listed_at = self._server_time
             entries += page
             if self._next(answer) is None or not page:
@@ -304,18 +305,26 @@ class IssueGateway:
         match = _LINK.search(str(answer.headers.get("link", "")))
         return self._own(match[1]) if match else None
 
-    def _write(self, verb: str, path: str, body: dict[str, Any] | None, *, once: bool = False) -> _Answer:
-        answer = self._send(verb, f"/repos/{self.repo}/issues{path}", None, body, once=once)
+    def _write(
+        self, verb: str, parts: list[str | int], body: dict[str, Any] | None, *, once: bool = False
+    ) -> _Answer:
+        answer = self._send(verb, path(self.repo, "issues", *parts), None, body, once=once)
         if answer.status in (200, 201):
             self._written += 1
             self._on_write(self._written)
         return answer
 
     def _change(
-        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None, *, once: bool = False
+        self,
+        verb: str,
+        number: int,
+        parts: list[str | int],
+        body: dict[str, Any] | None = None,
+        *,
+        once: bool = False,
     ) -> _Answer:
         """Change one issue, here and nowhere else."""
-        answer = self._write(verb, f"/{number}{path}", body, once=once)
+        answer = self._write(verb, [number, *parts], body, once=once)
         if answer.status in _REDIRECTS:
             place = self.issue(number).place
             if place.casefold() != f"{self.repo}#{number}".casefold():
@@ -323,9 +332,9 @@ class IssueGateway:
         return answer
 
     def _labelled(
-        self, verb: str, number: int, path: str, body: dict[str, Any] | None = None
+        self, verb: str, number: int, parts: list[str | int], body: dict[str, Any] | None = None
     ) -> tuple[str, ...]:
-        answer = self._change(verb, number, path, body)
+        answer = self._change(verb, number, parts, body)
         if answer.status in (403, 404):
             # The label is gone already, the token may not set any, or there is no such issue: looking at it says which.
             return self.issue(number).labels
@@ -465,7 +474,7 @@ class IssueGateway:
 
     @property
     def _host(self) -> str:
-        return urllib.parse.urlsplit(self.api_url).netloc
+        return host_of(self.api_url)
 
     def _refused(self, answer: _Answer, *, issue: bool) -> GitHubError:
         """The error for an answer that is none of those hoped for."""
@@ -494,25 +503,6 @@ class IssueGateway:
 # -- settings --
 
 
-def clean_repo(value: object) -> str:
-    """Return a repository's name, ``owner/name``; raises GitHubSettingError."""
-    if isinstance(value, str) and _REPO.fullmatch(value):
-        return value
-    raise GitHubSettingError(f"{_shown(value)} is no repository; one looks like owner/name.")
-
-
-def clean_api_url(value: object) -> str:
-    """Return the address of an API without a slash at its end; raises GitHubSettingError."""
-    if isinstance(value, str) and re.fullmatch(r"[\x21-\x7e]+", value):
-        with contextlib.suppress(ValueError):
-            parts = urllib.parse.urlsplit(value)
-            plain = not (parts.username or parts.password or parts.query or parts.fragment)
-            if parts.scheme in ("http", "https") and parts.hostname and plain and parts.port != 0:
-                return value.rstrip("/")
-    # Not repeated: there may be a password in it.
-    raise GitHubSettingError(f"The API address has to be like {API_URL}, without user, query or fragment.")
-
-
 def _clean_token(value: object) -> str:
     if not value:
         raise GitHubSettingError("There is no GitHub token; set GITHUB_TOKEN to one that may write issues.")
@@ -521,10 +511,6 @@ def _clean_token(value: object) -> str:
     raise GitHubSettingError(
         "The GitHub token holds white space or other characters that no token has; set it anew."
     )
-
-
-def _shown(value: object) -> str:
-    return ascii(value[:100]) if isinstance(value, str) else ascii(value)[:100]
 
 
 # -- PyGithub, imported only when something is asked of GitHub: that takes 0.3 s --

@@ -26,6 +26,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ..policy.roles import ROLES
 from ..tickets import model
 from ..tickets.model import Comment, Ticket
 from .issues import RemoteComment, RemoteIssue
@@ -42,7 +43,7 @@ _COMMENT_MARKER = re.compile(r"<!-- dockfra-comment:([0-9a-f]{16}) -->")
 _COMMENT_HEAD = re.compile(r"\*\*[^\n]{1,80}\*\* at [0-9-]{10} [0-9:]{8} UTC:\n\n")
 _RESERVED = {
     "priority": {f"priority:{value}": value for value in reversed(model.PRIORITIES)},
-    "assigned_to": {f"assigned:{value}": value for value in model.ROLES},
+    "assigned_to": {f"assigned:{value}": value for value in ROLES},
     "status": {"status:in_progress": "in_progress"},
 }
 # Fields that are labels of an issue, wholly or in part.
@@ -290,7 +291,7 @@ def local_comment(comment: RemoteComment) -> Comment | None:
 def author_of(login: str) -> str:
     """Return a GitHub user as an author; nobody becomes a role by choosing its name."""
     name = model.acceptable(login, model.MAX_NAME - 10, one_line=True) or "ghost"
-    return f"{name}@github" if name.casefold() in model.ROLES else name
+    return f"{name}@github" if name.casefold() in ROLES else name
 
 
 def _last(pattern: re.Pattern[str], text: str) -> re.Match[str] | None:

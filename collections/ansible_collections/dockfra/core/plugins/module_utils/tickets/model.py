@@ -18,12 +18,12 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard
 
 from ..errors import TicketDamagedError, TicketInvalidError, TicketNewerError
+from ..policy.roles import ROLES
 from ..text import shown
 
 SCHEMA = 1
 STATUSES = ("open", "in_progress", "closed")
 PRIORITIES = ("low", "normal", "high", "critical")
-ROLES = ("developer", "monitor", "autopilot", "manager")
 # Whose a new ticket is, unless somebody else is named, or nobody.
 DEFAULT_ASSIGNEE = "developer"
 

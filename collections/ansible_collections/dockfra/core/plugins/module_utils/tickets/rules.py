@@ -4,11 +4,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..errors import TicketConflictError, TicketDeniedError
+from ..policy.roles import ON_ALL_TICKETS, ON_OWN_TICKETS, ROLES
 from ..text import shown
-from .model import ROLES, Ticket
+from .model import Ticket
 
 # What leads from one status to another; what is not here nobody can do.
 TRANSITIONS = {
@@ -19,18 +18,6 @@ TRANSITIONS = {
 }
 # Asking again for what is already so needs the right to have done it.
 _LEADS_TO = {"open": "reopen", "in_progress": "start", "closed": "finish"}
-
-ACTIONS = ("create", "edit", "import", "comment", *TRANSITIONS.values())
-_WORK = frozenset({"start", "finish", "comment"})
-# What a role may do to every ticket, and what only to those assigned to it. To import is to set what a ticket normally
-# gets by itself: its creator, times, comments of others, GitHub number and further fields.
-_ON_ALL: Mapping[str, frozenset[str]] = {
-    "manager": frozenset(ACTIONS),
-    "autopilot": frozenset({"create", "edit", "comment"}),
-    "monitor": frozenset(),
-    "developer": frozenset(),
-}
-_ON_OWN: Mapping[str, frozenset[str]] = dict.fromkeys(ROLES, _WORK)
 
 _WORDS = {
     "create": "create tickets",
@@ -45,16 +32,16 @@ _WORDS = {
 
 
 def check(actor: str, action: str, ticket: Ticket | None = None) -> None:
-    """Raise TicketDeniedError unless a role may do something (one of ACTIONS) to a ticket."""
+    """Raise TicketDeniedError unless a role may do something (one of TICKET_ACTIONS) to a ticket."""
     if actor not in ROLES:
         raise TicketDeniedError(f"{shown(actor)} is no role; roles are {', '.join(ROLES)}.")
-    if action in _ON_ALL[actor]:
+    if action in ON_ALL_TICKETS[actor]:
         return
     if ticket is None:
         raise TicketDeniedError(
             f"The {actor} may not {_WORDS[action]}{'' if action == 'create' else ' tickets'}."
         )
-    if action not in _ON_OWN[actor]:
+    if action not in ON_OWN_TICKETS[actor]:
         hint = "; start it first" if action == "drop" and ticket.assigned_to == actor else ""
         raise TicketDeniedError(f"The {actor} may not {_WORDS[action]} {ticket.id}{_state(action)}{hint}.")
     if ticket.assigned_to != actor:

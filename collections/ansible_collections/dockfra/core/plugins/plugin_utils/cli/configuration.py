@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...module_utils.errors import CommandError, UsageError
-from ...module_utils.settings import settings
-from ...module_utils.settings.settings import EnvFile, Setting, Value
+from ...module_utils.settings import catalogue
+from ...module_utils.settings import file as settings_file
+from ...module_utils.settings.catalogue import Setting, Value
+from ...module_utils.settings.file import EnvFile
 from .call import Call, Place
 from .grammar import checked
 from .output import Style, cut, table
@@ -64,7 +66,7 @@ def parse_changes(text: str) -> dict[str, object]:
     return changes
 
 
-def _described(place: Place, found: settings.Settings) -> dict[str, Any]:
+def _described(place: Place, found: settings_file.Settings) -> dict[str, Any]:
     return {
         "role": place.name,
         "service": place.service,
@@ -101,7 +103,7 @@ def add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
         metavar="NAME[=VALUE]",
         help="a setting and its value; NAME= resets it, NAME alone reads the value from the input or asks for it",
     )
-    found = settings.of(role)
+    found = catalogue.of(role)
     width = max(len(setting.name) for setting in found)
     rows = [f"  {setting.name:<{width}}  {setting.meaning}" for setting in found]
     parser.description = "\n".join([parser.description or "", "", "Settings:", *rows])
@@ -121,7 +123,7 @@ def configure(call: Call, role: str) -> dict[str, Any]:
 
 def _word(text: str, role: str, command: str) -> Word:
     name, sign, value = text.partition("=")
-    setting = settings.named(name, role)
+    setting = catalogue.named(name, role)
     if not sign:
         return Word(name, read=True)
     if not value:
@@ -140,7 +142,7 @@ def _values(call: Call, words: Sequence[Word], role: str) -> dict[str, Value | N
     if sum(word.read for word in words) > 1 and not call.terminal:
         raise UsageError("only one value can be read from the input; use NAME=value for the others")
     return {
-        word.name: _given(call, settings.named(word.name, role)) if word.read else word.value
+        word.name: _given(call, catalogue.named(word.name, role)) if word.read else word.value
         for word in words
     }
 
@@ -163,7 +165,7 @@ def _interview(found: Mapping[str, Any], role: str) -> dict[str, Value | None]:
         f"Settings of {_line(found['service'])}. Enter keeps a value, {_RESET} resets it. Ctrl-C changes nothing."
     )
     changes: dict[str, Value | None] = {}
-    for setting in settings.of(role):
+    for setting in catalogue.of(role):
         entry = found["settings"].get(setting.name, {})
         print(f"\n{setting.meaning}.")
         changes.update(_answer(setting, entry))
@@ -233,7 +235,7 @@ def _source(entry: Mapping[str, Any]) -> str:
 def _value(entry: Mapping[str, Any]) -> str:
     if "value" not in entry:
         return "(hidden)" if entry.get("set") else "-"
-    return _line(settings.written(entry["value"])) or "-"
+    return _line(catalogue.written(entry["value"])) or "-"
 
 
 def _became(data: Mapping[str, Any], name: str) -> str:
@@ -249,7 +251,7 @@ def _notes(found: Sequence[Mapping[str, Any]], style: Style) -> list[str]:
     notes = []
     for data in found:
         for problem in data.get("problems", ()):
-            place = f"{data['service']}: {settings.FILE}" + (
+            place = f"{data['service']}: {settings_file.FILE}" + (
                 f" line {problem['line']}" if problem["line"] else ""
             )
             name = f"{problem['name']} " if problem["name"] else ""

@@ -211,9 +211,9 @@ def _tells_secret(before: str, word: str) -> bool:
 
 
 def _names_secret(name: str) -> bool:
-    from ...module_utils.settings import settings  # most calls name nothing that could be a setting
+    from ...module_utils.settings import catalogue  # most calls name nothing that could be a setting
 
-    setting = settings.TABLE.get(name)
+    setting = catalogue.TABLE.get(name)
     return setting.secret if setting else _SECRET_NAME.search(name) is not None
 
 

@@ -14,7 +14,7 @@ from ...module_utils.github.issues import IssueGateway
 from ...module_utils.github.report import Report
 from ...module_utils.github.state import path_for
 from ...module_utils.github.sync import GitHubSync
-from ...module_utils.settings.settings import EnvFile
+from ...module_utils.settings.file import EnvFile
 from ...module_utils.tickets.store import DIRECTORY, TicketStore
 from . import libraries
 from .call import Call

@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ...module_utils.policy.roles import ROLES
 from ...module_utils.tickets import model
 from ...module_utils.tickets.store import DIRECTORY, TicketStore
 from .call import Call
@@ -51,7 +52,7 @@ def add_fields(parser: argparse.ArgumentParser) -> None:
 
 def add_assign(parser: argparse.ArgumentParser, **options: Any) -> None:
     """The argument that names the role to which a ticket is assigned, or nobody."""
-    parser.add_argument("--assign", dest="assigned_to", **choices((*model.ROLES, NONE)), **options)
+    parser.add_argument("--assign", dest="assigned_to", **choices((*ROLES, NONE)), **options)
 
 
 def assignee(role: str) -> str | None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ....module_utils.errors import CommandError, DockfraError
-from ....module_utils.settings.settings import ROLES
+from ....module_utils.policy.roles import ROLES
 from ...cli import codes, configuration
 from ...cli.call import Call
 from ...cli.grammar import choices

@@ -4,23 +4,28 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import fcntl
 import os
 import pwd
 import shutil
 import subprocess
+import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, UsageError
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
-from ansible_collections.dockfra.core.plugins.module_utils.settings.settings import MAX_TEXT, TABLE, EnvFile
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
+from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue
+from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
+from ansible_collections.dockfra.core.plugins.module_utils.settings.catalogue import MAX_TEXT, TABLE
+from ansible_collections.dockfra.core.plugins.module_utils.settings.file import EnvFile
 
 START_STEP = (
     Path(__file__).resolve().parents[5]
@@ -56,25 +61,26 @@ def shell_values(shell: str, path: Path, *names: str) -> dict[str, str | None]:
 def test_every_default_is_a_value_of_its_setting() -> None:
     for setting in TABLE.values():
         assert setting.roles
-        assert set(setting.roles) <= set(settings.ROLES)
+        assert set(setting.roles) <= set(ROLES)
         if setting.default != "":
             assert setting.clean(setting.default) == setting.default
-            assert setting.clean(settings.written(setting.default)) == setting.default
+            assert setting.clean(catalogue.written(setting.default)) == setting.default
 
 
 def test_the_contract_names_these_settings() -> None:
-    llm = {"OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "LLM_MODEL", "LLM_MAX_TOKENS", "LLM_TEMPERATURE"}
-    llm.add("LLM_SYSTEM_PROMPT")
+    llm = {"OPENROUTER_API_KEY", "OPENROUTER_BASE_URL", "LLM_MODEL", "LLM_FALLBACK_MODELS"}
+    llm |= {"LLM_DAILY_TOKENS", "LLM_DAILY_COST", "LLM_MAX_TOKENS", "LLM_TEMPERATURE", "LLM_SYSTEM_PROMPT"}
     own = {
         "manager": {"GITHUB_TOKEN", "GITHUB_REPO", "GITHUB_API_URL"},
         "autopilot": {"AUTOPILOT_ENABLED", "AUTOPILOT_INTERVAL", "AUTOPILOT_MODE"},
-        "monitor": {"MONITOR_POLL_INTERVAL", "MONITOR_AUTO_DEPLOY"},
+        "monitor": {"MONITOR_POLL_INTERVAL", "MONITOR_AUTO_DEPLOY", "ALERT_URLS"},
         "developer": set(),
     }
-    assert {role: {setting.name for setting in settings.of(role)} - llm for role in settings.ROLES} == own
-    assert all(llm <= {setting.name for setting in settings.of(role)} for role in settings.ROLES)
+    assert {role: {setting.name for setting in catalogue.of(role)} - llm for role in ROLES} == own
+    assert all(llm <= {setting.name for setting in catalogue.of(role)} for role in ROLES)
     assert {name for name, setting in TABLE.items() if setting.secret} == {
         "OPENROUTER_API_KEY",
+        "ALERT_URLS",
         "GITHUB_TOKEN",
     }
 
@@ -104,11 +110,26 @@ def test_the_contract_names_these_settings() -> None:
         ("AUTOPILOT_INTERVAL", "autopilot", "1", 1),
         ("MONITOR_AUTO_DEPLOY", "monitor", "yes", True),
         ("GITHUB_REPO", "manager", "octo-org/some.repo", "octo-org/some.repo"),
+        ("GITHUB_REPO", "manager", "git@github.com:octo/hello.git", "octo/hello"),
+        ("GITHUB_REPO", "manager", "https://ghe.example/octo/hello", "ghe.example/octo/hello"),
         ("GITHUB_TOKEN", "manager", "github_pat_11AAAA", "github_pat_11AAAA"),
+        ("LLM_FALLBACK_MODELS", "developer", "a/b, c/d:free\ne/f a/b", "a/b,c/d:free,e/f"),
+        ("LLM_DAILY_TOKENS", "developer", "0", 0),
+        ("LLM_DAILY_COST", "developer", "0.25", 0.25),
+        ("LLM_SYSTEM_PROMPT", "developer", "Fais ceci\u00a0: \U0001f468\u200d\U0001f4bb", None),
+        ("AUTOPILOT_MODE", "autopilot", "observe", "observe"),
+        ("AUTOPILOT_MODE", "autopilot", "approve", "approve"),
+        (
+            "ALERT_URLS",
+            "monitor",
+            "https://a.example/T/B?k=1, http://b:8080",
+            "https://a.example/T/B?k=1,http://b:8080",
+        ),
     ],
 )
 def test_values_are_taken(name: str, role: str, given: object, value: object) -> None:
-    found = settings.clean(name, given, role)
+    found = catalogue.clean(name, given, role)
+    value = given if value is None else value
     assert (found, type(found)) == (value, type(value))
 
 
@@ -159,13 +180,21 @@ def test_values_are_taken(name: str, role: str, given: object, value: object) ->
         ("GITHUB_REPO", "manager", "a/b/c"),
         ("GITHUB_REPO", "manager", "owner/.."),
         ("GITHUB_REPO", "manager", "a/" + "{{ x }}"),
+        ("GITHUB_REPO", "manager", "https://me:hunter2@github.com/a/b"),
+        ("LLM_FALLBACK_MODELS", "developer", "a/b, gpt"),
+        ("LLM_FALLBACK_MODELS", "developer", ",,"),
+        ("LLM_FALLBACK_MODELS", "developer", ",".join(f"a/b{number}" for number in range(11))),
+        ("LLM_DAILY_TOKENS", "developer", "-1"),
+        ("LLM_DAILY_COST", "developer", "10000"),
+        ("ALERT_URLS", "monitor", "https://a.example/hunter2 mailto:me@example.com"),
+        ("ALERT_URLS", "monitor", "https://me:hunter2@a.example/"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_rule_and_never_repeated(
     name: str, role: str, given: object
 ) -> None:
     with pytest.raises(UsageError) as caught:
-        settings.clean(name, given, role)
+        catalogue.clean(name, given, role)
     message = str(caught.value)
     assert message.startswith((f"{name} must be ", f"{name} cannot be empty"))
     assert "\n" not in message
@@ -176,27 +205,27 @@ def test_a_wrong_value_is_refused_with_its_rule_and_never_repeated(
 
 def test_names_that_are_none() -> None:
     with pytest.raises(UsageError, match=r"^LLM_MODLE is no setting; did you mean LLM_MODEL\?$"):
-        settings.clean("LLM_MODLE", "a/b", "developer")
+        catalogue.clean("LLM_MODLE", "a/b", "developer")
     with pytest.raises(UsageError, match=r"^llm_model is no setting; did you mean LLM_MODEL\?$"):
-        settings.clean("llm_model", "a/b", "developer")
+        catalogue.clean("llm_model", "a/b", "developer")
     with pytest.raises(
         UsageError, match=r"^PATH is no setting; there are OPENROUTER_API_KEY, .*LLM_SYSTEM_PROMPT$"
     ):
-        settings.clean("PATH", "/", "developer")
+        catalogue.clean("PATH", "/", "developer")
     with pytest.raises(
         UsageError, match=r"^GITHUB_TOKEN is no setting of the developer; it is one of the manager$"
     ):
-        settings.clean("GITHUB_TOKEN", "x", "developer")
+        catalogue.clean("GITHUB_TOKEN", "x", "developer")
     # Name and value mixed up: what stands there may be a secret.
     for secret in ("sk-or-v1-0123456789", "ghp_0123456789abcdefABCDEF0123456789abcd"):
         with pytest.raises(UsageError) as caught:
-            settings.clean(secret, "OPENROUTER_API_KEY", "developer")
+            catalogue.clean(secret, "OPENROUTER_API_KEY", "developer")
         assert secret not in str(caught.value)
 
 
 def test_everything_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        settings.clean_changes(
+        catalogue.clean_changes(
             {"LLM_MODEL": "x", "LLM_TEMPERATURE": 3, "FOO": None, "LLM_MAX_TOKENS": 5}, "developer"
         )
     assert str(caught.value).count("; ") >= 2
@@ -293,6 +322,66 @@ def test_a_wrong_line_is_named_and_the_default_holds(
     assert found.get("LLM_MAX_TOKENS") == 77
 
 
+@pytest.mark.parametrize(
+    "sign", ["\u00a0", "\u200b", "\u202e", "\u2066", "\u00ad", "\ufeff", "\u3000", "\u2028", "\u3164"]
+)
+@pytest.mark.parametrize(
+    "line",
+    [
+        "*LLM_MODEL=a/b",
+        "LLM*_MODEL=a/b",
+        "LLM_MODEL*=a/b",
+        "LLM_MODEL=*a/b",
+        "LLM_MODEL=a/b*",
+        "LLM_MODEL='a/*b'",
+    ],
+)
+def test_a_sign_that_nobody_sees_is_named_with_its_line_finding_g5(
+    file: EnvFile, line: str, sign: str
+) -> None:
+    file.path.write_text(f"# mine\n{line.replace('*', sign)}\nLLM_MAX_TOKENS=77\n")
+    found = file.read()
+    (problem,) = found.problems
+    assert (problem.line, problem.name) == (2, "LLM_MODEL")
+    assert f"U+{ord(sign):04X} ({unicodedata.name(sign)})" in problem.reason
+    assert found.get("LLM_MAX_TOKENS") == 77
+    with pytest.raises(CommandError, match=r"^line 2 of \.env: LLM_MODEL .*U\+"):
+        found.require_usable(["LLM_MODEL"])
+
+
+@pytest.mark.parametrize("sign", ["\u200b", "\u202e", "\U000e0041"])
+def test_a_prompt_holds_nothing_that_nobody_sees_finding_g5(file: EnvFile, sign: str) -> None:
+    with pytest.raises(UsageError, match=rf"^LLM_SYSTEM_PROMPT holds the invisible sign U\+{ord(sign):04X} "):
+        file.update({"LLM_SYSTEM_PROMPT": f"be{sign} short"})
+
+
+def test_a_byte_order_mark_is_ignored_finding_g5(file: EnvFile) -> None:
+    file.path.write_bytes(codecs.BOM_UTF8 + b"LLM_MODEL=a/b\n# end\n")
+    assert (file.read().problems, file.read().get("LLM_MODEL")) == ((), "a/b")
+    file.update({"LLM_MAX_TOKENS": 5})
+    assert file.path.read_bytes() == b"LLM_MODEL=a/b\n# end\nLLM_MAX_TOKENS=5\n"
+
+
+@pytest.mark.parametrize("mark", [codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE])
+def test_another_encoding_is_named_finding_g5(file: EnvFile, mark: bytes) -> None:
+    data = mark + "LLM_MODEL=a/b\n".encode("utf-16-le" if mark == codecs.BOM_UTF16_LE else "utf-16-be")
+    file.path.write_bytes(data)
+    with pytest.raises(CommandError, match=r"\.env is written in UTF-16; save it as UTF-8$"):
+        file.read().require_usable(["LLM_MODEL"])
+    with pytest.raises(CommandError, match="UTF-16"):
+        file.update({"LLM_MODEL": "a/b"})
+    assert file.path.read_bytes() == data
+
+
+def test_bytes_that_are_no_text_are_named_with_their_line_finding_g5(file: EnvFile) -> None:
+    file.path.write_bytes(b"\n# caf\xe9\nLLM_SYSTEM_PROMPT='caf\xe9'\n\xff=1\n")
+    assert [(problem.line, problem.name) for problem in file.read().problems] == [
+        (3, "LLM_SYSTEM_PROMPT"),
+        (4, ""),
+    ]
+    assert all("not written in UTF-8" in problem.reason for problem in file.read().problems)
+
+
 def test_a_right_line_below_a_wrong_one_counts(file: EnvFile) -> None:
     file.path.write_text("LLM_MODEL = a/b\nLLM_MODEL=a/b\n")
     assert (file.read().problems, file.read().get("LLM_MODEL")) == ((), "a/b")
@@ -303,8 +392,10 @@ def test_a_right_line_below_a_wrong_one_counts(file: EnvFile) -> None:
 )
 @example(b"LLM_MODEL=a/\xff\n")
 @example(b"\xef\xbb\xbfLLM_MODEL=a/b\n")
+@example(b"\xef\xbb\xbf# comment\nLLM_MODEL=a/b\n\xef\xbb\xbfLLM_MODEL=c/d\n")
 @example(b"LLM_SYSTEM_PROMPT='\n" * 50)
 def test_no_file_can_break_reading_or_writing(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    assume(not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)))
     file = EnvFile(tmp_path_factory.mktemp("home") / ".env", "developer")
     file.path.write_bytes(data)
     before = file.read()
@@ -313,7 +404,7 @@ def test_no_file_can_break_reading_or_writing(tmp_path_factory: pytest.TempPathF
     assert done.settings.get("LLM_TEMPERATURE") == 1.5
     assert {**file.read().values, "LLM_TEMPERATURE": 0} == {**before.values, "LLM_TEMPERATURE": 0}
     if b"TEMPERATURE" not in data and b"DOCKFRA_" not in data:
-        assert file.path.read_bytes().startswith(data)
+        assert file.path.read_bytes().startswith(data.removeprefix(codecs.BOM_UTF8))
 
 
 def test_what_is_no_proper_file_is_reported_and_left_alone(tmp_path: Path) -> None:
@@ -322,14 +413,14 @@ def test_what_is_no_proper_file_is_reported_and_left_alone(tmp_path: Path) -> No
     )
     os.mkfifo(pipe.path)
     folder.path.mkdir()
-    large.path.write_bytes(b"#" * (settings.MAX_FILE + 1))
+    large.path.write_bytes(b"#" * (settings_file.MAX_FILE + 1))
     for file, reason in ((pipe, "is no file"), (folder, "cannot be read|is no file"), (large, "more than")):
         found = file.read()
         assert [(problem.line, problem.name) for problem in found.problems] == [(0, "")]
         assert found.get("LLM_TEMPERATURE") == TABLE["LLM_TEMPERATURE"].default
         with pytest.raises(CommandError, match=reason):
             file.update({"LLM_TEMPERATURE": 1})
-    assert large.path.stat().st_size == settings.MAX_FILE + 1
+    assert large.path.stat().st_size == settings_file.MAX_FILE + 1
     with pytest.raises(
         CommandError, match=r"x/y cannot be written: No such file or directory; nothing was changed$"
     ):
@@ -392,7 +483,7 @@ def test_every_text_comes_back_from_the_file_and_from_shells(
     # The same again is no change, and without the value nothing of it is left.
     assert file.update({"LLM_SYSTEM_PROMPT": text}).changed == ()
     file.update({"LLM_SYSTEM_PROMPT": None, "LLM_MODEL": None, "LLM_TEMPERATURE": None})
-    assert file.path.read_text() == settings.template("developer")
+    assert file.path.read_text() == settings_file.template("developer")
 
 
 def test_a_change_that_is_none_writes_nothing(file: EnvFile) -> None:
@@ -518,21 +609,23 @@ def test_secrets_stay_out_of_what_is_shown(file: EnvFile) -> None:
 # -- the file that a home directory starts with ------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("role", settings.ROLES)
+@pytest.mark.parametrize("role", ROLES)
 def test_a_new_file_names_all_and_sets_nothing(tmp_path: Path, role: str) -> None:
     file = EnvFile(tmp_path / ".env", role)
     assert file.create()
     assert file.path.stat().st_mode & 0o777 == 0o600
     assert (file.read().problems, dict(file.read().values)) == ((), {})
     text = file.path.read_text()
-    for setting in settings.of(role):
+    for setting in catalogue.of(role):
         assert f"\n#{setting.name}=" in text
         for shell in SHELLS:
             assert shell_values(shell, file.path, setting.name) == {setting.name: None}
     # Without the comment sign, each line is a value that holds.
     file.path.write_text(text.replace("\n#", "\n").replace("\n ", "\n# "))
     assert file.read().problems == ()
-    assert set(file.read().values) == {setting.name for setting in settings.of(role) if setting.default != ""}
+    assert set(file.read().values) == {
+        setting.name for setting in catalogue.of(role) if setting.default != ""
+    }
 
 
 def test_a_file_that_is_there_is_never_replaced(file: EnvFile) -> None:
@@ -553,7 +646,7 @@ def test_the_start_step(
     user: str,
     made: bool,
 ) -> None:
-    monkeypatch.setattr(settings, "HOMES", tmp_path)
+    monkeypatch.setattr(settings_file, "HOMES", tmp_path)
     monkeypatch.setattr(
         pwd, "getpwuid", lambda _uid: pwd.struct_passwd((user, "x", 1, 1, "", "/", "/bin/sh"))
     )
@@ -566,4 +659,4 @@ def test_the_start_step(
     exec(START_STEP.read_text(), {})
     assert [path.name for path in (tmp_path / user).iterdir()] == ([".env"] if made else [])
     if made:
-        assert (tmp_path / user / ".env").read_text() == settings.template(user)
+        assert (tmp_path / user / ".env").read_text() == settings_file.template(user)

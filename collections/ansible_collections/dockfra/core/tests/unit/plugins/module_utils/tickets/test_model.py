@@ -18,6 +18,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     TicketInvalidError,
     TicketNewerError,
 )
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model
 
 NOW = "2026-01-02T03:04:05.000006Z"
@@ -64,7 +65,7 @@ fields = st.fixed_dictionaries(
         "description": texts,
         "status": st.sampled_from(model.STATUSES),
         "priority": st.sampled_from(model.PRIORITIES),
-        "assigned_to": st.none() | st.sampled_from(model.ROLES),
+        "assigned_to": st.none() | st.sampled_from(ROLES),
         "labels": st.lists(lines.filter(lambda text: "," not in text), max_size=model.MAX_LABELS),
         "comments": st.lists(comments, max_size=3),
         "github_issue_number": st.none() | st.integers(1, 2**62),

@@ -13,8 +13,9 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     TicketDeniedError,
     TicketError,
 )
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES, TICKET_ACTIONS
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import rules
-from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import ROLES, STATUSES, Ticket
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import STATUSES, Ticket
 
 NOW = "2026-01-01T00:00:00.000000Z"
 
@@ -64,7 +65,7 @@ def allowed(actor: str, action: str, assigned_to: str | None) -> bool:
     return True
 
 
-@pytest.mark.parametrize("action", rules.ACTIONS)
+@pytest.mark.parametrize("action", TICKET_ACTIONS)
 def test_who_may_do_what(action: str) -> None:
     anywhere = {role for role in ROLES if all(allowed(role, action, assigned) for assigned in (*ROLES, None))}
     own = {role for role in ROLES if allowed(role, action, role)}
@@ -75,7 +76,7 @@ def test_who_may_do_what(action: str) -> None:
 
 
 @pytest.mark.parametrize("actor", ["", "root", "Manager", "manager\n", "deployer"])
-@pytest.mark.parametrize("action", rules.ACTIONS)
+@pytest.mark.parametrize("action", TICKET_ACTIONS)
 def test_nobody_else_may_do_anything(actor: str, action: str) -> None:
     with pytest.raises(TicketDeniedError, match="is no role") as caught:
         rules.check(actor, action, ticket(assigned_to="manager"))

@@ -20,7 +20,9 @@ from ansible_collections.dockfra.core.plugins.module_utils.audit import log as a
 from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
-from ansible_collections.dockfra.core.plugins.module_utils.settings import settings
+from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
+from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue
+from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
@@ -28,7 +30,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Sty
 
 SECRET = "sk-or-v1-hunter2hunter2"
 AT_MANAGER = {"at": {"manager": ["manager"]}}
-EVERYWHERE = {"at": {role: ["manager"] for role in settings.ROLES}}
+EVERYWHERE = {"at": {role: ["manager"] for role in ROLES}}
 POLICY = Policy(
     {},
     {
@@ -64,9 +66,9 @@ class Platform:
         self.answers: list[str] = []
         self.prompts: list[str] = []
         self.hidden: list[str] = []
-        services = {role: f"ssh-{role}" for role in settings.ROLES}
+        services = {role: f"ssh-{role}" for role in ROLES}
         self.places = {role: Place(role, services[role], POLICY, services) for role in services}
-        for role in settings.ROLES:
+        for role in ROLES:
             (root / role).mkdir()
 
     def file(self, role: str) -> Path:
@@ -121,7 +123,7 @@ class Platform:
 @pytest.fixture
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     found = Platform(tmp_path)
-    monkeypatch.setattr(settings, "HOMES", tmp_path)
+    monkeypatch.setattr(settings_file, "HOMES", tmp_path)
     monkeypatch.setattr(calls, "request", found.request)
     monkeypatch.setattr(runner, "request", found.request)
     monkeypatch.setattr(builtins, "input", found.answer)
@@ -174,7 +176,7 @@ def test_a_value_comes_from_the_input(platform: Platform) -> None:
     assert platform.text("developer") == f"OPENROUTER_API_KEY={SECRET}\nLLM_TEMPERATURE=1\n"
     prompt = "Don't touch `main`.\n\nCosts: 5$ or ${LESS}\\day\n"
     platform.run("config-developer", "LLM_SYSTEM_PROMPT", text=prompt)
-    assert settings.EnvFile.of("developer").read().get("LLM_SYSTEM_PROMPT") == prompt.strip()
+    assert settings_file.EnvFile.of("developer").read().get("LLM_SYSTEM_PROMPT") == prompt.strip()
     assert (
         platform.run("config-developer", "OPENROUTER_API_KEY=").text
         == "ssh-developer: OPENROUTER_API_KEY is reset"
@@ -267,11 +269,11 @@ def test_others_may_not(platform: Platform, caller: str) -> None:
         done = platform.run(*words, text="{}", caller=caller)
         assert (done.status, done.text) == (77, "")
         assert done.message.startswith(f"denied: the {caller} may not use {words[0]}")
-    for place in settings.ROLES:
+    for place in ROLES:
         for line in ("config-set", "config-get"):
             done = platform.gate(place, caller, line, '{"LLM_MODEL": "a/b"}')
             assert (done.status, done.text) == (77, "")
-    assert not any(platform.file(role).exists() for role in settings.ROLES)
+    assert not any(platform.file(role).exists() for role in ROLES)
 
 
 # -- showing -----------------------------------------------------------------------------------------------------------
@@ -322,7 +324,7 @@ def test_config_show_has_all_roles(platform: Platform) -> None:
     assert rows[0] == ["SERVICE", "SETTING", "SOURCE", "VALUE"]
     assert ["ssh-manager", "GITHUB_TOKEN", "set", "(hidden)"] in rows
     assert ["ssh-autopilot", "AUTOPILOT_MODE", "set", "suggest"] in rows
-    assert len(rows) == 1 + sum(len(settings.of(role)) for role in settings.ROLES)
+    assert len(rows) == 1 + sum(len(catalogue.of(role)) for role in ROLES)
     assert "hunter2" not in done.text + json.dumps(data)
 
 
@@ -376,8 +378,8 @@ def test_long_and_foreign_text_stays_in_its_line(platform: Platform, monkeypatch
 
 def test_a_person_is_asked_for_each(platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
     platform.file("developer").write_text("LLM_MODEL=a/b\nLLM_TEMPERATURE=1\n")
-    # Key, address, model, tokens (twice, as the first is wrong), temperature, prompt.
-    platform.answers = [SECRET, "", "c/d", "many", "512", "-", "-"]
+    # Key, address, model, others, tokens and cost a day, tokens (twice, as the first is wrong), temperature, prompt.
+    platform.answers = [SECRET, "", "c/d", "", "", "", "many", "512", "-", "-"]
     done = platform.run("config-developer", terminal=True)
     assert done.status == 0
     assert done.text.splitlines() == [
@@ -390,6 +392,9 @@ def test_a_person_is_asked_for_each(platform: Platform, capsys: pytest.CaptureFi
         "OPENROUTER_API_KEY [-]: ",
         "OPENROUTER_BASE_URL [https://openrouter.ai/api/v1]: ",
         "LLM_MODEL [a/b]: ",
+        "LLM_FALLBACK_MODELS [-]: ",
+        "LLM_DAILY_TOKENS [1000000]: ",
+        "LLM_DAILY_COST [5]: ",
         "LLM_MAX_TOKENS [2048]: ",
         "LLM_MAX_TOKENS [2048]: ",
         "LLM_TEMPERATURE [1]: ",
@@ -404,7 +409,7 @@ def test_a_person_is_asked_for_each(platform: Platform, capsys: pytest.CaptureFi
 
 
 def test_a_person_who_keeps_everything_changes_nothing(platform: Platform) -> None:
-    platform.answers = [""] * len(settings.of("monitor"))
+    platform.answers = [""] * len(catalogue.of("monitor"))
     done = platform.run("config-monitor", terminal=True)
     assert (done.status, done.text) == (0, "ssh-monitor: nothing changed")
     assert platform.sent == ["config-get --json"]
@@ -539,7 +544,7 @@ def test_help_and_examples(platform: Platform, command: str) -> None:
     found = grammar.find(command, "manager", "manager")
     assert all(example in done.text for example in found.examples)
     if command == "config-monitor":
-        assert all(setting.name in done.text for setting in settings.of("monitor"))
+        assert all(setting.name in done.text for setting in catalogue.of("monitor"))
 
 
 def test_the_examples_work(platform: Platform) -> None:
