@@ -87,7 +87,7 @@ class Side:
         return self.sync().sync()
 
     def create(self, title: str = "Fix it", **fields: Any) -> str:
-        return self.store.create("manager", {"title": title, **fields}).after.id
+        return self.store.create("manager", {"title": title, "assigned_to": None, **fields}).after.id
 
     def update(self, ticket_id: str, comment: str | None = None, **changes: Any) -> None:
         self.store.update("manager", ticket_id, changes, comment=comment)
