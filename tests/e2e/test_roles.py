@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.command import PATH
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.roles import SERVICE, TOPOLOGY, Answer, as_role, data, typed
 
@@ -193,8 +194,8 @@ def test_allowed(platform: Platform, capability: str, role: str) -> None:
 def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
     platform: Platform, role: str
 ) -> None:
-    listing = "ls /usr/local/lib/dockfra/commands/$USER"
-    own = [command for command in grammar.own(role) if exists(command)]
+    listing = f"ls {PATH}"
+    own = sorted(grammar.own(POLICY, role))
     others = [command for command in POLICY.rules if command not in own and command != "id"]
     answers = typed(
         platform,
@@ -209,7 +210,7 @@ def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
     for command in own:
         assert answers[f"{command} --help"].code == 0, command
         assert "Examples:" in answers[f"{command} --help"].stdout, command
-        assert answers[f"command -v {command}"].stdout.strip().endswith(f"/{role}/{command}")
+        assert answers[f"command -v {command}"].stdout.strip() == f"{PATH}/{command}"
     for command in others:
         assert answers[f"command -v {command}"].stdout == "", command
 
@@ -217,7 +218,7 @@ def test_every_command_that_exists_is_on_its_roles_path_and_no_other_is(
 @pytest.mark.parametrize("role", ROLES)
 def test_a_person_at_a_prompt_has_the_commands(platform: Platform, role: str) -> None:
     """A login shell on a terminal, which sets its PATH itself."""
-    own = next(command for command in grammar.own(role) if exists(command)) if grammar.own(role) else "id"
+    own = grammar.own(POLICY, role)[0]
     done = platform.ssh(
         SERVICE[role], options=["-tt"], text=f"{own} --help; echo status=$?; ssh-to x; echo status=$?; exit\n"
     )

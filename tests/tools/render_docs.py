@@ -258,8 +258,7 @@ def commands_table(platform: Platform) -> str:
     policy = platform.topology.policy
     rows = []
     for role in platform.topology.roles():
-        own = grammar.own(role)
-        for name in sorted(own, key=list(policy.rules).index):
+        for name in grammar.own(policy, role):
             found = grammar.find(name, policy.place(role, name), role)
             rows.append([role, f"`{name}`", found.summary])
     return table(["role", "command", "what it does"], rows)

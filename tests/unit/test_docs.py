@@ -287,7 +287,7 @@ def test_commands_of_roles_can_be_typed(role: str) -> None:
     for line in lines:
         name, *words = grammar.split(line)
         if name not in PROGRAMS:
-            assert name in grammar.own(role), line
+            assert name in grammar.own(policy, role), line
             grammar.find(name, policy.place(role, name), role).parse(words)
 
 
@@ -307,7 +307,7 @@ def test_tables_are_complete() -> None:
     for row in topology.policy.capabilities.values():
         assert f"\n| {row.title} |" in text
     for role in topology.roles():
-        for name in grammar.own(role):
+        for name in grammar.own(topology.policy, role):
             assert f"\n| {role} | `{name}` |" in text
     for name in catalogue.TABLE:
         assert f"\n| `{name}` |" in read(Path("docs/settings.md"))

@@ -33,11 +33,13 @@ class Rule(NamedTuple):
         command: its name.
         capability: name of the row it belongs to, or an empty string.
         places: where it runs, and for which callers.
+        on_path: whether people type it; what only programs ask a gate for is on nobody's PATH.
     """
 
     command: str
     capability: str
     places: Mapping[str, tuple[str, ...]]
+    on_path: bool = True
 
     @property
     def callers(self) -> set[str]:
@@ -63,6 +65,7 @@ class Policy:
                 name,
                 str(rule.get("capability") or ""),
                 {place: tuple(callers) for place, callers in rule["at"].items()},
+                bool(rule.get("on_path", True)),
             )
             for name, rule in commands.items()
         }
@@ -85,6 +88,7 @@ class Policy:
                 rule.command: {
                     "capability": rule.capability,
                     "at": {place: list(callers) for place, callers in rule.places.items()},
+                    "on_path": rule.on_path,
                 }
                 for rule in self.rules.values()
             },
@@ -121,6 +125,10 @@ class Policy:
     def commands(self, caller: str, place: str) -> list[str]:
         """The commands that a caller may run at a place, in the order of the policy."""
         return [rule.command for rule in self.rules.values() if caller in rule.places.get(place, ())]
+
+    def own(self, caller: str) -> list[str]:
+        """The commands that a caller types at home, wherever they run, in the order of the policy."""
+        return [rule.command for rule in self.rules.values() if rule.on_path and self._resolves(caller, rule)]
 
     def callers(self, place: str) -> list[str]:
         """Those from elsewhere who may run anything at a place."""
@@ -161,6 +169,13 @@ class Policy:
                         f"dockfra_commands: {rule.command} admits the {role}, who lacks the capability "
                         f"{rule.capability}; take it out, or add the {role} to dockfra_capabilities."
                     )
+
+    def _resolves(self, caller: str, rule: Rule) -> bool:
+        try:
+            self.place(caller, rule.command)
+        except (DeniedError, UsageError):
+            return False
+        return True
 
     def _reason(self, caller: str, place: str, rule: Rule) -> str:
         owners = " and the ".join(sorted(rule.callers)) or "nobody"

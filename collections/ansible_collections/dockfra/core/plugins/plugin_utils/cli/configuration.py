@@ -16,7 +16,7 @@ from ...module_utils.settings import file as settings_file
 from ...module_utils.settings.catalogue import Setting, Value
 from ...module_utils.settings.file import EnvFile
 from .call import Call, Place
-from .grammar import checked
+from .grammar import checked, suggest
 from .output import Style, cut, table
 
 # Answers in the interview.
@@ -96,7 +96,7 @@ class Word:
 
 def add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
     """The arguments of the command that configures a role."""
-    parser.add_argument(
+    action = parser.add_argument(
         "settings",
         nargs="*",
         type=checked(lambda text: _word(text, role, parser.prog)),
@@ -104,6 +104,9 @@ def add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
         help="a setting and its value; NAME= resets it, NAME alone reads the value from the input or asks for it",
     )
     found = catalogue.of(role)
+    # A secret is typed, or comes on the input.
+    names = [setting.name if setting.secret else f"{setting.name}=" for setting in found]
+    suggest(action, lambda _place, _given: names)
     width = max(len(setting.name) for setting in found)
     rows = [f"  {setting.name:<{width}}  {setting.meaning}" for setting in found]
     parser.description = "\n".join([parser.description or "", "", "Settings:", *rows])

@@ -23,7 +23,7 @@ from typing import IO, Any, NoReturn
 
 from ...module_utils.audit.files import DIRECTORY as AUDIT
 from ...module_utils.audit.log import AuditLog
-from ...module_utils.errors import DeniedError, DockfraError, UsageError
+from ...module_utils.errors import DockfraError, UsageError
 from ...module_utils.text import shown
 from . import codes, grammar, output, runner
 from .call import CONFIGURATION, Place, StrPath
@@ -222,10 +222,12 @@ def refuse(command: str, caller: str, place: Place) -> runner.Outcome:
     if command not in place.policy.rules:
         return runner.Outcome(codes.NOT_FOUND, "", f"{shown(command)[1:-1]}: command not found")
     try:
-        place.policy.authorize(caller, place.name, command)
-    except DeniedError as error:
-        return runner.Outcome(codes.DENIED, "", codes.message(command, error))
-    return runner.Outcome(codes.FAILED, "", f"{command}: has not come to this platform yet")
+        grammar.find(command, place.policy.place(caller, command), caller)
+    except DockfraError as error:
+        return runner.Outcome(codes.status(error), "", codes.message(command, error))
+    return runner.Outcome(
+        codes.FAILED, "", f"{command}: programs ask for it at a gate; help lists what people type"
+    )
 
 
 class _Signals:

@@ -7,19 +7,27 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, NoReturn
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, NoReturn, TypeAlias
 
 from ...module_utils.errors import DeniedError, DockfraError, UsageError
+from ...module_utils.policy.model import Policy
 from ...module_utils.text import shown
-from .call import Call
-from .output import Style, columns
+from .call import Call, Place
+from .output import Style, beside, columns
 
 COMMANDS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "commands")
 _PACKAGE = f"{__package__.rpartition('.')[0]}.commands"
 
 # sshd hands a command to the gate in its environment, where Linux ends a string at this many bytes (execve(2)).
 MAX_LINE = 128 * 1024
+
+# The most that completion offers at a time.
+MAX_OFFERED = 100
+
+# What completion offers for an argument, from the place where it is typed and the arguments before it.
+Suggestions: TypeAlias = Callable[[Place, Sequence[str]], Iterable[str]]
 
 
 def split(line: str) -> list[str]:
@@ -37,7 +45,10 @@ def split(line: str) -> list[str]:
     try:
         words = shlex.split(line)
     except ValueError as error:
-        raise UsageError(f"the quotation marks in {shown(line)} do not match ({error})") from error
+        raise UsageError(
+            f"the quotation marks in {shown(line)} do not match ({error}); ssh takes one level of quotes away, "
+            "so the whole line is quoted once more"
+        ) from error
     if not words:
         raise UsageError("there is no command; try help")
     for word in words:
@@ -78,18 +89,58 @@ class Command(NamedTuple):
         """What it does, in one line."""
         return self.description.partition("\n")[0].rstrip(".")
 
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Return the options that the words stand for; raises UsageError, or HelpShown."""
-        return _Parser(self).parse_args(list(words))
+    def parse(self, words: Sequence[str], host: str = "") -> argparse.Namespace:
+        """Return the options that the words stand for.
 
-    def words(self) -> list[str]:
-        """Return what may follow the command, for completion: its options and the words it chooses from."""
-        found = []
-        for action in _Parser(self)._actions:
-            found += [option for option in action.option_strings if option.startswith("--")]
-            if not action.option_strings:
-                found += list(map(str, action.choices or ()))
-        return sorted(found)
+        Args:
+            words: the command's arguments.
+            host: the host in whose ssh line they stood, if they did.
+
+        Raises:
+            UsageError: they cannot be meant; the message has the line that was, where one can be told.
+            HelpShown: help was asked for.
+        """
+        parser = _Parser(self)
+        options, surplus = parser.parse_known_args(list(words))
+        if surplus:
+            parser.error(f"unrecognized arguments: {' '.join(surplus)}{self._quoted(parser, words, host)}")
+        return options
+
+    def completions(self, place: Place, words: Sequence[str]) -> list[str]:
+        """Return what may stand where the last of the words is being typed, at most `MAX_OFFERED` of it.
+
+        Args:
+            place: where the command is typed.
+            words: what follows the command, the last one not yet complete.
+        """
+        *before, current = words
+        parser = _Parser(self)
+        options = parser._option_string_actions
+        name, sign, _value = current.partition("=")
+        given, awaited = _arguments(before, options)
+        if sign and name in options:
+            found = [f"{name}={value}" for value in _offered(options[name], place, given)]
+        elif awaited is not None:
+            found = _offered(awaited, place, given)
+        else:
+            found = _offered(_positional(parser, len(given)), place, given)
+            found += [option for option in options if option.startswith("--")]
+        return [word for word in dict.fromkeys(found) if word.startswith(current)][-MAX_OFFERED:]
+
+    def _quoted(self, parser: _Parser, words: Sequence[str], host: str) -> str:
+        """For a text of several words that was not quoted: how to, if that is what happened."""
+        meant = _joined(parser, words)
+        try:
+            parser.parse_args(meant)
+        except (UsageError, HelpShown):
+            return ""
+        import shlex
+
+        line = shlex.join([self.name, *meant])
+        if not host:
+            return f"; a text of several words is quoted: {line}"
+        whole = f'"{line}"' if not re.search(r'["$`\\!]', line) else shlex.quote(line)
+        return f"; ssh takes one level of quotes away, so quote the whole line once more: ssh {host} {whole}"
 
 
 def find(command: str, place: str, caller: str) -> Command:
@@ -101,25 +152,96 @@ def find(command: str, place: str, caller: str) -> Command:
     Raises:
         DeniedError: this platform has no such command.
     """
+    name = _module(command, place, caller)
+    if name is None:
+        raise DeniedError(f"{command} has not come to this platform yet; help lists what has")
+    module = importlib.import_module(f"{_PACKAGE}.{name}")
+    needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
+    optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]
+    functions = {name: getattr(module, name) for name in (*needed, *optional)}
+    description = (module.__doc__ or "").strip()
+    return Command(command, description, module.EXAMPLES, module.arguments, **functions)
+
+
+def own(policy: Policy, role: str) -> list[str]:
+    """The names of the commands a role finds on its PATH: those the policy gives it that have come to this platform."""
+    return [name for name in policy.own(role) if _module(name, policy.place(role, name), role)]
+
+
+def _module(command: str, place: str, caller: str) -> str | None:
+    """The module of a command's file, if there is one."""
     file = command.replace("-", "_")
     for folder in (part.replace("-", "_") for part in (place, "common", caller)):
         # A name that leads out of the directory is none, also where nobody asked the policy first.
         if file.isidentifier() and os.path.isfile(os.path.join(COMMANDS, folder, f"{file}.py")):
-            module = importlib.import_module(f"{_PACKAGE}.{folder}.{file}")
-            needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
-            optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]
-            functions = {name: getattr(module, name) for name in (*needed, *optional)}
-            description = (module.__doc__ or "").strip()
-            return Command(command, description, module.EXAMPLES, module.arguments, **functions)
-    raise DeniedError(f"{command} has not come to this platform yet; help lists what has")
+            return f"{folder}.{file}"
+    return None
 
 
-def own(role: str) -> list[str]:
-    """The names of the commands a role finds on its PATH."""
-    import pkgutil  # only lists need it
+def suggest(action: argparse.Action, values: Suggestions) -> None:
+    """Say what completion offers for an argument that has no fixed choices."""
+    action.suggestions = values  # type: ignore[attr-defined]
 
-    folder = os.path.join(COMMANDS, role.replace("-", "_"))
-    return sorted(found.name.replace("_", "-") for found in pkgutil.iter_modules([folder]))
+
+def _offered(action: argparse.Action | None, place: Place, given: Sequence[str]) -> list[str]:
+    """What an argument may be, as far as that is known: words it chooses from, or that were suggested for it."""
+    if action is None:
+        return []
+    suggestions: Suggestions = getattr(action, "suggestions", lambda _place, _given: ())
+    return list(map(str, action.choices or suggestions(place, given)))
+
+
+def _arguments(
+    words: Sequence[str], options: Mapping[str, argparse.Action]
+) -> tuple[list[str], argparse.Action | None]:
+    """Return those of the words that belong to no option, and the option that the next word belongs to."""
+    given: list[str] = []
+    awaited = None
+    for word in words:
+        if awaited is not None:
+            awaited = None
+        elif word in options:
+            awaited = options[word] if options[word].nargs != 0 else None
+        elif not word.startswith("--"):
+            given.append(word)
+    return given, awaited
+
+
+def _positional(parser: argparse.ArgumentParser, number: int) -> argparse.Action | None:
+    """The argument that the word with this number, counted without options, belongs to."""
+    actions = parser._positionals._group_actions
+    if number < len(actions):
+        return actions[number]
+    return actions[-1] if actions and actions[-1].nargs in ("*", argparse.REMAINDER) else None
+
+
+def _joined(parser: argparse.ArgumentParser, words: Sequence[str]) -> list[str]:
+    """The words as they may have been before their quotes were lost: each free text is one word again."""
+    groups: list[tuple[str, list[str]]] = [("", [])]
+    for word in words:
+        if word.startswith("-") and word != "-":
+            groups.append((word, []))
+        else:
+            groups[-1][1].append(word)
+    plain: list[str] = groups[0][1]
+    options: list[str] = []
+    for word, values in groups[1:]:
+        name, sign, _value = word.partition("=")
+        action = parser._option_string_actions.get(name)
+        if values and _is_text(action):
+            options += [" ".join([word, *values])] if sign else [word, " ".join(values)]
+        else:
+            takes = 0 if sign or action is None or action.nargs == 0 else 1
+            options += [word, *values[:takes]]
+            plain += values[takes:]
+    actions = parser._positionals._group_actions
+    if actions and _is_text(actions[-1]) and len(plain) > len(actions):
+        plain[len(actions) - 1 :] = [" ".join(plain[len(actions) - 1 :])]
+    return [*plain, *options]
+
+
+def _is_text(action: argparse.Action | None) -> bool:
+    return action is not None and action.nargs in (None, "?") and action.type is None and not action.choices
 
 
 class HelpShown(Exception):
@@ -131,9 +253,31 @@ class _Help(argparse.Action):
         raise HelpShown(parser.format_help().rstrip())
 
 
-def _formatter(prog: str) -> argparse.HelpFormatter:
-    # argparse makes one for each argument; left to find the width itself, it loads far more than it needs.
-    return argparse.RawDescriptionHelpFormatter(prog, width=columns(80) - 2)
+class _Formatter(argparse.HelpFormatter):
+    """Fits descriptions to the terminal: prose is filled, indented lines stay lines of their own."""
+
+    def __init__(self, prog: str) -> None:
+        # argparse makes one for each argument; left to find the width itself, it loads far more than it needs.
+        super().__init__(prog, width=columns(80) - 2)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        blocks: list[str] = []
+        for line in text.splitlines():
+            if row := _ROW.fullmatch(line):
+                blocks.append(row[1] + beside(row[2], len(row[1]), width))
+            elif line.strip() and blocks and blocks[-1] and not _is_apart(line) and not _is_apart(blocks[-1]):
+                blocks[-1] = f"{blocks[-1]} {line}"
+            else:
+                blocks.append(line)
+        return "\n".join(block if _is_apart(block) else beside(block, 0, width) for block in blocks)
+
+
+# Something indented, and what is said of it.
+_ROW = re.compile(r"( +\S+ {2,})(.+)")
+
+
+def _is_apart(line: str) -> bool:
+    return line.startswith(" ")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -144,7 +288,7 @@ class _Parser(argparse.ArgumentParser):
             prog=command.name,
             description=command.description,
             epilog="\n".join(["Examples:", *(f"  {example}" for example in command.examples)]),
-            formatter_class=_formatter,
+            formatter_class=_Formatter,
             add_help=False,
             allow_abbrev=False,
         )

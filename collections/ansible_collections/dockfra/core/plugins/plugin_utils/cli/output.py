@@ -165,6 +165,14 @@ def wrapped(text: str, style: Style, indent: str = "  ") -> str:
     return "\n".join(f"{indent}{line}".rstrip() for line in lines)
 
 
+def beside(text: str, indent: int, width: int) -> str:
+    """Return a text for the place beside something: its further lines are indented, and no word is broken."""
+    import textwrap
+
+    room = max(20, width - indent)
+    return f"\n{' ' * indent}".join(textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False))
+
+
 def _width(sign: str) -> int:
     if unicodedata.category(sign) in ("Mn", "Me", "Cf"):
         return 0

@@ -79,14 +79,16 @@ class Prompt:
 
     def _complete(self, text: str, state: int) -> str | None:
         if state == 0:
-            self._matches = [f"{word} " for word in self._candidates() if word.startswith(text)]
+            self._matches = [word if word.endswith("=") else f"{word} " for word in self._candidates(text)]
         return self._matches[state] if state < len(self._matches) else None
 
-    def _candidates(self) -> list[str]:
+    def _candidates(self, text: str) -> list[str]:
         before = readline.get_line_buffer()[: readline.get_begidx()].split()
         commands = [command for command, _summary in available(self._gate.place, self._gate.caller)]
         if not before or before[0] in HELP:
-            return [*commands, *(() if before else (HELP[0], _END[0]))]
+            offered = [*commands, *(() if before else (HELP[0], _END[0]))]
+            return [word for word in offered if word.startswith(text)]
         if before[0] not in commands:
             return []
-        return grammar.find(before[0], self._gate.place.name, self._gate.caller).words()
+        found = grammar.find(before[0], self._gate.place.name, self._gate.caller)
+        return found.completions(self._gate.place, [*before[1:], text])

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +17,9 @@ from . import codes, grammar, output
 from .call import Call, Place, request
 from .grammar import Command
 from .output import Style
+
+# What every list of commands ends with.
+HELP = ("help", "Show this list; help COMMAND says more about one")
 
 
 class Outcome(NamedTuple):
@@ -52,7 +56,7 @@ def run(
         where = place.policy.place(caller, command) if caller == place.name else place.name
         place.policy.authorize(caller, where, command)
         found = grammar.find(command, where, caller)
-        options = found.parse(words[1:])
+        options = found.parse(words[1:], _host(place, caller, terminal))
         call = Call(command, caller, place, options, stdin, terminal)
         if found.stream is not None:
             return Outcome(_streamed(found.stream, call, where))
@@ -81,6 +85,12 @@ def show(outcome: Outcome) -> int:
     return outcome.status
 
 
+def _host(place: Place, caller: str, terminal: bool) -> str:
+    """The host in whose ssh line the words stood, where ssh took a level of quotes from them."""
+    at_prompt = terminal if caller != place.name else "SSH_TTY" in os.environ
+    return place.service if "SSH_CONNECTION" in os.environ and not at_prompt else ""
+
+
 def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:
     """Run a command that has the process's input and output for itself."""
     if where != call.place.name or call.terminal:
@@ -106,7 +116,7 @@ def _finished(command: Command, data: Any, as_json: bool, style: Style) -> Outco
 
 def help_text(place: Place, caller: str, style: Style) -> str:
     """Return the list of what a caller may run at a place, each with what it does."""
-    commands = [*available(place, caller), ("help", "Show this list")]
+    commands = [*available(place, caller), HELP]
     return "\n".join(
         [f"Commands of the {caller} at {place.service} (COMMAND --help says more):", *listed(commands, style)]
     )
@@ -114,7 +124,10 @@ def help_text(place: Place, caller: str, style: Style) -> str:
 
 def listed(commands: Iterable[tuple[str, str]], style: Style) -> list[str]:
     """Return lines that name commands, each with what it does."""
-    return [f"  {style.paint(command.ljust(16), 'bold')}  {summary}" for command, summary in commands]
+    return [
+        f"  {style.paint(command.ljust(16), 'bold')}  {output.beside(summary, 20, style.width)}"
+        for command, summary in commands
+    ]
 
 
 def available(place: Place, caller: str) -> list[tuple[str, str]]:

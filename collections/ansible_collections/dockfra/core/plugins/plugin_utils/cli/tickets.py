@@ -5,14 +5,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils.policy.roles import ROLES
 from ...module_utils.tickets import model
 from ...module_utils.tickets.store import DIRECTORY, TicketStore
-from .call import Call
-from .grammar import checked, choices
+from .call import Call, Place
+from .grammar import checked, choices, suggest
 from .output import Style, table, wrapped
 
 # Standard input instead of a text in the arguments.
@@ -33,9 +34,10 @@ def store() -> TicketStore:
 def add_id(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The argument that names a ticket, or any number of them."""
     text = "the tickets; by default all" if several else "the ticket, for example T-0001"
-    parser.add_argument(
+    action = parser.add_argument(
         "id", type=checked(model.clean_id), metavar="ID", nargs="*" if several else None, help=text
     )
+    suggest(action, _ids)
 
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
@@ -153,6 +155,15 @@ def render_ticket(ticket: Mapping[str, Any], style: Style) -> str:
         lines += ["", style.paint(f"  {_time(comment['timestamp'])}  {comment['author']}:", "bold")]
         lines.append(wrapped(comment["text"], style, "    "))
     return "\n".join(lines)
+
+
+def _ids(_place: Place, _given: Sequence[str]) -> list[str]:
+    """The ids of all tickets, the newest last, by the names of their files alone: nobody waits for a key."""
+    try:
+        names = [name.removesuffix(".json") for name in os.listdir(DIRECTORY) if name.startswith("T-")]
+    except OSError:
+        return []
+    return sorted(names, key=lambda name: (len(name), name))
 
 
 def _time(timestamp: str) -> str:

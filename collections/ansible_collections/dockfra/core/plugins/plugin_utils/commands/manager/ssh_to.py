@@ -16,30 +16,31 @@ from typing import Any
 from ....module_utils.errors import CommandError, DeniedError, UsageError
 from ....module_utils.text import shown
 from ...cli import output
-from ...cli.call import MAX_LINE, UNREACHABLE, Call, last_line
+from ...cli.call import MAX_LINE, UNREACHABLE, Call, Place, last_line
 from ...cli.call import exit_status as shell_status
+from ...cli.grammar import suggest
 from ...cli.output import Style
 
 EXAMPLES: list[str] = ["ssh-to developer", "ssh-to monitor status"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("role", metavar="ROLE", help="developer, monitor or autopilot")
+    role = parser.add_argument("role", metavar="ROLE", help="developer, monitor or autopilot")
+    suggest(role, lambda place, _given: _reachable(place))
     command = parser.add_argument(
         "command", nargs=argparse.REMAINDER, metavar="COMMAND", help="run only this there, with its arguments"
     )
     # argparse takes what is left for required, though it may be nothing.
     command.required = False
+    suggest(command, lambda place, given: place.policy.commands(place.name, given[0].removeprefix("ssh-")))
 
 
 def run(call: Call) -> dict[str, Any]:
     role = call.options.role.removeprefix("ssh-")
     policy = call.place.policy
     if role == call.place.name or call.place.name not in policy.callers(role):
-        reachable = sorted(place for place in call.place.services if call.place.name in policy.callers(place))
-        raise DeniedError(
-            f"the {call.caller} has no way to {shown(role)}; there is one to {', '.join(reachable) or 'nobody'}"
-        )
+        reachable = ", ".join(_reachable(call.place)) or "nobody"
+        raise DeniedError(f"the {call.caller} has no way to {shown(role)}; there is one to {reachable}")
     service = call.place.services[role]
     words = call.options.command
     if words[:1] == ["--"]:
@@ -57,6 +58,11 @@ def render(data: dict[str, Any], style: Style) -> str:
 
 def exit_status(data: dict[str, Any]) -> int:
     return int(data["status"])
+
+
+def _reachable(place: Place) -> list[str]:
+    """The places whose gate admits this one."""
+    return sorted(other for other in place.services if place.name in place.policy.callers(other))
 
 
 def _connected(service: str, line: list[str], *, interactive: bool) -> int:

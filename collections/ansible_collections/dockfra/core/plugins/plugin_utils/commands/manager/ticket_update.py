@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Change a ticket: give it to a role, say it in other words, comment on it, close or reopen it.
+"""Change a ticket: assign it, comment on it, close or reopen it, or change what it says.
 
 What no option names stays as it is. A description or a comment can be read from the input: --comment -
 """

@@ -6,14 +6,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import command, grammar
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
+    ROLES,
     Box,
     Platform,
     message,
@@ -236,6 +240,39 @@ def test_ssh_to_a_place_that_cannot_be_reached(home: Home) -> None:
     )
 
 
+# -- the PATH ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_runs_elsewhere_goes_there_by_itself_finding_u2(developer: Home) -> None:
+    developer.answers(0, json.dumps(TICKET).encode())
+    done = developer.run("ticket-show", "t-1")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode().startswith("T-0001  Fix\n")
+    assert developer.line == ["ticket-show", "--json", "t-1"]
+    home = developer
+    home.box.use("autopilot")
+    home.answers(0, json.dumps(TICKET).encode())
+    assert home.run("ticket-create", "Fix").returncode == 0
+    assert home.sent is not None
+    assert (home.sent[-2], home.line) == ("ssh-manager", ["ticket-create", "--json", "Fix"])
+    home.answers(0, b'{"services": []}')
+    assert home.run("status").returncode == 0
+    assert home.sent[-2] == "ssh-monitor"
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_the_directory_on_the_path_follows_the_policy_finding_u2(
+    platform: Platform, tmp_path: Path, role: str
+) -> None:
+    place = platform.place(role)
+    directory = tmp_path / "run" / "commands"
+    for _start in range(2):  # the second one finds the first one's
+        command.link(place, directory)
+        assert sorted(os.listdir(directory)) == sorted(grammar.own(place.policy, role))
+        assert {os.readlink(directory / name) for name in os.listdir(directory)} == {command.PROGRAM}
+        (directory / "ticket-frobnicate").symlink_to(command.PROGRAM)
+
+
 # -- about commands ------------------------------------------------------------------------------------------------------
 
 
@@ -243,11 +280,13 @@ def test_the_list_completion_and_refusal(home: Home) -> None:
     listed = home.run("dockfra-commands").stdout.decode()
     assert "ticket-create" in listed
     assert "my-tickets" not in listed
-    assert "--priority" in home.run("dockfra-complete", "ticket-create").stdout.decode().split()
+    assert "--priority" in home.run("dockfra-complete", "ticket-create", "").stdout.decode().split()
     assert home.run("dockfra-complete", "my-tickets").returncode == 77
     refused = home.run("dockfra-refuse", "my-tickets")
     assert (refused.returncode, message(refused)[:8]) == (77, "denied: ")
     assert home.run("dockfra-refuse", "vi\x1bm").returncode == 127
+    refused = home.run("dockfra-refuse", "config-set")
+    assert (refused.returncode, "help" in message(refused)) == (1, True)
 
 
 def test_a_command_the_policy_lacks_does_not_hide_the_others(home: Home) -> None:
@@ -261,10 +300,60 @@ def test_a_command_the_policy_lacks_does_not_hide_the_others(home: Home) -> None
     assert "ticket-create" not in done.stdout.decode()
 
 
-@pytest.mark.parametrize("name", ["dockfra-refuse", "dockfra-complete"])
-@pytest.mark.parametrize("words", [[], ["a", "b"]])
-def test_wrong_use_is_one_line(home: Home, name: str, words: Sequence[str]) -> None:
-    done = home.run(name, *words)
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        (["ticket-create", "--priority", ""], {"low", "normal", "high", "critical"}),
+        (["ticket-create", "--priority", "=", "hi"], {"high"}),
+        (["ticket-create", "--priority", "="], {"low", "normal", "high", "critical"}),
+        (["config-monitor", "MONITOR_POLL_INTERVAL", "=", "5", "MONITOR_A"], {"MONITOR_AUTO_DEPLOY="}),
+        (["ssh-to", "d"], {"developer"}),
+    ],
+)
+def test_bash_gets_what_it_may_put_there_finding_u6(
+    home: Home, words: Sequence[str], offered: set[str]
+) -> None:
+    """bash takes = for a word of its own."""
+    assert set(home.run("dockfra-complete", *words).stdout.decode().split()) == offered
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_list_of_commands_breaks_no_word_finding_u7(home: Home, columns: int) -> None:
+    environment = home.box.environment(COLUMNS=str(columns))
+    wide = home.run("dockfra-commands").stdout.decode()
+    command = ["script", "-qec", shlex.join(home.box.command("dockfra-commands")), "/dev/null"]
+    shown = home.box.run(command, environment).stdout.decode()
+    shown = re.sub(r"\x1b\[[0-9;]*m", "", shown).replace("\r", "")
+    assert shown.split() == wide.split()
+    assert max(map(len, shown.splitlines())) <= columns
+    assert "help" in shown.split()
+
+
+def test_the_autopilot_has_commands_too_finding_u7(home: Home) -> None:
+    home.box.use("autopilot")
+    listed = home.run("dockfra-commands").stdout.decode()
+    assert {"ticket-create", "ticket-list", "status", "help"} <= set(listed.split())
+
+
+def test_the_words_of_an_ssh_line_finding_u8(home: Home) -> None:
+    """At home sshd's shell has taken the quotes; a person at a terminal of the container lost none."""
+    for variables, said in (
+        ({"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22"}, "ssh ssh-manager \"ticket-create 'two words'\""),
+        (
+            {"SSH_CONNECTION": "10.0.0.1 1 10.0.0.2 22", "SSH_TTY": "/dev/pts/0"},
+            "is quoted: ticket-create 'two",
+        ),
+    ):
+        environment = home.box.environment(PATH=home.path, **variables)
+        done = home.box.run(home.box.command("ticket-create", "two", "words"), environment)
+        assert done.returncode == 2
+        assert said in message(done)
+        assert ("ssh" in message(done)) == ("SSH_TTY" not in variables)
+
+
+@pytest.mark.parametrize("words", [["dockfra-refuse"], ["dockfra-refuse", "a", "b"], ["dockfra-complete"]])
+def test_wrong_use_is_one_line(home: Home, words: Sequence[str]) -> None:
+    done = home.run(*words)
     assert done.returncode == 2
     one_line(message(done))
 

@@ -13,9 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedError, UsageError
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
-from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import AT, one_line
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, tickets
+from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
+    AT,
+    ROLES,
+    VARIABLES,
+    Platform,
+    one_line,
+)
 
+POLICY = Policy(VARIABLES["dockfra_capabilities"], VARIABLES["dockfra_commands"])
 WORDS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=50)
 EXISTING = sorted(
     (place, path.parent.name, path.stem.replace("_", "-"))
@@ -79,7 +87,8 @@ def test_every_command_has_help_of_its_own(place: str, folder: str, command: str
             found.parse(words)
         assert command in str(shown.value)
         assert "Examples:" in str(shown.value)
-    assert "--json" in found.words()
+    for line in str(shown.value).splitlines():
+        assert len(line) <= 78 or line.startswith("  "), "only a line to copy may be longer than the terminal"
 
 
 @pytest.mark.parametrize(("place", "folder", "command"), EXISTING)
@@ -119,6 +128,139 @@ def test_there_is_no_other_command(command: str) -> None:
         grammar.find(command, "manager", "autopilot")
 
 
-def test_own_commands_are_those_of_the_directory() -> None:
-    assert "ticket-create" in grammar.own("manager")
-    assert grammar.own("nobody") == []
+@pytest.mark.parametrize("role", ROLES)
+def test_own_commands_are_those_of_the_policy_wherever_they_run_finding_u2(role: str) -> None:
+    typed = {verb for verb, rule in VARIABLES["dockfra_commands"].items() if rule.get("on_path", True)}
+    admitted = {verb for verb in typed if any(role in callers for callers in AT[verb].values())}
+    existing = {command for _place, _folder, command in EXISTING}
+    assert set(grammar.own(POLICY, role)) == admitted & existing
+
+
+def test_commands_that_run_elsewhere_are_ones_own_too_finding_u2() -> None:
+    assert {"ticket-show", "ticket-work"} <= set(grammar.own(POLICY, "developer"))
+    assert {"ticket-create", "ticket-list", "ticket-update", "status"} <= set(
+        grammar.own(POLICY, "autopilot")
+    )
+    assert "ticket-create" not in grammar.own(POLICY, "developer")
+    assert grammar.own(POLICY, "nobody") == grammar.own(POLICY, "git") == []
+    # A shell's own id, and what git asks a server for, stay what they are.
+    assert not {"id", "git-upload-pack", "config-set"}.intersection(
+        *(grammar.own(POLICY, role) for role in ROLES)
+    )
+
+
+# -- completion --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "line", "offered"),
+    [
+        ("manager", "ticket-create --priority ", {"low", "normal", "high", "critical"}),
+        ("manager", "ticket-create Fix --priority=hi", {"--priority=high"}),
+        ("manager", "ticket-create --assign d", {"developer"}),
+        ("manager", "ticket-update T-0001 --ass", {"--assign"}),
+        ("manager", "ticket-list --assign no", {"none"}),
+        ("manager", "ticket-show T-", {"T-0001", "T-0002", "T-0003"}),
+        ("manager", "ticket-push T-0001 T-0002 T-0003", {"T-0003"}),
+        ("manager", "ticket-update --close T-0002", {"T-0002"}),
+        ("manager", "ticket-create --title-is-no-option ", None),
+        ("manager", "ssh-to ", {"autopilot", "developer", "monitor"}),
+        ("manager", "ssh-to monitor sta", {"status"}),
+        ("manager", "config-monitor MONITOR_", {"MONITOR_POLL_INTERVAL=", "MONITOR_AUTO_DEPLOY="}),
+        ("manager", "config-developer LLM_MODEL=x OPENROUTER_API", {"OPENROUTER_API_KEY"}),
+        ("manager", "config-show dev", {"developer"}),
+        ("developer", "ticket-work T-0", {"T-0001", "T-0002", "T-0003"}),
+        ("developer", "my-tickets --status cl", {"closed"}),
+        ("manager", "ticket-create --desc ", set()),
+        ("manager", "ticket-show T-0001 T", set()),
+    ],
+)
+def test_tab_knows_values_finding_u6(
+    platform: Platform, role: str, line: str, offered: set[str] | None
+) -> None:
+    place = platform.place(role)
+    name, *words = line.split(" ")
+    found = set(grammar.find(name, place.policy.place(role, name), role).completions(place, words))
+    if offered is None:
+        assert "--priority" in found
+    else:
+        assert {word for word in found if not word.startswith("--") or "--" in words[-1]} == offered
+
+
+def test_tab_offers_the_newest_of_many_tickets_and_reads_none_finding_u6(platform: Platform) -> None:
+    for number in range(1, 10_001):
+        (platform.tickets / f"T-{number:04d}.json").touch()
+    place = platform.place("manager")
+    complete = grammar.find("ticket-show", "manager", "manager").completions
+    assert complete(place, ["T-"]) == [f"T-{number:04d}" for number in range(9_901, 10_001)]
+    assert complete(place, ["T-012"]) == [f"T-{number:04d}" for number in range(120, 130)]
+
+
+def test_without_tickets_tab_offers_none_finding_u6(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tickets, "DIRECTORY", platform.root / "nowhere")
+    found = grammar.find("ticket-show", "manager", "manager").completions(platform.place("manager"), [""])
+    assert all(word.startswith("--") for word in found)
+
+
+# -- a text that was not quoted ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("role", "line", "meant"),
+    [
+        ("manager", "ticket-create two words", "ticket-create 'two words'"),
+        (
+            "manager",
+            "ticket-create Add user auth --priority=high",
+            "ticket-create 'Add user auth' --priority=high",
+        ),
+        ("manager", "ticket-create --priority high Add it", "ticket-create 'Add it' --priority high"),
+        (
+            "manager",
+            "ticket-create Add --desc Implement JWT auth",
+            "ticket-create Add --desc 'Implement JWT auth'",
+        ),
+        ("manager", "ticket-create Add --desc=Implement JWT", "ticket-create Add '--desc=Implement JWT'"),
+        ("developer", "ticket-comment 1 it works now", "ticket-comment 1 'it works now'"),
+        ("developer", "ticket-done 1 --comment All done", "ticket-done 1 --comment 'All done'"),
+    ],
+)
+def test_words_that_ssh_took_the_quotes_from_finding_u8(role: str, line: str, meant: str) -> None:
+    name, *words = line.split()
+    command = grammar.find(name, "manager", role)
+    with pytest.raises(UsageError) as wrong:
+        command.parse(words)
+    assert f"a text of several words is quoted: {meant};" in one_line(str(wrong.value))
+    with pytest.raises(UsageError) as wrong:
+        command.parse(words, "ssh-manager")
+    right = one_line(str(wrong.value)).partition("quote the whole line once more: ")[2].rpartition("; try")[0]
+    # A shell takes the first level, what sshd starts the second.
+    assert right == f'ssh ssh-manager "{meant}"'
+    [ssh, host, sent] = shlex.split(right)
+    assert (ssh, host) == ("ssh", "ssh-manager")
+    command.parse(shlex.split(sent)[1:])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ticket-show T-0001 T-0002",
+        "ticket-list open",
+        "config-developer a b",
+        "ticket-create two words --no-such",
+    ],
+)
+def test_other_words_too_many_are_no_question_of_quotes_finding_u8(line: str) -> None:
+    name, *words = line.split()
+    with pytest.raises(UsageError) as wrong:
+        grammar.find(name, "manager", "manager").parse(words, "ssh-manager")
+    assert "quote" not in str(wrong.value)
+
+
+def test_a_word_that_a_shell_would_change_is_quoted_too_finding_u8() -> None:
+    with pytest.raises(UsageError) as wrong:
+        grammar.find("ticket-create", "manager", "manager").parse(["pay", "$5"], "ssh-manager")
+    right = str(wrong.value).partition("once more: ")[2].rpartition("; try")[0]
+    assert shlex.split(shlex.split(right)[2]) == ["ticket-create", "pay $5"]

@@ -159,6 +159,18 @@ def test_tab_completes_verbs_and_options(session: Session) -> None:
     assert "No tickets." in session.until(PROMPT)
 
 
+def test_tab_completes_values_finding_u6(session: Session) -> None:
+    session.until(PROMPT)
+    session.send("my-tickets --priority=hi\t")
+    session.until("--priority=high ")
+    session.send("--status clo\t")
+    session.until("--status closed ")
+    session.send("\x15ticket-work T-0002\t")
+    session.until("T-0002 ")
+    session.send("\x15\n")
+    session.until(PROMPT)
+
+
 def test_tab_offers_only_what_the_caller_has(session: Session) -> None:
     session.until(PROMPT)
     session.send("ticket-\t\t")

@@ -18,6 +18,17 @@ command_not_found_handle() {
     fi
 }
 
+# What a role has is what it wants to know; bash's own answers stay at `builtin help`.
+if compgen -G '/run/dockfra-commands/*' >/dev/null; then
+    help() {
+        if (($#)); then
+            "$1" --help
+        else
+            /usr/local/lib/dockfra/dockfra-commands
+        fi
+    }
+fi
+
 [ -n "${PS1-}" ] || return
 
 shopt -s checkwinsize histappend
