@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import codec as ticket_codec
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import values as ticket_values
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 
 # Where the tickets of a platform are while a benchmark uses their directory. Under the first name they are complete, and
@@ -35,7 +37,7 @@ def fields(number: int) -> dict[str, Any]:
     return {
         "title": f"The backend answers 503 after deploy {number}",
         "description": "What happens, what should happen, how to see it.\n" * 18,
-        "priority": ticket_model.PRIORITIES[number % 4],
+        "priority": ticket_values.PRIORITIES[number % 4],
         "assigned_to": ROLES[number % 4],
         "labels": ["backend", f"release-{number % 7}"],
     }
@@ -55,8 +57,8 @@ def fill(directory: Path, count: int) -> None:
                 "updated_at": now,
             }
         )
-        ticket = ticket_model.Ticket(id=ticket_model.ticket_id(number), **values)
-        (directory / f"{ticket.id}.json").write_bytes(ticket_model.encode(ticket))
+        ticket = ticket_model.Ticket(id=ticket_values.ticket_id(number), **values)
+        (directory / f"{ticket.id}.json").write_bytes(ticket_codec.encode(ticket))
 
 
 def set_aside(directory: Path) -> None:
@@ -115,7 +117,7 @@ def updates(store: TicketStore, count: int) -> float:
     started = time.perf_counter()
     for number in range(1, count + 1):
         store.update(
-            "manager", ticket_model.ticket_id(number), {}, comment="Seen again after the last deploy."
+            "manager", ticket_values.ticket_id(number), {}, comment="Seen again after the last deploy."
         )
     return count / (time.perf_counter() - started)
 
@@ -124,7 +126,7 @@ def measure_writes(directory: Path, rounds: int, count: int) -> dict[str, float]
     """Alternate the bare loop and the store, in directories of their own below this one."""
     (directory / "bare").mkdir()
     store = TicketStore(directory / "created")
-    data = ticket_model.encode(store.create("manager", fields(0)).after)
+    data = ticket_codec.encode(store.create("manager", fields(0)).after)
     bare, created, updated = [], [], []
     for number in range(rounds):
         bare.append(bare_loop(directory / "bare", count, data))

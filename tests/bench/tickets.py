@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 COLLECTIONS = ROOT / "collections"
 sys.path[:0] = [str(ROOT), str(COLLECTIONS)]
 
-from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import Filter, TicketStore  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.query import Filter  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore  # noqa: E402
 from tests.bench.store import fill, measure_writes  # noqa: E402
 
 # The project's bars (issue "Tickets, the gate between roles, and the roles' commands").

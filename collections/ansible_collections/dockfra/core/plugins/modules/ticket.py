@@ -147,6 +147,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import Dockfra
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import values as ticket_values
 
 FIELDS = ("title", "description", "priority", "labels", "status")
 
@@ -234,10 +235,10 @@ def main() -> None:
             "id": {"type": "str"},
             "external_key": {"type": "str", "no_log": False},
             "state": {"type": "str", "choices": ["present", "closed"], "default": "present"},
-            "status": {"type": "str", "choices": list(ticket_model.STATUSES)},
+            "status": {"type": "str", "choices": list(ticket_values.STATUSES)},
             "title": {"type": "str"},
             "description": {"type": "str"},
-            "priority": {"type": "str", "choices": list(ticket_model.PRIORITIES)},
+            "priority": {"type": "str", "choices": list(ticket_values.PRIORITIES)},
             "assigned_to": {"type": "str", "choices": [*roles, "none"]},
             "labels": {"type": "list", "elements": "str"},
             "github_issue_number": {"type": "int"},

@@ -115,14 +115,15 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
-from ansible_collections.dockfra.core.plugins.module_utils.tickets import model as ticket_model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import query as ticket_query
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import values as ticket_values
 
 
 def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the module's result for its parameters."""
     store = ticket_store.TicketStore(params["path"])
-    wanted = ticket_store.Filter(
+    wanted = ticket_query.Filter(
         status=params["status"],
         priority=params["priority"],
         assigned_to=[None if role == "none" else role for role in params["assigned_to"]],
@@ -151,20 +152,20 @@ def main() -> None:
             "status": {
                 "type": "list",
                 "elements": "str",
-                "choices": list(ticket_model.STATUSES),
+                "choices": list(ticket_values.STATUSES),
                 "default": [],
             },
             "priority": {
                 "type": "list",
                 "elements": "str",
-                "choices": list(ticket_model.PRIORITIES),
+                "choices": list(ticket_values.PRIORITIES),
                 "default": [],
             },
             "assigned_to": {"type": "list", "elements": "str", "choices": roles, "default": []},
             "labels": {"type": "list", "elements": "str", "default": []},
             "text": {"type": "str", "default": ""},
             "updated_since": {"type": "str"},
-            "sort": {"type": "str", "choices": list(ticket_store.SORTS), "default": "id"},
+            "sort": {"type": "str", "choices": list(ticket_query.SORTS), "default": "id"},
             "reverse": {"type": "bool", "default": False},
         },
         supports_check_mode=True,

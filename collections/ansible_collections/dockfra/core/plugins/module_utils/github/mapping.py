@@ -27,7 +27,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..policy.roles import ROLES
-from ..tickets import model
+from ..tickets import values
 from ..tickets.model import Comment, Ticket
 from .issues import RemoteComment, RemoteIssue
 
@@ -42,7 +42,7 @@ _MARKER = re.compile(r"<!-- dockfra:(T-[0-9]{4,18}) --><!-- dockfra-key:([0-9a-f
 _COMMENT_MARKER = re.compile(r"<!-- dockfra-comment:([0-9a-f]{16}) -->")
 _COMMENT_HEAD = re.compile(r"\*\*[^\n]{1,80}\*\* at [0-9-]{10} [0-9:]{8} UTC:\n\n")
 _RESERVED = {
-    "priority": {f"priority:{value}": value for value in reversed(model.PRIORITIES)},
+    "priority": {f"priority:{value}": value for value in reversed(values.PRIORITIES)},
     "assigned_to": {f"assigned:{value}": value for value in ROLES},
     "status": {"status:in_progress": "in_progress"},
 }
@@ -118,8 +118,8 @@ def remote_view(issue: RemoteIssue) -> dict[str, Any]:
 def as_local(name: str, value: Any, number: int) -> Any:
     """Return a value of an issue as a ticket may hold it."""
     if name == "title":
-        return model.acceptable(value, model.MAX_TITLE, one_line=True) or f"Issue {number}"
-    return model.acceptable(value) if name == "description" else value
+        return values.acceptable(value, values.MAX_TITLE, one_line=True) or f"Issue {number}"
+    return values.acceptable(value) if name == "description" else value
 
 
 def as_remote(name: str, value: Any, ticket: Ticket) -> Any:
@@ -167,7 +167,7 @@ def local_labels(labels: Iterable[str], own: Iterable[str]) -> tuple[str, ...]:
     wanted = dict.fromkeys(
         [*kept, *sorted(map(_as_label, labels), key=lambda label: (label not in have, label))]
     )
-    return tuple(sorted([label for label in wanted if label][: model.MAX_LABELS]))
+    return tuple(sorted([label for label in wanted if label][: values.MAX_LABELS]))
 
 
 def remote_labels(plain: Iterable[str], values: Mapping[str, Any]) -> list[str]:
@@ -203,7 +203,7 @@ def is_reserved(label: str) -> bool:
 
 
 def _as_label(label: str) -> str:
-    return model.acceptable(label.replace(",", " "), model.MAX_LABEL, one_line=True)
+    return values.acceptable(label.replace(",", " "), values.MAX_LABEL, one_line=True)
 
 
 # -- bodies --
@@ -276,7 +276,7 @@ def comment_text(comment: RemoteComment, *, ours: bool = False) -> str:
         text = text[: match.start()] + text[match.end() :]
     if match or ours:
         text = _COMMENT_HEAD.sub("", text, count=1)
-    return model.acceptable(text)
+    return values.acceptable(text)
 
 
 def local_comment(comment: RemoteComment) -> Comment | None:
@@ -284,13 +284,13 @@ def local_comment(comment: RemoteComment) -> Comment | None:
     text = comment_text(comment)
     if not text:
         return None
-    when = model.clean_timestamp(comment.created_at)
+    when = values.clean_timestamp(comment.created_at)
     return Comment(author_of(comment.author), text, when, {"github_comment_id": comment.id})
 
 
 def author_of(login: str) -> str:
     """Return a GitHub user as an author; nobody becomes a role by choosing its name."""
-    name = model.acceptable(login, model.MAX_NAME - 10, one_line=True) or "ghost"
+    name = values.acceptable(login, values.MAX_NAME - 10, one_line=True) or "ghost"
     return f"{name}@github" if name.casefold() in ROLES else name
 
 

@@ -42,7 +42,7 @@ from ..errors import (
     TicketNotFoundError,
     TicketStoreError,
 )
-from ..tickets import model, rules
+from ..tickets import codec, model, rules, values
 from ..tickets.model import Comment, Ticket
 from ..tickets.store import TicketStore
 from . import mapping
@@ -561,7 +561,7 @@ class _Run:
                 for comment in self._lost(name, ticket, issue, theirs_counts=name in plan.take)
                 if (comment.author, comment.text) not in known
             ]
-            if model.fitting(model.changed(ticket, {**plan.take, "comments": tuple(comments)}), lost) < len(
+            if codec.fitting(model.changed(ticket, {**plan.take, "comments": tuple(comments)}), lost) < len(
                 lost
             ):
                 result.note(
@@ -635,7 +635,7 @@ class _Run:
 
     def _plan_conflict(self, name: str, ticket: Ticket, issue: RemoteIssue, plan: _Plan) -> None:
         plan.conflicts.append(name)
-        newer_here = ticket.updated_at > model.clean_timestamp(issue.updated_at)
+        newer_here = ticket.updated_at > values.clean_timestamp(issue.updated_at)
         if newer_here:
             plan.give[name] = getattr(ticket, name)
             plan.lost.append(name)
@@ -645,7 +645,7 @@ class _Run:
     def _lost(self, name: str, ticket: Ticket, issue: RemoteIssue, *, theirs_counts: bool) -> list[Comment]:
         """The comments that keep the value which does not count; normally one."""
         value = getattr(ticket, name) if theirs_counts else mapping.remote_view(issue)[name]
-        text = model.acceptable("nobody" if value is None else str(value))
+        text = values.acceptable("nobody" if value is None else str(value))
         which, other = ("on GitHub", "here") if theirs_counts else ("here", "on GitHub")
         parts = [text[start : start + _QUOTED] for start in range(0, len(text), _QUOTED)] or ["(empty)"]
         return [
@@ -653,7 +653,7 @@ class _Run:
                 ACTOR,
                 f"The {name.replace('_', ' ')} was changed both here and on GitHub. The newer one, {which}, counts. "
                 f"This was the one {other}{' (continued)' if index else ''}:\n\n{part}",
-                model.format_time(self._now()),
+                values.format_time(self._now()),
             )
             for index, part in enumerate(parts)
         ]
@@ -938,7 +938,7 @@ class _Run:
         """Part a ticket from an issue that is no longer in the repository."""
         where = f"{self._issues.repo}#{entry.number}"
         text = f"The issue {where} {what} on GitHub. This ticket stays, without an issue."
-        full = not model.fitting(ticket, [Comment(ACTOR, text, ticket.updated_at)])
+        full = not codec.fitting(ticket, [Comment(ACTOR, text, ticket.updated_at)])
         self._store.update(
             ACTOR,
             ticket.id,
@@ -983,14 +983,14 @@ def _expect(ticket: Ticket, issue: RemoteIssue, entry: Entry) -> None:
 def _edited(comment: Comment, remote: RemoteComment) -> Comment:
     """A comment with the text it has on GitHub, if that is another; GitHub is then where it belongs."""
     text = mapping.comment_text(remote, ours=True)
-    if not text or text == model.acceptable(comment.text):
+    if not text or text == values.acceptable(comment.text):
         return comment
     return Comment(comment.author, text, comment.timestamp, {**comment.extra, "github_comment_id": remote.id})
 
 
 def _fitting(ticket: Ticket, comments: list[Comment], result: Result) -> list[Comment]:
     """Comments from GitHub, as many as a ticket has room for."""
-    room = model.fitting(ticket, comments, spare=_SPARE, spare_bytes=_SPARE_BYTES)
+    room = codec.fitting(ticket, comments, spare=_SPARE, spare_bytes=_SPARE_BYTES)
     if room < len(comments):
         result.note(f"The ticket is full, so {len(comments) - room} comments stay on GitHub only.")
     return comments[:room]

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils.policy.roles import ROLES
-from ...module_utils.tickets import model
+from ...module_utils.tickets import model, values
 from ...module_utils.tickets.store import DIRECTORY, TicketStore
 from .call import Call, Place
 from .grammar import checked, choices, suggest
@@ -35,14 +35,14 @@ def add_id(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
     """The argument that names a ticket, or any number of them."""
     text = "the tickets; by default all" if several else "the ticket, for example T-0001"
     action = parser.add_argument(
-        "id", type=checked(model.clean_id), metavar="ID", nargs="*" if several else None, help=text
+        "id", type=checked(values.clean_id), metavar="ID", nargs="*" if several else None, help=text
     )
     suggest(action, _ids)
 
 
 def add_fields(parser: argparse.ArgumentParser) -> None:
     """The arguments that give a ticket the values of its fields; those that are left out are None."""
-    parser.add_argument("--priority", help="how urgent it is", **choices(model.PRIORITIES))
+    parser.add_argument("--priority", help="how urgent it is", **choices(values.PRIORITIES))
     parser.add_argument(
         "--desc", "--description", dest="description", help="more about it; - reads the input"
     )
@@ -83,10 +83,10 @@ def whose(ticket: Mapping[str, Any]) -> str:
 def add_filters(parser: argparse.ArgumentParser) -> None:
     """The arguments that choose tickets."""
     parser.add_argument(
-        "--status", action="append", default=[], help="only of this status", **choices(model.STATUSES)
+        "--status", action="append", default=[], help="only of this status", **choices(values.STATUSES)
     )
     parser.add_argument(
-        "--priority", action="append", default=[], help="only of this priority", **choices(model.PRIORITIES)
+        "--priority", action="append", default=[], help="only of this priority", **choices(values.PRIORITIES)
     )
     parser.add_argument(
         "--label", action="append", default=[], help="only with this label; may be given again"

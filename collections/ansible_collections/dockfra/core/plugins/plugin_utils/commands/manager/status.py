@@ -12,7 +12,7 @@ import argparse
 from typing import Any
 
 from ....module_utils.errors import DockfraError
-from ....module_utils.tickets import model
+from ....module_utils.tickets import values
 from ...cli import health, tickets
 from ...cli.call import Call
 from ...cli.output import Style, table
@@ -28,7 +28,7 @@ def run(call: Call) -> dict[str, Any]:
     listing = tickets.store().select()
     data: dict[str, Any] = {
         "tickets": {
-            status: sum(ticket.status == status for ticket in listing.tickets) for status in model.STATUSES
+            status: sum(ticket.status == status for ticket in listing.tickets) for status in values.STATUSES
         },
         "in_progress": [
             {key: getattr(ticket, key) for key in ("id", "title", "priority", "assigned_to")}

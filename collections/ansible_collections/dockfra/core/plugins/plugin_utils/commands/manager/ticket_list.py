@@ -7,7 +7,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ....module_utils.tickets.store import Filter
+from ....module_utils.tickets.query import Filter
 from ...cli import tickets
 from ...cli.call import Call
 

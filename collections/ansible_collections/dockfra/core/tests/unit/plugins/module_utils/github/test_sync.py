@@ -22,8 +22,9 @@ from ansible_collections.dockfra.core.plugins.module_utils.github import mapping
 from ansible_collections.dockfra.core.plugins.module_utils.github import state as states
 from ansible_collections.dockfra.core.plugins.module_utils.github.issues import RemoteComment, RemoteIssue
 from ansible_collections.dockfra.core.plugins.module_utils.github.sync import GitHubSync
-from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import MAX_COMMENTS, Comment, Ticket
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import Comment, Ticket
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.values import MAX_COMMENTS
 
 START = datetime.datetime(2026, 11, 22, 10, tzinfo=datetime.UTC)
 

@@ -19,7 +19,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     TicketNewerError,
 )
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES
-from ansible_collections.dockfra.core.plugins.module_utils.tickets import model
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import codec, model, values
 
 NOW = "2026-01-02T03:04:05.000006Z"
 MINIMAL = {
@@ -39,7 +39,7 @@ texts = st.text(st.characters(exclude_categories=["C", "Zl", "Zp"], include_char
 times = st.datetimes(datetime.datetime(1970, 1, 1), datetime.datetime(9998, 12, 31)).map(
     lambda moment: moment.isoformat(timespec="microseconds") + "Z"
 )
-values = st.recursive(
+anything = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(2**70), 2**70)
@@ -50,7 +50,7 @@ values = st.recursive(
 )
 # Hypothesis takes words from the code that it tests as well, so names of fields do come up.
 extras = st.dictionaries(
-    lines.filter(lambda name: name not in model._FIELDS | model._COMMENT_FIELDS), values, max_size=3
+    lines.filter(lambda name: name not in model.FIELDS | model.COMMENT_FIELDS), anything, max_size=3
 )
 comments = st.builds(
     lambda a, x, t, e: {**e, "author": a, "text": x, "timestamp": t},
@@ -63,10 +63,10 @@ fields = st.fixed_dictionaries(
     {"title": lines, "created_by": lines, "created_at": times, "updated_at": times},
     optional={
         "description": texts,
-        "status": st.sampled_from(model.STATUSES),
-        "priority": st.sampled_from(model.PRIORITIES),
+        "status": st.sampled_from(values.STATUSES),
+        "priority": st.sampled_from(values.PRIORITIES),
         "assigned_to": st.none() | st.sampled_from(ROLES),
-        "labels": st.lists(lines.filter(lambda text: "," not in text), max_size=model.MAX_LABELS),
+        "labels": st.lists(lines.filter(lambda text: "," not in text), max_size=values.MAX_LABELS),
         "comments": st.lists(comments, max_size=3),
         "github_issue_number": st.none() | st.integers(1, 2**62),
         "external_key": st.none() | lines,
@@ -81,31 +81,33 @@ def encoded(**changes: Any) -> bytes:
 
 @given(fields, st.integers(1, 10**18 - 1))
 def test_a_ticket_survives_its_file(given_fields: dict[str, Any], number: int) -> None:
-    ticket = model.Ticket(id=model.ticket_id(number), **model.clean_fields(given_fields))
-    data = model.encode(ticket)
-    assert model.decode(data, ticket.id) == ticket
-    assert model.encode(model.decode(data, ticket.id)) == data
+    ticket = model.Ticket(id=values.ticket_id(number), **model.clean_fields(given_fields))
+    data = codec.encode(ticket)
+    assert codec.decode(data, ticket.id) == ticket
+    assert codec.encode(codec.decode(data, ticket.id)) == data
     assert json.loads(data) == ticket.to_dict()
-    assert ticket.number == number == model.parse_id(ticket.id)
+    assert ticket.number == number == values.parse_id(ticket.id)
 
 
-@given(st.binary(max_size=200) | texts.map(str.encode) | values.map(lambda value: json.dumps(value).encode()))
+@given(
+    st.binary(max_size=200) | texts.map(str.encode) | anything.map(lambda value: json.dumps(value).encode())
+)
 def test_any_other_content_is_damage_and_nothing_worse(data: bytes) -> None:
     with pytest.raises(TicketDamagedError) as caught:
-        model.decode(data, "T-0001")
+        codec.decode(data, "T-0001")
     assert "\n" not in str(caught.value)
 
 
 odd = st.one_of(
-    values,
+    anything,
     texts,
     lines,
     st.sampled_from(
         ["open", "", " x", "x ", "a\nb", "a\rb", "a\r\nb", NOW, "2026-01-01T00:00:00Z", 0, 1, True, [], {}]
     ),
-    st.lists(lines | values, max_size=3),
+    st.lists(lines | anything, max_size=3),
     st.lists(
-        st.dictionaries(st.sampled_from(["author", "text", "timestamp", "x"]), values | lines | times),
+        st.dictionaries(st.sampled_from(["author", "text", "timestamp", "x"]), anything | lines | times),
         max_size=2,
     ),
     st.lists(comments, max_size=2),
@@ -115,8 +117,8 @@ odd = st.one_of(
 @settings(max_examples=600)
 @given(
     fields,
-    st.dictionaries(st.sampled_from([*model._CLEANERS, "further"]), odd, max_size=2),
-    st.sets(st.sampled_from([*model._CLEANERS])),
+    st.dictionaries(st.sampled_from([*model.CLEANERS, "further"]), odd, max_size=2),
+    st.sets(st.sampled_from([*model.CLEANERS])),
 )
 def test_both_ways_to_read_fields_agree(
     given_fields: dict[str, Any], oddities: dict[str, Any], absent: set[str]
@@ -133,7 +135,7 @@ def test_both_ways_to_read_fields_agree(
         except (TicketInvalidError, TypeError) as error:
             return type(error)
 
-    quick, thorough = outcome(model._ordinary), outcome(model._any)
+    quick, thorough = outcome(codec._ordinary), outcome(codec._any)
     assert quick is None or quick == thorough
 
 
@@ -153,28 +155,28 @@ def test_what_the_store_writes_is_read_the_quick_way() -> None:
             }
         ),
     )
-    assert model._ordinary("T-0001", json.loads(model.encode(ticket))) == ticket
+    assert codec._ordinary("T-0001", json.loads(codec.encode(ticket))) == ticket
 
 
 @given(fields, st.data())
 def test_a_file_cut_short_is_damaged(given_fields: dict[str, Any], data: st.DataObject) -> None:
-    content = model.encode(model.Ticket(id="T-0001", **model.clean_fields(given_fields)))
+    content = codec.encode(model.Ticket(id="T-0001", **model.clean_fields(given_fields)))
     end = data.draw(st.integers(0, len(content) - 2))
     with pytest.raises(TicketDamagedError):
-        model.decode(content[:end], "T-0001")
+        codec.decode(content[:end], "T-0001")
 
 
 @given(st.text(max_size=400), st.booleans())
 def test_foreign_text_can_be_made_acceptable(text: str, one_line: bool) -> None:
-    accepted = model.acceptable(text, 200, one_line=one_line)
+    accepted = values.acceptable(text, 200, one_line=one_line)
     assert len(accepted) <= 200
-    assert model.acceptable(accepted, 200, one_line=one_line) == accepted
+    assert values.acceptable(accepted, 200, one_line=one_line) == accepted
     name = "title" if one_line and accepted else "description"
     assert model.clean_fields({name: accepted}) == {name: accepted}
 
 
 def test_the_contract_names_the_fields() -> None:
-    ticket = model.decode(encoded(), "T-0001")
+    ticket = codec.decode(encoded(), "T-0001")
     contract = (
         "id title description status priority assigned_to labels created_by created_at updated_at comments"
     )
@@ -193,13 +195,13 @@ def test_the_contract_names_the_fields() -> None:
     ],
 )
 def test_ids(text: str, number: int) -> None:
-    assert model.parse_id(text) == number
-    assert model.ticket_id(number) == text
+    assert values.parse_id(text) == number
+    assert values.ticket_id(number) == text
 
 
 @pytest.mark.parametrize("text", ["T-0069", "t-0069", "T-69", "t69", "T69", "69", "0069", "#69", "#0069"])
 def test_an_id_that_cannot_be_misunderstood_is_understood_finding_u11(text: str) -> None:
-    assert model.clean_id(text) == "T-0069"
+    assert values.clean_id(text) == "T-0069"
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_an_id_that_cannot_be_misunderstood_is_understood_finding_u11(text: str)
 )
 def test_what_means_no_id_finding_u11(text: object) -> None:
     with pytest.raises(TicketInvalidError, match="is no ticket id"):
-        model.clean_id(text)
+        values.clean_id(text)
 
 
 @pytest.mark.parametrize(
@@ -262,7 +264,7 @@ def test_what_means_no_id_finding_u11(text: object) -> None:
 )
 def test_what_is_no_id(text: object) -> None:
     with pytest.raises(TicketInvalidError, match="is no ticket id") as caught:
-        model.parse_id(text)
+        values.parse_id(text)
     assert len(str(caught.value)) < 150
     assert "\n" not in str(caught.value)
 
@@ -372,7 +374,7 @@ def test_good_values_have_one_form(name: str, value: object, stored: object) -> 
         (encoded() + encoded(), "no JSON"),
         (b"\xff\xfe" + encoded(), "no JSON"),
         (b"[" * 200_000, "no JSON"),
-        (b" " * (model.MAX_FILE_BYTES + 1), "larger than"),
+        (b" " * (values.MAX_FILE_BYTES + 1), "larger than"),
         (encoded(id="T-0002"), "holds the id 'T-0002'"),
         (encoded(schema=0), "no version number"),
         (encoded(schema=True), "no version number"),
@@ -396,12 +398,12 @@ def test_good_values_have_one_form(name: str, value: object, stored: object) -> 
 )
 def test_damage_has_a_reason(data: bytes, reason: str) -> None:
     with pytest.raises(TicketDamagedError, match=reason):
-        model.decode(data, "T-0001")
+        codec.decode(data, "T-0001")
 
 
 def test_a_newer_schema_is_no_damage() -> None:
     with pytest.raises(TicketNewerError, match="schema 2"):
-        model.decode(json.dumps({"schema": 2, "id": "T-0001"}).encode(), "T-0001")
+        codec.decode(json.dumps({"schema": 2, "id": "T-0001"}).encode(), "T-0001")
 
 
 def test_further_fields_are_kept_and_changed_one_by_one() -> None:
@@ -411,26 +413,26 @@ def test_further_fields_are_kept_and_changed_one_by_one() -> None:
         nothing=None,
         comments=[{"author": "a", "text": "b", "timestamp": NOW, "github_id": 7}],
     )
-    ticket = model.decode(data, "T-0001")
+    ticket = codec.decode(data, "T-0001")
     assert ticket.extra == {"later": {"a": [1, None]}, "extra": "own", "nothing": None}
     assert ticket.comments[0].extra == {"github_id": 7}
     changed = model.changed(
         ticket, model.clean_fields({"extra": {"later": None, "new": 1}, "title": "Other"})
     )
     assert changed.extra == {"extra": "own", "nothing": None, "new": 1}
-    assert model.decode(model.encode(changed), "T-0001") == changed
+    assert codec.decode(codec.encode(changed), "T-0001") == changed
 
 
 def test_a_ticket_does_not_grow_without_end() -> None:
-    comment = model.Comment("a", "x" * model.MAX_TEXT, NOW)
-    ticket = model.changed(model.decode(encoded(), "T-0001"), {"comments": (comment,) * 70})
+    comment = model.Comment("a", "x" * values.MAX_TEXT, NOW)
+    ticket = model.changed(codec.decode(encoded(), "T-0001"), {"comments": (comment,) * 70})
     with pytest.raises(TicketInvalidError, match="go on in a new ticket"):
-        model.encode(ticket)
+        codec.encode(ticket)
 
 
 def test_time_goes_on_even_when_the_clock_does_not() -> None:
     earlier = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    assert model.next_time(earlier, NOW) == "2026-01-02T03:04:05.000007Z"
+    assert values.next_time(earlier, NOW) == "2026-01-02T03:04:05.000007Z"
     later = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
-    assert model.next_time(later, NOW) == "2027-01-01T00:00:00.000000Z"
-    assert model.next_time(later, "9998-12-31T23:59:59.999999Z") > "9998-12-31T23:59:59.999999Z"
+    assert values.next_time(later, NOW) == "2027-01-01T00:00:00.000000Z"
+    assert values.next_time(later, "9998-12-31T23:59:59.999999Z") > "9998-12-31T23:59:59.999999Z"

@@ -15,7 +15,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
 )
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES, TICKET_ACTIONS
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import rules
-from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import STATUSES, Ticket
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import Ticket
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.values import STATUSES
 
 NOW = "2026-01-01T00:00:00.000000Z"
 

@@ -33,8 +33,10 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     TicketStorageFullError,
     TicketStoreError,
 )
-from ansible_collections.dockfra.core.plugins.module_utils.tickets import model
-from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import BadFile, Filter, TicketStore
+from ansible_collections.dockfra.core.plugins.module_utils.tickets import model, values
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.query import Filter
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.reading import BadFile
+from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.tests.unit.support import open_to_all, run_python
 
 STORE = "from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore\n"
@@ -282,7 +284,7 @@ def test_comments(store: TicketStore) -> None:
         ("manager", "One\nTwo"),
     ]
     assert change.after.comments[-1].timestamp == change.after.updated_at
-    many = [{"author": "a", "text": "x", "timestamp": "2026-01-01T00:00:00Z"}] * model.MAX_COMMENTS
+    many = [{"author": "a", "text": "x", "timestamp": "2026-01-01T00:00:00Z"}] * values.MAX_COMMENTS
     full = store.update("manager", "T-0001", {"comments": many}, expected=change.after.updated_at)
     with pytest.raises(TicketInvalidError, match="the most there may be"):
         store.update("manager", full.after.id, {}, comment="one more")
