@@ -1,7 +1,11 @@
-"""Where the base image comes from: a registry's wrong or cut answer is one clear line, and nothing is made of it."""
+"""Where the base image comes from: pulled, it makes the same platform; a wrong or cut answer is one clear line."""
 
 from __future__ import annotations
 
+import io
+import json
+import socket
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +14,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from tests.e2e.support import runs
+from tests.e2e.support.platform import Platform, eventually
 from tests.fakes.registry import FakeRegistry
 
 
@@ -17,6 +22,20 @@ from tests.fakes.registry import FakeRegistry
 def registry() -> Iterator[FakeRegistry]:
     with FakeRegistry() as found:
         yield found
+
+
+def options(tmp_path: Path, image: str) -> list[str]:
+    """Those of a platform of its own, beside that of the other tests, on another base image."""
+    variables = {
+        "dockfra_project": "dockfra-pulled",
+        "dockfra_port_offset": 25000,
+        "dockfra_state_dir": str(tmp_path / "state"),
+        "dockfra_data_root": str(tmp_path / "data"),
+        "dockfra_base_image": image,
+        "dockfra_remove_data": True,
+        "dockfra_remove_images": False,
+    }
+    return ["-e", json.dumps(variables)]
 
 
 # What Docker tries again for a minute and a half is in the slow ones.
@@ -35,13 +54,7 @@ def test_a_wrong_or_cut_answer_is_one_line_finding_t5(
 ) -> None:
     image = f"{registry.address}/debian:trixie-slim"
     registry.fault = fault
-    run = runs.playbook(
-        "site.yml",
-        *("-e", "dockfra_project=dockfra-nowhere", "-e", "dockfra_port_offset=25000"),
-        *("-e", f"dockfra_state_dir={tmp_path / 'state'}", "-e", f"dockfra_data_root={tmp_path / 'data'}"),
-        *("-e", f"dockfra_base_image={image}", "--limit", "redis"),
-        name=f"registry-{fault}",
-    )
+    run = runs.playbook("site.yml", *options(tmp_path, image), "--limit", "redis", name=f"registry-{fault}")
     try:
         assert run.code != 0
         assert len(run.errors) == 1, f"{run.errors}, see {run.log}"
@@ -52,14 +65,38 @@ def test_a_wrong_or_cut_answer_is_one_line_finding_t5(
         with pytest.raises(ImageNotFound):
             docker.from_env().images.get(image)
     finally:
-        runs.playbook(
-            "playbooks/teardown.yml",
-            *("-e", "dockfra_project=dockfra-nowhere", "-e", "dockfra_remove_data=true"),
-            *(
-                "-e",
-                f"dockfra_state_dir={tmp_path / 'state'}",
-                "-e",
-                f"dockfra_data_root={tmp_path / 'data'}",
-            ),
-            *("-e", "dockfra_remove_images=false"),
-        )
+        runs.playbook("playbooks/teardown.yml", *options(tmp_path, image)).ok()
+
+
+@pytest.fixture
+def slim_image(untouched: None, tmp_path: Path) -> Iterator[str]:
+    """In Debian's own registry, an image without certificates as the official slim one is."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    settings = tmp_path / "registry.yml"
+    storage = {"filesystem": {"rootdirectory": str(tmp_path / "registry")}}
+    settings.write_text(json.dumps({"version": "0.1", "storage": storage, "http": {"addr": place}}))
+    client, name = docker.from_env(timeout=300), f"{place}/debian"
+    recipe = b"FROM debian:trixie-slim\nRUN dpkg --purge --force-depends ca-certificates openssl\n"
+    with subprocess.Popen(["docker-registry", "serve", str(settings)], stderr=subprocess.DEVNULL) as server:
+        try:
+            client.images.build(fileobj=io.BytesIO(recipe), tag=f"{name}:trixie-slim", rm=True)
+            eventually(lambda: "errorDetail" not in client.images.push(name, "trixie-slim"), "it is pushed")
+            client.images.remove(f"{name}:trixie-slim")
+            yield f"{name}:trixie-slim"
+        finally:
+            server.terminate()
+
+
+@pytest.mark.slow
+def test_a_pulled_image_without_certificates_makes_the_same_platform_finding_t5(
+    platform: Platform, slim_image: str, tmp_path: Path
+) -> None:
+    chosen = options(tmp_path, slim_image)
+    try:
+        runs.playbook("site.yml", *chosen, name="pulled", timeout=900).ok()
+        assert docker.from_env().images.get(slim_image)
+        assert runs.playbook("playbooks/verify.yml", *chosen, name="pulled-verify").ok().changed == 0
+        assert runs.playbook("site.yml", *chosen, name="pulled-again").ok().changed == 0
+    finally:
+        runs.playbook("playbooks/teardown.yml", *chosen, name="pulled-teardown").ok()
