@@ -136,7 +136,11 @@ def warm_start() -> float:
 
 def remove() -> None:
     """Remove the tests' own platform with its data; images stay."""
-    ansible("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
+    ansible(
+        *("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false"),
+        # The tests' own platform, whatever it is called.
+        *("-e", "dockfra_confirm={{ dockfra_project }}"),
+    )
 
 
 def measure(rounds: int, extra: int) -> dict[str, float]:

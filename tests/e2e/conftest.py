@@ -27,6 +27,9 @@ from tests.e2e.support import runs
 from tests.e2e.support.platform import Platform, read_topology
 from tests.e2e.support.runs import INVENTORY
 
+# Options of teardown.yml; images stay for the next session.
+REMOVE_DATA = ("-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
+
 KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
 SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
@@ -81,10 +84,8 @@ def remove(platform: Platform) -> runs.Run:
     """Remove the platform with its data; images stay for the next session."""
     return runs.playbook(
         "playbooks/teardown.yml",
-        "-e",
-        "dockfra_remove_data=true",
-        "-e",
-        "dockfra_remove_images=false",
+        *REMOVE_DATA,
+        *("-e", f"dockfra_confirm={platform.topology.project}"),
         name="session-end",
     ).ok()
 

@@ -82,6 +82,17 @@ def test_nothing_to_do(platform: Platform) -> None:
     assert runs.playbook("playbooks/verify.yml", name="verify").ok().changed == 0
 
 
+def test_a_run_ends_when_every_service_answers_finding_p5(platform: Platform) -> None:
+    """As after a restart of the engine: nothing is to be done, but for waiting."""
+    container = platform.container("frontend")
+    container.restart(timeout=5)
+    container.reload()
+    assert container.attrs["State"]["Health"]["Status"] == "starting"
+    assert runs.playbook("site.yml", name="starting").ok().changed == 0
+    container.reload()
+    assert container.attrs["State"]["Health"]["Status"] == "healthy"
+
+
 def test_what_differs_is_shown_then_repaired_and_nothing_else_is_touched(
     platform: Platform, kept: Callable[[Platform], None]
 ) -> None:
@@ -165,15 +176,24 @@ def lock_holder(platform: Platform) -> int:
 
 
 @pytest.mark.slow
-def test_fresh_clone_beside_old_volumes_interrupted_and_two_at_once(
+def test_fresh_clone_beside_old_volumes_interrupted_and_two_at_once_finding_p7(
     platform: Platform, kept: Callable[[Platform], None], tmp_path: Path
 ) -> None:
     """A clone has no keys and no passwords: it makes new ones, and what the volumes hold is there again."""
     clone = runs.copy_tree(tmp_path / "clone")
     fresh = Platform(platform.topology, clone / ".dockfra/test")
 
+    # Nobody takes a running platform over by accident.
+    before = platform.snapshot()
+    run = runs.playbook("site.yml", root=clone, name="clone-not-the-owner")
+    assert run.code != 0
+    assert len(run.errors) == 1
+    assert f"belongs to another checkout: {runs.ROOT}, " in run.errors[0]
+    assert "-e dockfra_takeover=true" in run.errors[0]
+    assert platform.snapshot() == before
+
     # Ctrl-C in the middle of the work.
-    first = runs.start("site.yml", root=clone, name="clone-interrupted")
+    first = runs.start("site.yml", "-e", "dockfra_takeover=true", root=clone, name="clone-interrupted")
     first.wait_for(r"ready after", 180)
     first.interrupt()
     assert first.end().code != 0
@@ -199,7 +219,9 @@ def test_fresh_clone_beside_old_volumes_interrupted_and_two_at_once(
     )
     assert (old.returncode, "Permission denied" in old.stderr) == (255, True), "the old key still works"
 
-    # Back to the keys of before; the first run is killed outright.
+    # Back to the keys of before, beside volumes without containers; the first run is killed outright.
+    for name in platform.names:
+        platform.container(name).remove(force=True)
     killed = runs.start("site.yml", name="back-killed")
     killed.wait_for(r"ready after", 180)
     killed.process.send_signal(signal.SIGKILL)

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from docker.models.containers import Container
 
-from tests.e2e.conftest import KEEP
+from tests.e2e.conftest import KEEP, REMOVE_DATA
 from tests.e2e.support import runs
 from tests.e2e.support.platform import Platform
 
 
+@contextmanager
+def stranger_on(platform: Platform, network: str) -> Iterator[Container]:
+    """A running container of somebody else on one of the platform's networks."""
+    container = platform.docker.containers.run(
+        platform.container("ssh-manager").attrs["Config"]["Image"],
+        ["300"],
+        entrypoint="sleep",
+        name=f"{platform.topology.project}-stranger",
+        network=platform.topology.network_name(network),
+        detach=True,
+        init=True,
+    )
+    try:
+        yield container
+    finally:
+        container.remove(force=True)
+
+
 @pytest.mark.skipif(KEEP, reason="DOCKFRA_KEEP is set")
-def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platform) -> None:
+def test_teardown_leaves_the_data_and_what_is_not_ours_finding_p1_p11(platform: Platform) -> None:
     project = platform.topology.project
     volumes = {
         platform.topology.volume_name(volume.name)
@@ -37,25 +58,37 @@ def test_teardown_leaves_the_data_until_it_is_asked_to_remove_it(platform: Platf
     assert platform.key("manager").exists()
     platform.docker.volumes.get(platform.topology.volume_name("redis-data"))
 
-    runs.playbook("playbooks/teardown.yml", "-e", "dockfra_remove_images=false", name="teardown").ok()
+    with stranger_on(platform, "dev-net") as stranger:
+        run = runs.playbook(
+            "playbooks/teardown.yml", "-e", "dockfra_remove_images=false", name="teardown"
+        ).ok()
+        stranger.reload()
+        assert stranger.status == "running"
+        network = platform.topology.network_name("dev-net")
+        assert list(stranger.attrs["NetworkSettings"]["Networks"]) == [network]
+        assert str(stranger.name) in run.output
     assert platform.ids() == {}
-    assert platform.docker.networks.list(filters={"label": f"dockfra.project={project}"}) == []
+    left = platform.docker.networks.list(filters={"label": f"dockfra.project={project}"})
+    assert [found.name for found in left] == [network]
     kept = platform.docker.volumes.list(filters={"label": f"dockfra.project={project}"})
     assert {volume.name for volume in kept} == volumes
     assert platform.key("manager").exists()
     assert not [path for path in configuration if path.exists()]
 
-    removed = runs.playbook(
-        *("playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false"),
-        name="teardown-with-data",
-    ).ok()
+    refused = runs.playbook("playbooks/teardown.yml", *REMOVE_DATA, name="teardown-unconfirmed")
+    assert refused.code != 0
+    assert all(volume in refused.errors[0] for volume in volumes)
+    assert f"-e dockfra_confirm={project}" in refused.errors[0]
+    assert {volume.name for volume in platform.docker.volumes.list()} >= volumes
+    assert platform.key("manager").exists()
+
+    confirmed = (*REMOVE_DATA, "-e", f"dockfra_confirm={project}")
+    removed = runs.playbook("playbooks/teardown.yml", *confirmed, name="teardown-with-data").ok()
     assert removed.changed > 0
+    assert platform.docker.networks.list(filters={"label": f"dockfra.project={project}"}) == []
     assert platform.docker.volumes.list(filters={"label": f"dockfra.project={project}"}) == []
     assert not [volume for volume in platform.docker.volumes.list() if volume.name.startswith(f"{project}-")]
     assert not platform.state.exists()
     assert len(platform.docker.images.list()) >= images
 
-    again = runs.playbook(
-        "playbooks/teardown.yml", "-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false"
-    )
-    assert again.ok().changed == 0
+    assert runs.playbook("playbooks/teardown.yml", *confirmed, name="teardown-again").ok().changed == 0

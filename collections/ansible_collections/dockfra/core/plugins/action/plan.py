@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import time
 from typing import Any
 
 import yaml
@@ -15,6 +18,7 @@ from ..module_utils.errors import DockfraError
 from ..plugin_utils.controller import operator_files, planner
 from ..plugin_utils.controller.desired import Platform
 from ..plugin_utils.controller.failures import failed
+from ..plugin_utils.controller.keyrings import checkout_identity
 
 _ARGUMENTS = {
     "docker_host": {"type": "str", "required": True},
@@ -82,9 +86,26 @@ class ActionModule(ActionBase):
             )
         limited = len(chosen) < len(here)
         plan = planner.compare(
-            platform, desired, arguments["docker_host"], state, limited, arguments["force"]
+            platform,
+            desired,
+            arguments["docker_host"],
+            state,
+            limited,
+            arguments["force"],
+            self._checkout(platform),
         )
         return plan, state
+
+    def _checkout(self, platform: Platform) -> dict[str, str]:
+        """This checkout of the project as the owner of a platform."""
+        return {
+            "id": checkout_identity(
+                platform.settings["dockfra_state_dir"], persist=not self._task.check_mode
+            ),
+            "checkout": platform.root,
+            "who": os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name,
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
 
 
 def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
@@ -98,7 +119,7 @@ def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
         pairs.append(("volume " + volume, {}, {"state": "present"}))
     for orphan in plan.orphans:
         pairs.append(("container " + orphan, {"state": "present"}, {}))
-    for service in plan.services:
+    for service in (service for service in plan.services if service.action != "wait"):
         head = f"{service.name} ({service.action}: {', '.join(service.reasons)})"
         for image in service.build:
             pairs.append((f"{service.name} image", {}, {"build": f"{image['repository']}:{image['tag']}"}))

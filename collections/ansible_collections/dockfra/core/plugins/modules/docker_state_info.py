@@ -41,6 +41,9 @@ options:
     type: list
     elements: str
     default: []
+  owner_file:
+    description: File that names the checkout to which the platform belongs.
+    type: path
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
@@ -88,6 +91,10 @@ busy_ports:
   description: Per asked place that is in use who uses it, the platform's own containers left out.
   returned: always
   type: dict
+owner:
+  description: What O(owner_file) says; empty where there is none.
+  returned: always
+  type: dict
 files:
   description: Per directory the fingerprint of each file below it.
   returned: always
@@ -98,7 +105,7 @@ import typing as t
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, ports
+from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, owner, ports
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
 from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
 
@@ -109,6 +116,7 @@ def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Return the module's result for its parameters."""
     result: dict[str, t.Any] = {
         "changed": False,
+        "owner": owner.read(params["owner_file"]) if params["owner_file"] else {},
         "busy_ports": ports.busy(params["ports"]),
         "files": {path: file_tree.scan(path, int(owner)) for path, owner in params["directories"].items()},
     }
@@ -137,6 +145,7 @@ def main() -> None:
             "images": {"type": "list", "elements": "str", "default": []},
             "directories": {"type": "dict", "default": {}},
             "ports": {"type": "list", "elements": "str", "default": []},
+            "owner_file": {"type": "path"},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

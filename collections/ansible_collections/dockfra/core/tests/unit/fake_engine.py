@@ -192,6 +192,12 @@ class FakeEngine:
                 return details
         return None
 
+    def image_of(self, reference: str) -> dict[str, Any] | None:
+        """An image by tag or id."""
+        return self.images.get(reference) or next(
+            (entry for entry in self.images.values() if entry["Id"] == reference), None
+        )
+
     def __enter__(self) -> FakeEngine:
         self._thread.start()
         return self
@@ -239,22 +245,36 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             case ["containers", name, "logs"] if engine.find(name):
                 return self._log(engine.find(name), self.path)
             case ["networks"]:
-                return self._answer(list(engine.networks.values()))
+                return self._answer(self._filtered(list(engine.networks.values())))
             case ["volumes"]:
-                found = [{"Name": name, "Labels": labels} for name, labels in engine.volumes.items()]
-                return self._answer({"Volumes": found or None, "Warnings": None})
-            case ["images", *name, "json"] if "/".join(name) in engine.images:
-                return self._answer(engine.images["/".join(name)])
+                volumes = [{"Name": name, "Labels": labels} for name, labels in engine.volumes.items()]
+                return self._answer({"Volumes": self._filtered(volumes) or None, "Warnings": None})
+            case ["images", "json"]:
+                images = [
+                    {"Id": entry["Id"], "RepoTags": [tag], "Labels": entry["Config"].get("Labels")}
+                    for tag, entry in engine.images.items()
+                ]
+                return self._answer(self._filtered(images))
+            case ["images", *name, "json"] if found := engine.image_of("/".join(name)):
+                return self._answer(found)
             case ["images", *name, "json"]:
                 return self._answer({"message": f"No such image: {'/'.join(name)}"}, 404)
         return self._answer({"message": f"No such container: {path}"}, 404)
 
     def do_POST(self) -> None:
+        path = urllib.parse.urlsplit(self.path).path
+        if path.endswith("/images/create"):
+            return self._import()
+        return self._changed("POST")
+
+    def do_DELETE(self) -> None:
+        self._changed("DELETE")
+
+    def _import(self) -> None:
         engine = self.server.engine
         address = urllib.parse.urlsplit(self.path)
         engine.requests.append(f"POST /{address.path.split('/', 2)[2]}")
         query = dict(urllib.parse.parse_qsl(address.query))
-        assert address.path.endswith("/images/create"), self.path
         with tarfile.open(fileobj=io.BytesIO(self._chunks())) as archive:
             names = sorted(archive.getnames())
         if engine.refuse_import:
@@ -272,6 +292,40 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return body
+
+    def _changed(self, method: str) -> None:
+        """Stop, or remove; that somebody uses it is refused as the engine does."""
+        engine = self.server.engine
+        path = urllib.parse.unquote(urllib.parse.urlsplit(self.path).path)
+        kind, *name = path.split("/", 2)[2].split("/")
+        reference = "/".join(name)
+        engine.requests.append(f"{method} /{kind}/{reference}")
+        if method == "POST":
+            return self._send(b"", 204, "text/plain")
+        if kind == "containers" and (details := engine.find(reference)):
+            del engine.containers[details["Name"].lstrip("/")]
+        elif kind == "networks":
+            engine.networks = {
+                key: entry for key, entry in engine.networks.items() if entry["Id"] != reference
+            }
+        elif kind == "volumes":
+            del engine.volumes[reference]
+        elif any(entry["Image"] == engine.images[reference]["Id"] for entry in engine.containers.values()):
+            return self._answer({"message": "conflict: image is being used"}, 409)
+        else:
+            del engine.images[reference]
+            return self._answer([])
+        return self._send(b"", 204, "text/plain")
+
+    def _filtered(self, entries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)
+        wanted = json.loads(query.get("filters", ["{}"])[0]).get("label", [])
+        pairs = [label.split("=", 1) for label in wanted]
+        return [
+            entry
+            for entry in entries
+            if all((entry.get("Labels") or {}).get(key) == value for key, value in pairs)
+        ]
 
     def _log(self, details: Mapping[str, Any] | None, path: str) -> None:
         assert details is not None
@@ -301,6 +355,9 @@ def _listed(details: Mapping[str, Any]) -> dict[str, Any]:
         "Id": details["Id"],
         "Names": [details["Name"]],
         "Image": details["Image"],
+        "ImageID": details["Image"],
+        "NetworkSettings": {"Networks": (details.get("NetworkSettings") or {}).get("Networks") or {}},
+        "Mounts": details.get("Mounts") or [],
         "Labels": details["Config"].get("Labels") or {},
         "State": details["State"]["Status"],
         "Ports": [

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import EngineError
-from .views import LABEL_PROJECT, image_view, observed_view, status
+from .views import LABEL_PROJECT, attached, image_view, is_of, observed_view, status
 
 try:
     import docker
@@ -60,11 +60,12 @@ def read_state(
         listed = client.containers(all=True)
         ours = [entry for entry in listed if _is_ours(entry, project, names)]
         containers = _containers(client, ours, project)
+        on_networks = attached(entry for entry in listed if not is_of(entry, project))
         return {
             "engine_version": client.version()["Version"],
             "containers": containers,
             "networks": {
-                entry["Name"]: _network(entry)
+                entry["Name"]: _network(entry, on_networks.get(entry["Name"]) or [])
                 for entry in client.networks()
                 if _is_ours(entry, project, names)
             },
@@ -95,9 +96,7 @@ def _held(containers: Mapping[str, Any]) -> list[str]:
 
 def _is_ours(entry: Mapping[str, Any], project: str, names: Sequence[str]) -> bool:
     own_names = entry.get("Names") or [entry.get("Name", "")]
-    return (entry.get("Labels") or {}).get(LABEL_PROJECT) == project or any(
-        name.lstrip("/") in names for name in own_names
-    )
+    return is_of(entry, project) or any(name.lstrip("/") in names for name in own_names)
 
 
 def _containers(
@@ -118,7 +117,7 @@ def _containers(
     return found
 
 
-def _network(entry: Mapping[str, Any]) -> dict[str, Any]:
+def _network(entry: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]:
     configuration = (entry.get("IPAM") or {}).get("Config") or []
     return {
         "id": entry["Id"],
@@ -126,6 +125,7 @@ def _network(entry: Mapping[str, Any]) -> dict[str, Any]:
         "ipv6": bool(entry.get("EnableIPv6")),
         "subnets": [pool["Subnet"] for pool in configuration],
         "ours": bool((entry.get("Labels") or {}).get(LABEL_PROJECT)),
+        "others": list(others),
     }
 
 
@@ -173,6 +173,11 @@ def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float
         state = status(details)
         if state in ("running", "healthy"):
             return
+        if _has_no_health_check(details):
+            raise EngineError(
+                f"{service} cannot become healthy: its image lacks the program of its health check (dockfra_health). "
+                f"{_why(client, details, log_lines)}"
+            )
         restarts = details["RestartCount"] if restarts is None else restarts
         if details["RestartCount"] - restarts >= _GIVE_UP_RESTARTS:
             raise EngineError(f"{service} ends again and again. {_why(client, details, log_lines)}")
@@ -181,6 +186,13 @@ def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float
                 f"{service} is not ready after {timeout:.0f} s. {_why(client, details, log_lines)}"
             )
         time.sleep(_POLL_SECONDS)
+
+
+def _has_no_health_check(details: Mapping[str, Any]) -> bool:
+    """Whether a health check could not even be started, which no time mends."""
+    check = ((details["State"].get("Health") or {}).get("Log") or [{}])[-1]
+    # Of a shell, or of the engine where there is none.
+    return check.get("ExitCode") in (126, 127) or "executable file not found" in str(check.get("Output"))
 
 
 def _why(client: docker.APIClient, details: Mapping[str, Any], lines: int) -> str:

@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError
+from .views import LABEL_MANAGED
 
 with contextlib.suppress(ImportError):  # engine.IMPORT_ERROR says so
     from docker.errors import DockerException, ImageNotFound
 
 if TYPE_CHECKING:
     import docker
-
-LABEL_MANAGED = "dockfra.managed"
 
 _CHUNK = 1 << 20
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 LABEL_PROJECT = "dockfra.project"
+# On every image that a run made.
+LABEL_MANAGED = "dockfra.managed"
 LABEL_SERVICE = "dockfra.service"
 LABEL_CONFIG = "dockfra.config"
 LABEL_REVISION = "dockfra.revision"
@@ -150,6 +152,25 @@ def image_view(image: Mapping[str, Any]) -> dict[str, Any]:
         "command": config.get("Cmd"),
         "entrypoint": config.get("Entrypoint"),
     }
+
+
+def is_of(entry: Mapping[str, Any], project: str) -> bool:
+    """Whether a container, network or volume, as the engine lists them, is of a platform."""
+    return bool((entry.get("Labels") or {}).get(LABEL_PROJECT) == project)
+
+
+def name_of(entry: Mapping[str, Any]) -> str:
+    """Return the name of a container, as the engine lists them."""
+    return str(entry["Names"][0]).lstrip("/")
+
+
+def attached(entries: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """Return which of these containers, as the engine lists them, are on which network."""
+    found: dict[str, list[str]] = {}
+    for entry in entries:
+        for network in (entry.get("NetworkSettings") or {}).get("Networks") or {}:
+            found.setdefault(network, []).append(name_of(entry))
+    return {network: sorted(names) for network, names in found.items()}
 
 
 def status(container: Mapping[str, Any]) -> str:

@@ -303,6 +303,11 @@ class WorkLock:
             ) from error
 
 
+def run_lock_name(project: str) -> str:
+    """Return the name of a platform's lock, which is no other lock's."""
+    return f"project-{project}"
+
+
 def for_run(
     directory: str | os.PathLike[str],
     project: str,
@@ -335,7 +340,7 @@ def for_run(
             f"'{project}' cannot be locked: a platform's name has no '/'. Correct dockfra_project."
         )
     begin = time.monotonic()
-    lock = WorkLock(directory, f"project-{project}", f"the platform '{project}'", interval)
+    lock = WorkLock(directory, run_lock_name(project), f"the platform '{project}'", interval)
     lock.register(holder, wait, waiting, gone)
     for name in free:
         WorkLock(directory, name, interval=interval).wait_free(wait, waiting)

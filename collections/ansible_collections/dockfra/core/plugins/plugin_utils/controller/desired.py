@@ -108,7 +108,8 @@ class Platform:
             )
         neighbours = [host for host in services if only is not None and host not in only]
         services = {host: values for host, values in services.items() if host not in neighbours}
-        self._finder = RoleFinder(loader, _project_root(next(iter(services.values()))))
+        self.root = _project_root(next(iter(services.values())))
+        self._finder = RoleFinder(loader, self.root)
         self._chains = {host: self._role_chain(host, values) for host, values in services.items()}
         self._raw = {host: self._with_defaults(host, values) for host, values in services.items()}
         self._platform_defaults: dict[str, Any] = {}

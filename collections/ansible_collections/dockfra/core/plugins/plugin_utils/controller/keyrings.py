@@ -11,7 +11,13 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
+from ...module_utils.containers.views import digest
 from ...module_utils.secrets.keyring import Keyring
+
+
+def checkout_identity(state_dir: str, persist: bool) -> str:
+    """Return what tells this checkout of the project from others; without ``persist`` a new one gets none to keep."""
+    return digest(Keyring(state_dir, persist).password("platform/checkout"))
 
 
 @functools.cache

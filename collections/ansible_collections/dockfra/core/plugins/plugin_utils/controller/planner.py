@@ -8,13 +8,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from ...module_utils.containers import owner
 from ...module_utils.containers import views as containers
 from ...module_utils.errors import TopologyError
 from ...module_utils.files import tree as file_tree
 from .desired import Desired, Platform
 from .images import Image
 
-_HEALTHY = {"running", "healthy", "starting"}
+_HEALTHY = {"running", "healthy"}
 
 
 @dataclass
@@ -22,7 +23,8 @@ class ServicePlan:
     """What one service needs.
 
     Attributes:
-        action: ``none``, ``create``, ``recreate`` (settings differ) or ``start`` (right, but not running or not healthy).
+        action: ``none``, ``create``, ``recreate`` (settings differ), ``start`` (right, but not running or not healthy) or
+            ``wait`` (right, but its health check has not passed yet).
         reasons: why, one short phrase each.
         build: images this service has to build, the parents first.
         container: options for ``community.docker.docker_container``.
@@ -58,6 +60,7 @@ class HostPlan:
         foreign: containers that have a service's name but are not the platform's.
         work: whether anything is to be done on the host.
         needs_base_image: whether an image is to be built directly on the base image.
+        owner: the checkout to write down as the platform's owner, where that is not done yet.
     """
 
     docker_host: str
@@ -70,6 +73,7 @@ class HostPlan:
     foreign: list[str] = field(default_factory=list)
     work: bool = False
     needs_base_image: bool = False
+    owner: dict[str, str] = field(default_factory=dict)
 
     def as_result(self) -> dict[str, Any]:
         """Return the plan as plain data for a task result."""
@@ -97,6 +101,7 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
             for entry in desired.values()
             for place in entry.container["published_ports"]
         ],
+        "owner_file": f"{platform.settings['dockfra_data_root']}/{topology.project}/{owner.FILE}",
         "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
     }
 
@@ -108,6 +113,7 @@ def compare(
     state: Mapping[str, Any],
     limited: bool = False,
     force: bool = False,
+    checkout: Mapping[str, str] | None = None,
 ) -> HostPlan:
     """Return what the Docker host needs so that the desired services are there.
 
@@ -118,14 +124,18 @@ def compare(
         state: result of ``dockfra.core.docker_state_info`` for `query`.
         limited: only some services are looked at, so a container of another service is no orphan.
         force: every service is to be applied, so that each setting is verified by its module.
+        checkout: who plans, in the terms of `owner`; without it the platform is anybody's.
 
     Raises:
-        TopologyError: a port is taken, or a container of somebody else has a service's name.
+        TopologyError: the platform belongs to another checkout, a port is taken, a container of somebody else has a
+            service's name, or is on a network that is to be made anew.
     """
     plan = HostPlan(docker_host=docker_host, engine_error=state.get("engine_error") or "", total=len(desired))
     if plan.engine_error:
         state = {**state, "containers": {}, "networks": {}, "volumes": [], "images": {}}
     wanted_networks = platform.networks(docker_host)
+    if checkout and not plan.engine_error:
+        plan.owner = _owner(platform, docker_host, state, checkout)
     for name, settings in wanted_networks.items():
         if _network_differs(settings, state["networks"].get(name)):
             plan.networks.append({"name": name, **settings, "exists": name in state["networks"]})
@@ -141,7 +151,7 @@ def compare(
     for entry in desired.values():
         service = _compare_service(entry, state, remade)
         service.role = platform.role_name(entry.service.name)
-        if force and service.action == "none":
+        if force and service.action in ("none", "wait"):
             service.action, service.reasons = "verify", ["full verification asked for"]
         if service.action != "none":
             plan.services.append(service)
@@ -154,10 +164,11 @@ def compare(
         known = {entry.container["name"] for entry in desired.values()}
         plan.orphans = sorted(set(state["containers"]) - known)
     _share_builds(plan.services)
-    problems = [*_taken_ports(desired, state), *_foreign(plan)]
+    problems = [*_taken_ports(desired, state), *_foreign(plan), *_others_on(plan.networks, state)]
     if problems:
         raise TopologyError(problems)
-    plan.work = bool(plan.networks or plan.volumes or plan.services or plan.orphans)
+    to_apply = [service for service in plan.services if service.action != "wait"]
+    plan.work = bool(plan.networks or plan.volumes or to_apply or plan.orphans or plan.owner)
     plan.needs_base_image = any(image["level"] == 0 for service in plan.services for image in service.build)
     return plan
 
@@ -166,7 +177,10 @@ def check_settled(plan: HostPlan) -> None:
     """Raise TopologyError naming everything that is not as declared on the Docker host."""
     problems = [f"{plan.docker_host}: {plan.engine_error}"] if plan.engine_error else []
     problems += [
-        f"{service.name} is not as declared: {', '.join(service.reasons)}." for service in plan.services
+        f"{service.name} is not as declared: {', '.join(service.reasons)}."
+        if service.action != "wait"
+        else f"{service.name} is still starting; its health check has not passed yet."
+        for service in plan.services
     ]
     problems += [f"The network {network['name']} is not as declared." for network in plan.networks]
     problems += [f"The container {name} is not in the inventory." for name in plan.orphans]
@@ -207,6 +221,8 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     plan.reasons += [f"network {name} made anew" for name in found["view"]["networks"] if name in remade]
     if plan.reasons:
         plan.action = "recreate"
+    elif found["status"] == "starting":
+        plan.action, plan.reasons = "wait", ["starting"]
     elif found["status"] not in _HEALTHY:
         plan.action, plan.reasons = "start", [found["status"]]
         plan.before, plan.after = {"status": found["status"]}, {"status": "running"}
@@ -269,6 +285,28 @@ def _taken_ports(desired: Mapping[str, Desired], state: Mapping[str, Any]) -> It
                         f"{entry.service.name}: port {port.publish} of the host is already used by {user}. Stop that, or change "
                         f"`publish` of '{port.name}' in {entry.service.name}'s dockfra_ports (or dockfra_port_offset for all)."
                     )
+
+
+def _owner(
+    platform: Platform, docker_host: str, state: Mapping[str, Any], checkout: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the owner to write down, where another or none is; raises TopologyError when the other one is to stay."""
+    recorded = state.get("owner") or {}
+    refused = owner.refusal(
+        recorded, checkout["id"], platform.topology.project, docker_host, state["containers"]
+    )
+    if refused and not platform.settings["dockfra_takeover"]:
+        raise TopologyError([refused])
+    return {} if recorded.get("id") == checkout["id"] else dict(checkout)
+
+
+def _others_on(networks: Iterable[Mapping[str, Any]], state: Mapping[str, Any]) -> Iterable[str]:
+    for network in networks:
+        for name in (state["networks"].get(network["name"]) or {}).get("others") or ():
+            yield (
+                f"The network {network['name']} has to be made anew, but the container {name}, which is not this "
+                f"platform's, is on it. Disconnect it (docker network disconnect {network['name']} {name}) and run this again."
+            )
 
 
 def _foreign(plan: HostPlan) -> Iterable[str]:

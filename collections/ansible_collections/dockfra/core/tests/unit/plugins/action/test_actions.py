@@ -124,6 +124,8 @@ def test_a_platform_comes_to_be_as_planned_and_then_needs_nothing(site: Project,
     # Contents are nowhere in what was shown.
     assert secret not in done.stdout + done.stderr
 
+    (site.data / "unit/owner.json").write_text(json.dumps(plan["owner"]))
+
     store = {**SERVICE_CONFIG, "when": "inventory_hostname == 'store'"}
     results, done = run(site, engine, [SETTLED, store, context, OPERATOR_FILES], "-v")
     assert done.returncode == 0, done.stdout

@@ -132,8 +132,17 @@ def test_networks_are_told_with_their_settings(engine: FakeEngine, client: docke
         "ipv6": True,
         "subnets": ["172.30.0.0/16", "fd00::/64"],
         "ours": True,
+        "others": [],
     }
     assert state["networks"]["b"]["subnets"] == []
+
+
+def test_who_else_is_on_a_network_is_told_finding_p1(engine: FakeEngine, client: docker.APIClient) -> None:
+    engine.networks["p-net"] = fake_engine.network("p-net", "p")
+    engine.apply(spec("p-web", networks=[{"name": "p-net", "aliases": []}]))
+    for project in ("other", ""):
+        engine.apply(spec(f"{project}-x", project=project, networks=[{"name": "p-net", "aliases": []}]))
+    assert library.read_state(client, "p")["networks"]["p-net"]["others"] == ["-x", "other-x"]
 
 
 def test_published_ports_say_who(engine: FakeEngine, client: docker.APIClient) -> None:
@@ -205,6 +214,27 @@ def test_one_that_never_becomes_healthy_says_why(engine: FakeEngine, client: doc
     assert "an old one" not in text
     assert text.endswith("second\nFATAL: größer")
     assert "first" not in text
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        {
+            "ExitCode": -1,
+            "Output": 'OCI runtime exec failed: exec: "nosuch": executable file not found in $PATH',
+        },
+        {"ExitCode": 127, "Output": "sh: 1: nosuch: not found"},
+        {"ExitCode": 126, "Output": "permission denied"},
+    ],
+)
+def test_an_image_without_its_health_check_fails_at_once_finding_p12(
+    engine: FakeEngine, client: docker.APIClient, check: dict[str, Any]
+) -> None:
+    engine.apply(spec("p-db", healthcheck=HEALTH), Health={"Status": "starting", "Log": [check]})
+    began = time.monotonic()
+    with pytest.raises(EngineError, match=r"db cannot become healthy: .* lacks the program .*dockfra_health"):
+        library.wait_ready(client, "p-db", "db", 60, 5)
+    assert time.monotonic() - began < 30
 
 
 def test_one_that_ends_again_and_again_is_given_up_early(

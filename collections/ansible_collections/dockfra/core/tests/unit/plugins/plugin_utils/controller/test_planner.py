@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -212,10 +214,67 @@ def test_a_container_altered_by_hand_is_the_only_one_repaired(
     assert not site.plan().work
 
 
-@pytest.mark.parametrize("status", ["starting", "healthy"])
-def test_a_container_that_is_on_its_way_is_let_be(site: Site, status: str) -> None:
-    site.engine.containers["unit-web"]["State"]["Health"]["Status"] = status
+def test_a_container_that_is_starting_is_waited_for_and_let_be_finding_p5(site: Site) -> None:
+    health = site.engine.containers["unit-web"]["State"]["Health"]
+    health["Status"] = "starting"
+    plan = site.plan()
+    assert (actions(plan), plan.work) == ({"web": "wait"}, False)
+    with pytest.raises(TopologyError, match=r"^web is still starting"):
+        planner.check_settled(plan)
+    assert actions(site.plan(force=True)) == dict.fromkeys(three_services(), "verify")
+    health["Status"] = "healthy"
+    assert actions(site.plan()) == {}
+
+
+def test_a_network_is_not_made_anew_under_somebody_elses_container_finding_p1(site: Site) -> None:
+    network = site.engine.networks["unit-back"]
+    stranger = dict(site.engine.containers["unit-web"], Name="/stranger", Id="5" * 64)
+    stranger["Config"] = {**stranger["Config"], "Labels": {}}
+    site.engine.add(stranger)
     assert not site.plan().work
+    network["Internal"] = not network["Internal"]
+    with pytest.raises(
+        TopologyError, match=r"unit-back has to be made anew, but the container stranger, .*disconnect"
+    ):
+        site.plan()
+    site.engine.containers.pop("stranger")
+    assert [found["name"] for found in site.plan().networks] == ["unit-back"]
+
+
+OWNER = {"id": "mine", "checkout": "/srv/mine", "who": "me", "since": "2026-01-01 12:00:00"}
+
+
+def test_a_platform_belongs_to_the_checkout_that_brought_it_up_finding_p7(site: Site) -> None:
+    platform, desired = site.desired()
+    query = planner.query(platform, desired, "localhost")
+    path = Path(query["owner_file"])
+
+    def plan(identity: str) -> planner.HostPlan:
+        state = docker_state_info.read({**query, "timeout": 10})
+        return planner.compare(
+            platform, desired, "localhost", state, checkout={**OWNER, "id": identity, "checkout": "/srv/new"}
+        )
+
+    # Of a time before owners were written down: the first one who comes.
+    assert plan("mine").owner["id"] == "mine"
+    assert plan("mine").work
+    path.write_text(json.dumps(OWNER))
+    assert plan("mine").owner == {}
+    assert not plan("mine").work
+
+    with pytest.raises(TopologyError) as caught:
+        plan("other")
+    for words in ("'unit' on localhost", "/srv/mine", "me", "2026-01-01 12:00:00", "dockfra_takeover=true"):
+        assert words in str(caught.value)
+    platform.settings["dockfra_takeover"] = True
+    assert plan("other").owner["id"] == "other"
+    platform.settings["dockfra_takeover"] = False
+
+    # Volumes alone lock nobody out.
+    site.engine.containers.clear()
+    assert plan("other").owner["id"] == "other"
+    path.write_text("rubbish")
+    assert plan("other").owner["id"] == "other"
 
 
 def test_before_and_after_are_told_for_what_differs(site: Site) -> None:

@@ -1,0 +1,96 @@
+"""Every playbook takes only what it knows, whatever it would do then; no container is needed for that."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+PLAYBOOKS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in ("playbooks", "playbooks/tickets")
+    for path in (ROOT / folder).glob("*.yml")
+    if path.name != "given.yml"  # the beginning of others
+)
+
+
+def play(playbook: str, *options: str, inventory: bool = True) -> subprocess.CompletedProcess[str]:
+    given = ["-i", "tests/inventory"] if inventory else []
+    return subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", playbook, *given, *options],
+        cwd=ROOT,
+        env={**os.environ, "NO_COLOR": "1", "DOCKER_HOST": "unix:///nonexistent.sock"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("playbook", PLAYBOOKS)
+def test_every_playbook_begins_with_what_it_takes_finding_p10(playbook: str) -> None:
+    plays = yaml.safe_load((ROOT / playbook).read_text())
+    first = next(play for play in plays if "hosts" in play)
+    assert "dockfra.core.started_with" in first["tasks"][0]
+
+
+@pytest.mark.parametrize(
+    ("playbook", "given", "message"),
+    [
+        ("playbooks/tickets/update.yml", {"id": "T-0001", "asigned_to": "developer"}, "'assigned_to'"),
+        ("playbooks/tickets/create.yml", {"title": "x", "prioriti": "high"}, "'priority'"),
+        ("playbooks/configure.yml", {"service": "ssh-developer", "setings": {}}, "'settings'"),
+        ("site.yml", {"dockfra_verfy": True}, "'dockfra_verify'"),
+        ("playbooks/teardown.yml", {"dockfra_remove_dta": True}, "'dockfra_remove_data'"),
+        (
+            "playbooks/tickets/create.yml",
+            {"title": "{{ lookup('pipe', 'touch OWNED') }}"},
+            "'title' holds a template",
+        ),
+    ],
+)
+def test_a_variable_that_means_nothing_is_refused_finding_p10(
+    playbook: str, given: dict[str, object], message: str
+) -> None:
+    done = play(playbook, "-e", json.dumps(given))
+    assert done.returncode == 2
+    assert message in done.stdout
+    assert not (ROOT / "OWNED").exists()
+
+
+def test_data_is_removed_only_where_the_inventory_is_named_finding_p11() -> None:
+    done = play(
+        "playbooks/teardown.yml",
+        *(
+            "-e",
+            "dockfra_remove_data=true",
+            "-e",
+            "dockfra_confirm=dockfra",
+            "-e",
+            "dockfra_project=dockfra-nowhere",
+        ),
+        inventory=False,
+    )
+    assert done.returncode == 2
+    assert "name the inventory" in done.stdout
+
+
+@pytest.mark.parametrize("confirmed", [[], ["-e", "dockfra_confirm=dockfra"]])
+def test_data_is_removed_only_where_the_platform_is_named_finding_p11(
+    confirmed: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "key").touch()
+    done = play(
+        "playbooks/teardown.yml",
+        *("-e", "dockfra_remove_data=true", "-e", "dockfra_project=dockfra-nowhere", *confirmed),
+        *("-e", f"dockfra_state_dir={tmp_path}", "-e", f"dockfra_data_root={tmp_path / 'data'}"),
+    )
+    assert done.returncode == 2
+    assert f"keys and secrets in {tmp_path}" in done.stdout
+    assert "-e dockfra_confirm=dockfra-nowhere" in done.stdout
+    assert (tmp_path / "key").exists()
