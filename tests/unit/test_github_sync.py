@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils import errors
+from ansible_collections.dockfra.core.plugins.module_utils.github import mapping
 from ansible_collections.dockfra.core.plugins.module_utils.github.issues import IssueGateway
 from ansible_collections.dockfra.core.plugins.module_utils.github.report import Report
 from ansible_collections.dockfra.core.plugins.module_utils.github.state import path_for
@@ -525,6 +526,57 @@ def test_comments_of_a_locked_issue_wait(here: Side, github: FakeGitHub) -> None
     settled(here)
 
 
+INDENTED = "    code()\n\n\tmore()  \n  then words  with   blanks"
+
+
+@pytest.mark.parametrize("text", [INDENTED, "\u2003wide", "a  \nb", "  - item"])
+def test_texts_are_not_changed_on_their_way_finding_h1(here: Side, github: FakeGitHub, text: str) -> None:
+    here.create("Two  blanks", description=f"\n \n{text}\n \n")
+    here.update("T-0001", comment=f"\n{text} \n")
+    github.add_issue("Three   blanks", f"\r\n{text}\r\n  \r\n")
+    github.comment(1, f"\n\n{text}\n")
+    here.both()
+    ours, theirs = here.tickets()
+    assert (theirs.title, theirs.description, texts(theirs)) == ("Three   blanks", text, [text])
+    issue = github.issue(2)
+    assert (issue["title"], issue["body"]) == ("Two  blanks", f"{text}\n\n{mapping.marker(ours)}")
+    assert bodies(github, 2)[0].split(" UTC:\n\n", 1)[1].split("\n\n<!-- dockfra")[0] == text
+    settled(here)
+    github.edit(2, body=f"{text}!\n\n{mapping.marker(ours)}")
+    github.edit_comment(2, issue["comments"][0]["id"], bodies(github, 2)[0].replace(text, f"{text}?"))
+    here.both()
+    assert (here.get().description, texts(here.get())) == (f"{text}!", [f"{text}?"])
+    settled(here)
+
+
+@pytest.mark.parametrize("label", [".", "..", "a/b", "../..", "%2e", "?", "#1", " x"])
+def test_a_label_is_removed_whatever_its_name_is_finding_h3(
+    here: Side, github: FakeGitHub, label: str
+) -> None:
+    here.create("Ours", labels=[label, "stays"])
+    here.both()
+    assert github.issue(1)["labels"] == sorted([label.strip(), "stays"])
+    here.update("T-0001", labels=["stays"])
+    here.both()
+    assert github.issue(1)["labels"] == ["stays"]
+    assert not any(re.search(r"//|/\.{0,2}(/|$)", path) for _verb, path, _status in github.requests)
+    settled(here)
+
+
+def test_nobody_is_called_by_a_copy(here: Side, github: FakeGitHub) -> None:
+    here.create("Ask @alice", description="Ask @alice\n\n```\n@property\n```")
+    here.update("T-0001", comment="@octo/team, see me@example.com")
+    here.both()
+    issue = github.issue(1)
+    assert issue["body"].startswith("Ask @<!-- -->alice\n\n```\n@property\n```\n\n<!-- dockfra:")
+    assert "@<!-- -->octo/team, see me@example.com" in bodies(github, 1)[0]
+    settled(here)
+    github.edit(1, body=issue["body"].replace("Ask", "Tell"))
+    here.both()
+    assert here.get().description == "Tell @alice\n\n```\n@property\n```"
+    settled(here)
+
+
 # -- faults --
 
 FAULTS: dict[str, dict[str, Any]] = {
@@ -561,6 +613,27 @@ def test_a_fault_makes_nothing_twice_and_loses_nothing(
     if FAULTS[name].get("retry_after"):
         assert any(6 <= wait <= 9 for wait in here.waited)
     settled(here)
+
+
+@pytest.mark.parametrize("kind", ["abuse", "silent"])
+@pytest.mark.parametrize("verb", ["GET", "POST", "PATCH"])
+def test_a_refusal_that_may_be_a_limit_is_waited_for_finding_h2(
+    here: Side, github: FakeGitHub, kind: str, verb: str
+) -> None:
+    here.create("Ours", status="closed")
+    github.fault(kind, verb=verb)
+    here.both()
+    assert [(issue["title"], issue["state"]) for issue in github.issues()] == [("Ours", "closed")]
+    assert len([wait for wait in here.waited if wait > 0]) == 1
+    settled(here)
+
+
+def test_a_refusal_without_a_reason_is_waited_for_once_finding_h2(here: Side, github: FakeGitHub) -> None:
+    here.create("Ours")
+    github.fault("silent", verb="POST", times=99)
+    with pytest.raises(errors.GitHubDeniedError, match="may not do that"):
+        here.both()
+    assert [verb for verb, _path, _status in github.requests].count("POST") == 2
 
 
 def test_waiting_has_an_end(here: Side, github: FakeGitHub) -> None:

@@ -36,8 +36,8 @@ class Fault:
     Attributes:
         kind: ``error`` (a status instead of an answer), ``error-after`` (it happens, and a status is the answer), ``cut``
             and ``cut-after`` (the connection ends without an answer), ``429`` (``retry_after`` seconds, or without saying),
-            ``rate-limit`` (403, nothing left for ``retry_after`` seconds), ``secondary`` (403 and nothing but words),
-            ``forbidden``, ``slow`` (``retry_after`` seconds), ``html`` (a page at 200) and ``hook`` (``call`` after it
+            ``rate-limit`` (403, nothing left for ``retry_after`` seconds), ``secondary`` and
+            ``abuse`` (403 and nothing but words), ``silent`` (403 without a reason), ``forbidden``, ``slow`` (``retry_after`` seconds), ``html`` (a page at 200) and ``hook`` (``call`` after it
             happened, before the answer).
         verb, path: regular expressions; by default all.
         times: how many requests it hits.
@@ -329,6 +329,13 @@ class FakeGitHub:
                 403,
                 "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
             )
+        if fault.kind == "abuse":
+            return _error(
+                403,
+                "You have triggered an abuse detection mechanism. Please wait a few minutes before you try again.",
+            )
+        if fault.kind == "silent":
+            return _error(403, "No.")
         if fault.kind == "forbidden":
             return _error(403, "Resource not accessible by personal access token")
         if fault.kind == "html":

@@ -11,6 +11,14 @@ def shown(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+def trimmed(text: str) -> str:
+    """Return a text without blank lines at its ends and white space behind its last word; all else stays."""
+    lines = text.rstrip().split("\n")
+    while len(lines) > 1 and not lines[0].strip():
+        del lines[0]
+    return "\n".join(lines)
+
+
 def invisible(text: str, allowed: str = "") -> str:
     """Return the code and name of the first sign of a text that nobody sees, or an empty string.
 

@@ -165,6 +165,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.github import issues 
 from ansible_collections.dockfra.core.plugins.module_utils.github import report as ticket_sync_report
 from ansible_collections.dockfra.core.plugins.module_utils.github import state as ticket_sync_state
 from ansible_collections.dockfra.core.plugins.module_utils.github import sync as ticket_sync
+from ansible_collections.dockfra.core.plugins.module_utils.github import transport as github_transport
 from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
 from ansible_collections.dockfra.core.plugins.module_utils.tickets import store as ticket_store
 
@@ -240,7 +241,7 @@ def main() -> None:
         required_one_of=[["repo", "settings_file"]],
         supports_check_mode=True,
     )
-    if error := github_issues.import_error():
+    if error := github_transport.import_error():
         module.fail_json(msg=missing_required_lib("PyGithub"), exception=error)
     try:
         result = run(module.params, module.check_mode)

@@ -27,9 +27,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..policy.roles import ROLES
+from ..text import trimmed
 from ..tickets import values
 from ..tickets.model import Comment, Ticket
-from .issues import RemoteComment, RemoteIssue
+from .mentions import loud, quiet
+from .objects import RemoteComment, RemoteIssue
 
 # What is compared as one value; labels are compared one by one.
 SCALARS = ("title", "description", "status", "priority", "assigned_to")
@@ -40,7 +42,7 @@ MAX_BODY = 65_536
 
 _MARKER = re.compile(r"<!-- dockfra:(T-[0-9]{4,18}) --><!-- dockfra-key:([0-9a-f]{12}) -->")
 _COMMENT_MARKER = re.compile(r"<!-- dockfra-comment:([0-9a-f]{16}) -->")
-_COMMENT_HEAD = re.compile(r"\*\*[^\n]{1,80}\*\* at [0-9-]{10} [0-9:]{8} UTC:\n\n")
+_COMMENT_HEAD = re.compile(r"\s*\*\*[^\n]{1,80}\*\* at [0-9-]{10} [0-9:]{8} UTC:\n\n")
 _RESERVED = {
     "priority": {f"priority:{value}": value for value in reversed(values.PRIORITIES)},
     "assigned_to": {f"assigned:{value}": value for value in ROLES},
@@ -211,11 +213,16 @@ def _as_label(label: str) -> str:
 
 def body_of(description: str, tail: str) -> str:
     """Return an issue's body: a description and a marker; what GitHub has no room for is cut off."""
-    room = MAX_BODY - len(tail) - 2
-    text = description.strip()
-    if len(text) > room:
-        text = f"{text[: room - 1]}\N{HORIZONTAL ELLIPSIS}"
+    text = _fitting(trimmed(description), MAX_BODY - len(tail) - 2)
     return "\n\n".join(part for part in (text, tail) if part)
+
+
+def _fitting(text: str, room: int) -> str:
+    """A text so that it calls nobody, cut off where there is no room for it."""
+    sent = quiet(text)
+    if len(sent) <= room:
+        return sent
+    return f"{quiet(text[: room - 1 - (len(sent) - len(text))])}\N{HORIZONTAL ELLIPSIS}"
 
 
 def tail_of(issue: RemoteIssue) -> str:
@@ -225,11 +232,11 @@ def tail_of(issue: RemoteIssue) -> str:
 
 
 def _without_marker(body: str) -> str:
-    body = body.replace("\r\n", "\n")
+    body = loud(body.replace("\r\n", "\n"))
     if match := _last(_MARKER, body):
-        parts = (body[: match.start()].strip(), body[match.end() :].strip())
+        parts = (trimmed(body[: match.start()]), trimmed(body[match.end() :]))
         body = "\n\n".join(part for part in parts if part)
-    return body.strip()
+    return trimmed(body)
 
 
 def draft(title: str, body: str, labels: list[str], *, closed: bool = False) -> RemoteIssue:
@@ -248,7 +255,7 @@ def draft(title: str, body: str, labels: list[str], *, closed: bool = False) -> 
 
 def plain_text(text: str) -> str:
     """Return a text as both sides would write it."""
-    return text.replace("\r\n", "\n").strip()
+    return trimmed(loud(text.replace("\r\n", "\n")))
 
 
 # -- comments --
@@ -257,11 +264,10 @@ def plain_text(text: str) -> str:
 def comment_body(ticket: Ticket, comment: Comment) -> str:
     """Return a ticket's comment for GitHub, which shows the token's owner and the present time beside it."""
     moment = datetime.datetime.fromisoformat(comment.timestamp)
-    head = f"**{comment.author.replace('*', '')}** at {moment:%Y-%m-%d %H:%M:%S} UTC:\n\n"
+    head = f"**{quiet(comment.author.replace('*', ''))}** at {moment:%Y-%m-%d %H:%M:%S} UTC:\n\n"
     tail = f"\n\n<!-- dockfra-comment:{comment_key(ticket, comment)} -->"
     room = MAX_BODY - len(head) - len(tail)
-    text = comment.text.strip()
-    return f"{head}{text if len(text) <= room else text[: room - 1] + chr(0x2026)}{tail}"
+    return f"{head}{_fitting(trimmed(comment.text), room)}{tail}"
 
 
 def comment_text(comment: RemoteComment, *, ours: bool = False) -> str:
@@ -270,12 +276,13 @@ def comment_text(comment: RemoteComment, *, ours: bool = False) -> str:
     Args:
         ours: it is known to have been written for a ticket's comment, although it may have lost its marker.
     """
-    text = comment.body.replace("\r\n", "\n")
+    text = loud(comment.body.replace("\r\n", "\n"))
     match = _last(_COMMENT_MARKER, text)
     if match:
         text = text[: match.start()] + text[match.end() :]
     if match or ours:
-        text = _COMMENT_HEAD.sub("", text, count=1)
+        head = _COMMENT_HEAD.match(text)
+        text = text[head.end() :] if head else text
     return values.acceptable(text)
 
 

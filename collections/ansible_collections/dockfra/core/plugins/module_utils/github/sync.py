@@ -47,7 +47,7 @@ from ..tickets.model import Comment, Ticket
 from ..tickets.store import TicketStore
 from . import mapping
 from . import state as states
-from .issues import RemoteComment, RemoteIssue
+from .objects import RemoteComment, RemoteIssue
 from .report import Report, Result
 from .state import Entry, SyncState
 
@@ -74,9 +74,12 @@ _SPARE_BYTES = 1024 * 1024
 class Issues(Protocol):
     """What is needed of GitHub; see `github_issues.IssueGateway`."""
 
-    repo: str
-    requests: int
-    listed_at: datetime.datetime | None
+    @property
+    def repo(self) -> str: ...
+    @property
+    def requests(self) -> int: ...
+    @property
+    def listed_at(self) -> datetime.datetime | None: ...
 
     def issues(self, since: str | None = None) -> list[RemoteIssue]: ...
     def comments(self, since: str | None = None) -> list[RemoteComment]: ...

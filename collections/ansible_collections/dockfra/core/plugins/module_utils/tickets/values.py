@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from ..errors import TicketInvalidError
 from ..policy.roles import ROLES
-from ..text import shown
+from ..text import shown, trimmed
 
 STATUSES = ("open", "in_progress", "closed")
 PRIORITIES = ("low", "normal", "high", "critical")
@@ -75,11 +75,16 @@ def _moment(text: str) -> datetime.datetime:
 
 
 def acceptable(text: str, limit: int = MAX_TEXT, *, one_line: bool = False) -> str:
-    """Return foreign text as a ticket may hold it: without what is forbidden, cut to ``limit`` characters."""
-    bad, text = (
-        (_BAD_IN_LINE, " ".join(text.split())) if one_line else (_BAD_IN_TEXT, text.replace("\r\n", "\n"))
-    )
-    return _cut(bad.sub("\N{REPLACEMENT CHARACTER}", text), limit).strip()
+    """Return foreign text as a ticket may hold it: without what is forbidden, cut to ``limit`` characters.
+
+    Otherwise it stays as it is, but for blank lines at its ends and trailing white space; a single line loses that at its
+    beginning too.
+    """
+    if one_line:
+        bad, text = _BAD_IN_LINE, re.sub(r"[^\S ]+", " ", text.strip())
+    else:
+        bad, text = _BAD_IN_TEXT, trimmed(text.replace("\r\n", "\n"))
+    return _cut(bad.sub("\N{REPLACEMENT CHARACTER}", text), limit).rstrip()
 
 
 def _cut(text: str, limit: int) -> str:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from ansible_collections.dockfra.core.plugins.module_utils import errors
 from ansible_collections.dockfra.core.plugins.module_utils.github import mapping
 from ansible_collections.dockfra.core.plugins.module_utils.github import state as states
-from ansible_collections.dockfra.core.plugins.module_utils.github.issues import RemoteComment, RemoteIssue
+from ansible_collections.dockfra.core.plugins.module_utils.github.objects import RemoteComment, RemoteIssue
 from ansible_collections.dockfra.core.plugins.module_utils.github.sync import GitHubSync
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import Comment, Ticket
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
