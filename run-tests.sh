@@ -227,7 +227,7 @@ ensure_app_venvs() {
 
 # client_package: what brings Docker's client; on newer systems it is a package of its own.
 client_package() {
-  if apt-cache policy docker-cli 2>/dev/null | grep -q 'Candidate: [0-9]'; then echo docker-cli; else echo docker.io; fi
+  if [[ $(apt-cache policy docker-cli 2>/dev/null) == *'Candidate: '[0-9]* ]]; then echo docker-cli; else echo docker.io; fi
 }
 
 prepare() {

@@ -50,6 +50,15 @@ options:
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b.|[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _ERASE = "\r\x1b[J"
+# How Ansible words a password that was not taken, and how people do.
+_WORDINGS = {
+    re.compile(r"Duplicate become password prompt|Incorrect \w+ password"): (
+        "sudo does not take the password; run the same command again with the right one"
+    ),
+    re.compile(r"Missing \w+ password|a password is required"): (
+        "sudo asks for a password; run the same command again with -K, which asks you for it"
+    ),
+}
 _DEBUG_ACTIONS = frozenset(("debug", "ansible.builtin.debug", "ansible.legacy.debug"))
 
 
@@ -86,7 +95,7 @@ def first_error(result: Mapping[str, Any]) -> str:
     for key in ("msg", "stderr", "module_stderr", "stdout", "module_stdout"):
         for line in str(result.get(key) or "").splitlines():
             if text := clean(line):
-                return text
+                return next((told for wording, told in _WORDINGS.items() if wording.search(text)), text)
     return f"exit status {result['rc']}" if "rc" in result else "no message"
 
 

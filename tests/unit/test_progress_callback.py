@@ -486,3 +486,25 @@ def test_help_of_the_plugin_is_readable(project: Project) -> None:
         check=True,
     )
     assert "heartbeat" in doc.stdout
+
+
+def test_a_wrong_sudo_password_is_said_in_ones_own_words_finding_p13(project: Project) -> None:
+    sudo = project.path.parent / "sudo"  # its own path has a blank
+    sudo.write_text(
+        "#!/bin/bash\n"
+        'while [[ $1 != -p ]]; do shift; done; printf "%s" "$2" >&2; read -r\n'
+        'echo "Sorry, try again." >&2; printf "%s" "$2" >&2; read -r; exit 1\n'
+    )
+    sudo.chmod(0o755)
+    play = f"""
+- hosts: localhost
+  gather_facts: false
+  become: true
+  vars: {{ansible_connection: local, ansible_become_exe: {sudo}, ansible_become_password: wrong}}
+  tasks:
+    - name: Become root
+      ansible.builtin.command: id
+"""
+    code, out = project.pipe(play, ANSIBLE_BECOME_ALLOW_SAME_USER="1")
+    assert code != 0
+    assert "FAILED localhost: Become root: sudo does not take the password; run the same command" in out
