@@ -190,7 +190,7 @@ with_lock() {
   exec 9>"$dir.lock" || fail 1 "cannot write $dir.lock"
   if ! flock -n 9; then
     warn "waiting for another run that is preparing $dir"
-    flock 9
+    flock -w 900 9 || fail 1 "another run has been preparing $dir for 15 minutes; stop it and run this again"
   fi
   "$@"
   exec 9>&-

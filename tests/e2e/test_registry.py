@@ -33,6 +33,7 @@ def options(tmp_path: Path, image: str) -> list[str]:
         "dockfra_data_root": str(tmp_path / "data"),
         "dockfra_base_image": image,
         "dockfra_remove_data": True,
+        "dockfra_confirm": "dockfra-pulled",
         "dockfra_remove_images": False,
     }
     return ["-e", json.dumps(variables)]

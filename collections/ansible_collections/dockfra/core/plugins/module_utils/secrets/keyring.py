@@ -15,8 +15,6 @@ A file appears whole or not at all, and when two processes make the same one, bo
 from __future__ import annotations
 
 import contextlib
-import datetime
-import ipaddress
 import os
 import re
 import secrets
@@ -26,13 +24,12 @@ from pathlib import Path
 
 from ..errors import KeyringError
 from ..files import atomic
+from . import certificates
 
 try:
-    from cryptography import x509
-    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
 
     CRYPTOGRAPHY_ERROR: ImportError | None = None
 except ImportError as error:
@@ -40,15 +37,7 @@ except ImportError as error:
 
 PASSWORD_LENGTH = 48
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits
-CA_DAYS = 3650
-# Browsers refuse server certificates of more than 398 days (CA/Browser Forum baseline requirements, 6.3.2).
-SERVER_DAYS = 397
-RENEW_BEFORE_DAYS = 30
 
-# Letters of other languages have to be written in their "xn--" form; the first label may be "*".
-_HOSTNAME = re.compile(
-    r"(?=.{1,253}$)(\*\.)?([a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?\.)*[a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?"
-)
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 
 
@@ -95,13 +84,15 @@ class Keyring:
         key = self._authority_key()
         return self._file(
             "tls/ca.crt",
-            lambda: _self_signed_ca(key, self._comment),
-            accept=lambda text: _is_authority(text, key),
+            lambda: certificates.self_signed_authority(key, self._comment),
+            accept=lambda text: certificates.is_authority(text, key),
         )
 
     def server_key(self, name: str) -> str:
         """Return the private key (PEM) of the server certificate ``name``."""
-        return self._file(f"tls/{_checked_certificate(name)}.key", _new_tls_key, accept=_is_tls_key)
+        return self._file(
+            f"tls/{_checked_certificate(name)}.key", certificates.new_key, accept=certificates.is_key
+        )
 
     def server_certificate(self, name: str, hostnames: Sequence[str]) -> str:
         """Return a certificate (PEM) for ``hostnames``, renewed 30 days before it ends or when the names change."""
@@ -110,12 +101,12 @@ class Keyring:
         key = self.server_key(name)
         return self._file(
             f"tls/{name}.crt",
-            lambda: _server_certificate(key, hostnames, authority, authority_key),
-            accept=lambda text: _still_good(text, hostnames, key, authority),
+            lambda: certificates.server_certificate(key, hostnames, authority, authority_key),
+            accept=lambda text: certificates.is_good(text, hostnames, key, authority),
         )
 
     def _authority_key(self) -> str:
-        return self._file("tls/ca.key", _new_tls_key, accept=_is_tls_key)
+        return self._file("tls/ca.key", certificates.new_key, accept=certificates.is_key)
 
     def _file(self, relative: str, make: Callable[[], str], accept: Callable[[str], bool] = bool) -> str:
         """Return the acceptable content of a file; otherwise make it anew.
@@ -203,11 +194,6 @@ def _is_ssh_key(text: str) -> bool:
     return True
 
 
-def _is_tls_key(text: str) -> bool:
-    """True, or a ValueError that says what is wrong."""
-    return bool(_load_key(text))
-
-
 def _new_ssh_key() -> str:
     return (
         ed25519.Ed25519PrivateKey.generate()
@@ -215,128 +201,4 @@ def _new_ssh_key() -> str:
             serialization.Encoding.PEM, serialization.PrivateFormat.OpenSSH, serialization.NoEncryption()
         )
         .decode()
-    )
-
-
-def _new_tls_key() -> str:
-    # P-256: every browser and Go's TLS accept it; ed25519 certificates are still refused by browsers.
-    return (
-        ec.generate_private_key(ec.SECP256R1())
-        .private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        .decode()
-    )
-
-
-def _builder(subject: str, public_key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
-    now = datetime.datetime.now(datetime.UTC)
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .public_key(public_key)
-        .serial_number(x509.random_serial_number())
-        # An hour back, for clients whose clock is behind.
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=days))
-    )
-
-
-def _load_key(pem: str) -> ec.EllipticCurvePrivateKey:
-    try:
-        key = serialization.load_pem_private_key(pem.encode(), password=None)
-    except (TypeError, UnsupportedAlgorithm) as error:  # needs a passphrase, for example
-        raise ValueError(str(error)) from error
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
-        raise ValueError("not an elliptic curve key")
-    return key
-
-
-def _self_signed_ca(key_pem: str, project: str) -> str:
-    key = _load_key(key_pem)
-    usage = x509.KeyUsage(
-        digital_signature=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=True,
-        crl_sign=True,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    builder = _builder(f"{project} local CA", key.public_key(), CA_DAYS)
-    certificate = (
-        builder.issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{project} local CA")]))
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _alternative_names(hostnames: Sequence[str]) -> list[x509.GeneralName]:
-    if not hostnames:
-        raise KeyringError("A server certificate needs at least one host name. Set dockfra_hostnames.")
-    names: list[x509.GeneralName] = []
-    for hostname in hostnames:
-        try:
-            names.append(x509.IPAddress(ipaddress.ip_address(hostname)))
-        except ValueError:
-            names.append(_dns_name(hostname))
-    return names
-
-
-def _dns_name(hostname: str) -> x509.DNSName:
-    if not _HOSTNAME.fullmatch(hostname):
-        raise KeyringError(f"'{hostname}' is no host name for a certificate. Correct dockfra_hostnames.")
-    return x509.DNSName(hostname)
-
-
-def _server_certificate(
-    key_pem: str, hostnames: Sequence[str], authority_pem: str, authority_key_pem: str
-) -> str:
-    names = _alternative_names(hostnames)
-    authority = x509.load_pem_x509_certificate(authority_pem.encode())
-    authority_key = _load_key(authority_key_pem)
-    public_key = _load_key(key_pem).public_key()
-    certificate = (
-        _builder(hostnames[0][:64], public_key, SERVER_DAYS)  # a common name has at most 64 characters
-        .issuer_name(authority.subject)
-        .add_extension(x509.SubjectAlternativeName(names), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(
-            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False
-        )
-        .sign(authority_key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _is_authority(pem: str, key_pem: str) -> bool:
-    """Whether a certificate belongs to the authority's key, which may have been made anew, and lasts."""
-    certificate = x509.load_pem_x509_certificate(pem.encode())
-    return certificate.public_key() == _load_key(key_pem).public_key() and _lasts(certificate)
-
-
-def _lasts(certificate: x509.Certificate) -> bool:
-    now = datetime.datetime.now(datetime.UTC)
-    return certificate.not_valid_after_utc - now > datetime.timedelta(days=RENEW_BEFORE_DAYS)
-
-
-def _still_good(pem: str, hostnames: Sequence[str], key_pem: str, authority_pem: str) -> bool:
-    certificate = x509.load_pem_x509_certificate(pem.encode())
-    authority = x509.load_pem_x509_certificate(authority_pem.encode())
-    try:
-        certificate.verify_directly_issued_by(authority)
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (InvalidSignature, TypeError, ValueError, x509.ExtensionNotFound):
-        return False
-    return (
-        _lasts(certificate)
-        and list(names) == _alternative_names(hostnames)
-        and certificate.public_key() == _load_key(key_pem).public_key()
     )

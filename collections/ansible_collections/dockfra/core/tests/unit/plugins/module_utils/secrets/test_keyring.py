@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import KeyringError
+from ansible_collections.dockfra.core.plugins.module_utils.secrets import certificates
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring as library
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from ansible_collections.dockfra.core.tests.unit.support import (
@@ -44,7 +45,7 @@ def at(monkeypatch: pytest.MonkeyPatch, **ahead: float) -> None:
             return datetime.datetime.now(tz) + datetime.timedelta(**ahead)
 
     module = types.SimpleNamespace(datetime=Clock, timedelta=datetime.timedelta, UTC=datetime.UTC)
-    monkeypatch.setattr(library, "datetime", module)
+    monkeypatch.setattr(certificates, "datetime", module)
 
 
 def certificate(pem: str) -> x509.Certificate:
@@ -268,7 +269,7 @@ def test_a_certificate_is_renewed_thirty_days_before_it_ends(
         Keyring(tmp_path).server_certificate("server", NAMES),
         Keyring(tmp_path).ca_certificate(),
     )
-    at(monkeypatch, days=library.SERVER_DAYS - days_left)
+    at(monkeypatch, days=certificates.SERVER_DAYS - days_left)
     second = Keyring(tmp_path).server_certificate("server", NAMES)
     assert (second != first) == renewed
     assert Keyring(tmp_path).ca_certificate() == authority
@@ -305,7 +306,7 @@ def test_a_lost_file_is_made_anew_and_all_fit_together_and_stay(tmp_path: Path, 
 
 def test_an_authority_that_ends_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Keyring(tmp_path).ca_certificate()
-    at(monkeypatch, days=library.CA_DAYS - 10)
+    at(monkeypatch, days=certificates.CA_DAYS - 10)
     assert Keyring(tmp_path).ca_certificate() != first
 
 
