@@ -68,45 +68,22 @@ def test_a_port_that_another_process_has(platform: Platform, extra: Any) -> None
     ("name", "variables", "words"),
     [
         (
-            "unknown-variable",
-            {"redis": {"dockfra_memry": "64m"}},
-            ["redis", "dockfra_memry", "did you mean 'dockfra_memory'"],
-        ),
-        (
             "role-variable",
             {"redis": {"redis_maxmemry": "64m"}},
             ["redis", "redis_maxmemry", "did you mean 'redis_maxmemory'"],
-        ),
-        ("wrong-type", {"redis": {"dockfra_pids": "many"}}, ["redis", "dockfra_pids", "many", "int"]),
-        (
-            "wrong-type-inside",
-            {"redis": {"dockfra_ports": [{"name": "redis", "port": "six", "publish": 6379}]}},
-            ["redis", "dockfra_ports", "six"],
-        ),
-        (
-            "unknown-network",
-            {"redis": {"dockfra_ports": [{"name": "redis", "port": 6379, "networks": ["nowhere-net"]}]}},
-            ["redis", "nowhere-net", "dockfra_networks", "backend-net"],
         ),
         (
             "same-host-port",
             {"redis": {"dockfra_ports": [{"name": "redis", "port": 6379, "publish": 5432}]}},
             ["redis", "db", "5432", "`publish`", "dockfra_ports"],
         ),
-        (
-            "unknown-key",
-            {"ssh-manager": {"dockfra_ssh_logins": ["nobody"]}},
-            ["ssh-manager", "nobody", "known keys are"],
-        ),
-        ("unknown-role", {"redis": {"dockfra_role": "radish"}}, ["radish", "dockfra_role"]),
-        ("wrong-memory", {"redis": {"dockfra_memory": "plenty"}}, ["redis", "dockfra_memory", "plenty"]),
-        ("root", {"redis": {"dockfra_uid": 0}}, ["redis", "dockfra_uid", "1000"]),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_wrong_value_in_the_inventory(
     platform: Platform, extra: Any, name: str, variables: dict[str, Any], words: list[str]
 ) -> None:
+    """A wrong value, and values that contradict each other; all the others are tested on the library."""
     refused(runs.playbook("site.yml", inventories=[INVENTORY, extra(variables)], name=name), *words)
 
 

@@ -45,4 +45,8 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+changed:
+  description: Never; nothing is touched.
+  returned: success
+  type: bool
 """

@@ -141,15 +141,11 @@ def _images(
     dry_run: bool,
 ) -> None:
     # Runs of other platforms wait while this is held, see `work_lock.for_run`.
-    with WorkLock(locks, IMAGES).hold("teardown", f"removes the images of '{project}'", wait=60):
-        at_work = [
-            f"{name.removeprefix(run_lock_name(''))} ({holder})"
-            for name, holder in holders(locks).items()
-            if name not in (IMAGES, run_lock_name(project))
-        ]
-        if at_work:
+    lock = WorkLock(locks, IMAGES).hold("teardown", f"removes the images of '{project}'", wait=60)
+    with contextlib.nullcontext() if dry_run else lock:
+        if at_work := _others_at_work(locks, project):
             done.kept.append(
-                f"The images stay, because another platform may be using them: {', '.join(at_work)}. "
+                f"The images stay, because another platform may be using them: {at_work}. "
                 "Run this again when that has ended."
             )
             return
@@ -158,15 +154,25 @@ def _images(
             for entry in client.images(filters={"label": f"{LABEL_MANAGED}=true"})
         ]
         used = [_layers(client, image) for image in {entry["ImageID"] for entry in others}]
-        for entry, _layers_of_it in unused(candidates, used):
+        for entry in unused(candidates, used):
             for tag in entry["RepoTags"] or [entry["Id"]]:
                 if dry_run or _remove_image(client, tag):
                     done.images.append(tag)
 
 
+def _others_at_work(locks: str | os.PathLike[str], project: str) -> str:
+    """Return which other platforms are worked on and by whom; empty where none is."""
+    own = (IMAGES, run_lock_name(project))
+    return ", ".join(
+        f"{name.removeprefix(run_lock_name(''))} ({holder})"
+        for name, holder in holders(locks).items()
+        if name not in own
+    )
+
+
 def unused(
     candidates: Iterable[tuple[Mapping[str, Any], Sequence[str]]], used: Iterable[Sequence[str]]
-) -> list[tuple[Mapping[str, Any], Sequence[str]]]:
+) -> list[Mapping[str, Any]]:
     """Return the images on which no used one stands, children before their parents.
 
     Args:
@@ -175,7 +181,7 @@ def unused(
     """
     standing_on = {tuple(layers[:count]) for layers in used for count in range(1, len(layers) + 1)}
     free = [(entry, layers) for entry, layers in candidates if tuple(layers) not in standing_on]
-    return sorted(free, key=lambda pair: -len(pair[1]))
+    return [entry for entry, _layers in sorted(free, key=lambda pair: -len(pair[1]))]
 
 
 def _layers(client: APIClient, image: str) -> list[str]:
