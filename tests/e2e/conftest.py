@@ -18,7 +18,7 @@ import docker.errors
 import pytest
 import requests
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers.views import LABEL_PROJECT
+from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_PROJECT
 
 # Ordinary imports of what lies beside the tests, however pytest is started.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))

@@ -12,14 +12,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from tests.e2e.support.platform import Platform, eventually, read_topology
 
 TOPOLOGY = read_topology()
 CLIENTS = [
     service.name
     for service in TOPOLOGY.containers()
-    if (ssh_ports(service) or service.client_key) and service.name != "git"
+    if (service.ssh_ports or service.client_key) and service.name != "git"
 ]
 READERS = {"ssh-developer", "ssh-monitor"}
 STRANGERS = [name for name in CLIENTS if name not in READERS]

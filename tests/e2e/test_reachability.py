@@ -10,7 +10,8 @@ import subprocess
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge, Port, Topology
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge, Port
+from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 from tests.e2e.support.platform import LOCALHOST, Platform
 
 _DOCKER_DNS = "127.0.0.11"

@@ -18,7 +18,6 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.command import PATH
 from tests.e2e.support.platform import Platform
@@ -285,9 +284,9 @@ def canaries(platform: Platform) -> Iterator[None]:
 @pytest.fixture(scope="module")
 def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
     servers = [
-        {"name": service.name, "user": service.user, "port": ssh_ports(service)[0].number, "address": address}
+        {"name": service.name, "user": service.user, "port": service.ssh_ports[0].number, "address": address}
         for service in TOPOLOGY.containers()
-        if ssh_ports(service)
+        if service.ssh_ports
         for address in platform.addresses(service.name)
         if ":" not in address
     ]

@@ -14,14 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import ssh_ports
 from tests.e2e.support.platform import LOCALHOST, Platform, as_root, read_topology
 
 TOPOLOGY = read_topology()
 SERVERS = [
     service.name
     for service in TOPOLOGY.containers()
-    if any(port.publish is not None for port in ssh_ports(service))
+    if any(port.publish is not None for port in service.ssh_ports)
 ]
 CLIENTS = [service.name for service in TOPOLOGY.services.values() if service.client_key]
 _REFUSED = "Permission denied (publickey)"
@@ -146,7 +145,7 @@ def test_no_passwords_no_other_users_no_forwarding(platform: Platform, server: s
     assert agent.stdout.strip() == "agent: display:"
 
 
-@pytest.mark.parametrize("caller", [service.name for service in TOPOLOGY.containers() if ssh_ports(service)])
+@pytest.mark.parametrize("caller", [service.name for service in TOPOLOGY.containers() if service.ssh_ports])
 def test_from_inside_each_server_is_reached_by_name_with_the_declared_keys_only(
     platform: Platform, caller: str
 ) -> None:

@@ -33,12 +33,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedE
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue  # noqa: E402  the path comes first
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (  # noqa: E402
-    Port,
-    Service,
-    Topology,
-    ssh_ports,
-)
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port, Service  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology  # noqa: E402
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar  # noqa: E402
 
 INVENTORY = "inventories/local"
@@ -163,7 +159,7 @@ def ssh_table(platform: Platform) -> str:
     edges = platform.topology.edges()
     rows = []
     for service in platform.topology.services.values():
-        for port in ssh_ports(service):
+        for port in service.ssh_ports:
             callers = {
                 edge.caller for edge in edges if edge.listener == service.name and edge.port == port.number
             }

@@ -23,6 +23,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue
+from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +45,15 @@ NO_VARIABLES = {
     "dockfra_gate",
     "dockfra_gate_callers",
     "dockfra_gate_prompts",
+    "dockfra_gates",
     "dockfra_listen_hosts",
+    "dockfra_listeners",
+    "dockfra_pages",
+    "dockfra_permitted_tunnels",
+    "dockfra_published",
+    "dockfra_reach",
+    "dockfra_served_routes",
+    "dockfra_tunnels",
     "dockfra_probe_targets",
     "dockfra_service_names",
     "dockfra_ssh_peers",
@@ -214,7 +223,7 @@ def test_secrets_exist(document: Path) -> None:
 
 def test_ssh_names_are_services() -> None:
     services = tool().load_platform().topology.services
-    names = {name for name in services if tool().ssh_ports(services[name])}
+    names = {name for name in services if services[name].ssh_ports}
     names |= {name.removeprefix("ssh-") for name in names}
     logins = re.findall(r"ssh -F \.dockfra/local/ssh_config ([\w-]+)", guides())
     assert logins
@@ -248,7 +257,7 @@ def test_examples_make_a_sound_platform(tmp_path: Path, specifications: Mapping[
         # Keys are shortened for the reader.
         path.write_text(block.text.replace("AAAAI…", "AAAAI" + "A" * 43), encoding="utf-8")
     topology = tool().load_platform(str(inventory)).topology
-    assert topology.problems() == []
+    assert problems(topology) == []
     assert topology.services["db"].port("postgres").publish == 15432
     assert topology.services["hello"].networks == ("proxy-net",)
     assert topology.services["rpi3"].external_address

@@ -36,6 +36,9 @@ class Target(Section):
     host: str
     port: int = Port
     kind: Literal["http", "tcp"]
+    # What an HTTP port is asked for, and the lowest status that means that the service does not work.
+    path: str = "/health"
+    below: int = 400
 
 
 class Config(Section):

@@ -8,7 +8,6 @@ import uvicorn
 
 from desktop_app.app import create_app
 
-PORT = 8083  # the one the health check asks, too
 ARTIFACTS = Path(__file__).parent.with_name("artifacts")
 
 
@@ -19,7 +18,7 @@ def main() -> None:
     uvicorn.run(
         create_app(ARTIFACTS),
         host="0.0.0.0",  # noqa: S104 - it listens on each of its networks
-        port=PORT,
+        port=int(os.environ["DOCKFRA_PORT_HTTP"]),  # from the inventory; the health check asks it, too
         log_level=config["log_level"],
         access_log=False,
         server_header=False,

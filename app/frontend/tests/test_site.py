@@ -97,6 +97,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     (folder / "frontend.json").write_text('{"title": "Test"}')
+    (folder / "frontend").mkdir()
+    (folder / "frontend" / "listen.conf").write_text(f"listen 127.0.0.1:{port} default_server;")
     types = next(
         path for path in (Path(program).parents[2] / "etc/nginx", Path("/etc/nginx")) if path.exists()
     )
@@ -106,7 +108,6 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         ("/tmp/", f"{folder}/"),
         ("/opt/app/site", str(SITE)),
         ("/etc/dockfra", str(folder)),
-        ("listen 8080", f"listen 127.0.0.1:{port}"),
     ):
         assert old in configuration
         configuration = configuration.replace(old, new)

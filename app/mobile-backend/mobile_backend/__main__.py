@@ -1,11 +1,11 @@
 """Serve the mobile backend: ``python -m mobile_backend``."""
 
+import os
+
 import uvicorn
 
 from mobile_backend.app import create_app
 from mobile_backend.config import load_config
-
-PORT = 8082  # the one the health check asks, too
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     uvicorn.run(
         create_app(config),
         host="0.0.0.0",  # noqa: S104 - it listens on each of its networks
-        port=PORT,
+        port=int(os.environ["DOCKFRA_PORT_HTTP"]),  # from the inventory; the health check asks it, too
         log_level=config.log_level,
         access_log=False,
         server_header=False,

@@ -19,9 +19,10 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers.views import LABEL_PROJECT
+from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_PROJECT
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service, Topology, ssh_ports
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
+from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
 from .runs import INVENTORY, ROOT, environment
 
@@ -195,7 +196,7 @@ class Platform:
         return [
             service
             for service in self.topology.containers()
-            if any(port.publish is not None for port in ssh_ports(service))
+            if any(port.publish is not None for port in service.ssh_ports)
         ]
 
     def client_keys(self) -> dict[str, str]:

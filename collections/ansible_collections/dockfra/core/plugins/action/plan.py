@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import pwd
 import time
+from dataclasses import asdict
 from typing import Any
 
 import yaml
@@ -61,6 +62,13 @@ class ActionModule(ActionBase):
         result["dockfra_total"] = plan.total
         result["dockfra_summary"] = files[operator_files.ACCESS_MAP]
         result["stale_operator_files"] = stale
+        result["published_ports"] = [
+            asdict(port)
+            for name in arguments["services"]
+            if name in platform.topology.services
+            and platform.topology.services[name].docker_host == arguments["docker_host"]
+            for port in platform.topology.published_ports(name)
+        ]
         if self._task.diff:
             result["diff"] = _diff(plan)
         return result

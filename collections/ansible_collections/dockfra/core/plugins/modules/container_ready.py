@@ -34,8 +34,6 @@ options:
     description: How many lines of the log to show on failure.
     type: int
     default: 8
-requirements:
-  - Docker SDK for Python (docker) 7 or later
 """
 
 EXAMPLES = r"""
@@ -58,7 +56,7 @@ waited:
 
 import time
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import engine
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
@@ -74,8 +72,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if engine.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
     started = time.monotonic()
     try:
         if not module.check_mode:

@@ -56,7 +56,7 @@ from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, images
+from ansible_collections.dockfra.core.plugins.module_utils.containers import images, sdk
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, EngineError
 
 # What a registry's slim image leaves out too.
@@ -94,11 +94,11 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if engine.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
+    if sdk.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("docker"), exception=sdk.IMPORT_ERROR)
     name = module.params["name"]
     try:
-        client = engine.connect(timeout=_PATIENCE)
+        client = sdk.connect(timeout=_PATIENCE)
         if found := images.image_id(client, name):
             module.exit_json(changed=False, image=found)
         if module.check_mode:

@@ -48,8 +48,6 @@ options:
     description: Seconds to wait for an answer of the engine.
     type: int
     default: 60
-requirements:
-  - Docker SDK for Python (docker) 7 or later
 """
 
 EXAMPLES = r"""
@@ -103,7 +101,7 @@ files:
 
 import typing as t
 
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, owner, ports
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
@@ -150,8 +148,6 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if engine.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
     module.exit_json(**read(module.params))
 
 

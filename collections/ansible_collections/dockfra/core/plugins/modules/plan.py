@@ -26,7 +26,12 @@ options:
     description: Inventory name of the Docker host to look at; services with this O(docker_host) as C(dockfra_docker_host) belong to it.
     type: str
     required: true
-  services:
+  published_ports:
+  description: Per published port of the chosen services how to ask it whether the service is healthy.
+  returned: success
+  type: list
+  elements: dict
+services:
     description: Names of the services to look at; those of other Docker hosts are left out.
     type: list
     elements: str
@@ -86,6 +91,11 @@ total:
   description: How many services were looked at.
   returned: success
   type: int
+published_ports:
+  description: Each published port of the chosen services, and how to ask it whether its service is healthy.
+  returned: success
+  type: list
+  elements: dict
 stale_operator_files:
   description: Files of the operator (see M(dockfra.core.operator_files)) that are missing or differ.
   returned: success

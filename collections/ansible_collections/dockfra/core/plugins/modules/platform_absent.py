@@ -80,7 +80,7 @@ from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, owner, removal
+from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, owner, removal, sdk
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError, EngineError
 from ansible_collections.dockfra.core.plugins.module_utils.locks import work_lock
 
@@ -88,11 +88,11 @@ from ansible_collections.dockfra.core.plugins.module_utils.locks import work_loc
 def run(params: dict[str, t.Any], check_mode: bool) -> removal.Removal:
     """Return what went for the module's parameters; raises DockfraError."""
     try:
-        client = engine.connect()
+        client = sdk.connect()
     except EngineError:
         return removal.Removal()
     if params["owner"] and params["owner_file"]:
-        state = engine.read_state(client, params["project"])
+        state = engine.read_state(engine.connect(), params["project"])
         refused = owner.refusal(
             owner.read(params["owner_file"]),
             params["owner"],
@@ -128,8 +128,8 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    if engine.IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("docker"), exception=engine.IMPORT_ERROR)
+    if sdk.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("docker"), exception=sdk.IMPORT_ERROR)
     try:
         done = run(module.params, module.check_mode)
     except DockfraError as error:

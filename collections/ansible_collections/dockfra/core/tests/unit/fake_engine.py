@@ -74,6 +74,7 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
             "Entrypoint": config["Entrypoint"],
             "Labels": {**(config.get("Labels") or {}), **spec["labels"]},
             "Tty": False,
+            "StopTimeout": spec.get("stop_timeout"),
             **(
                 {
                     "Healthcheck": {
@@ -99,6 +100,7 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
             "GroupAdd": [str(group) for group in spec.get("groups") or ()] or None,
             "Devices": None,
             "Memory": spec["memory"],
+            "MemorySwap": spec.get("memory_swap", spec["memory"]),
             "PidsLimit": spec["pids_limit"],
             "Init": spec["init"],
             "RestartPolicy": {"Name": spec["restart_policy"], "MaximumRetryCount": 0},

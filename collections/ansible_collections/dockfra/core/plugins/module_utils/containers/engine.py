@@ -4,22 +4,15 @@
 
 from __future__ import annotations
 
+import os
 import time
-import traceback
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import EngineError
-from .views import LABEL_PROJECT, attached, image_view, is_of, observed_view, status
-
-try:
-    import docker
-    from docker.errors import DockerException, ImageNotFound, NotFound
-    from docker.utils import kwargs_from_env
-
-    IMPORT_ERROR: str | None = None
-except ImportError:
-    IMPORT_ERROR = traceback.format_exc()
+from .client import Client, NotFoundError
+from .labels import LABEL_PROJECT, attached, is_of
+from .options import image_defaults, observed, status
 
 # Stands for "a container of this platform" where users of a port are named.
 OWN = "this platform"
@@ -28,22 +21,22 @@ _POLL_SECONDS = 0.5
 _GIVE_UP_RESTARTS = 3
 
 
-def connect(timeout: int = 60) -> docker.APIClient:
+def connect(timeout: int = 60) -> Client:
     """Return a client of the engine that the environment names (``DOCKER_HOST``, else the local socket).
 
     Raises:
         EngineError: nothing answers there.
     """
     try:
-        client = docker.APIClient(version="auto", timeout=timeout, **kwargs_from_env())
-        client.ping()
-    except (DockerException, OSError) as error:
+        client = Client(os.environ, timeout)
+        client.read("/_ping")
+    except EngineError as error:
         raise EngineError(f"The Docker Engine does not answer: {error}") from error
     return client
 
 
 def read_state(
-    client: docker.APIClient, project: str, names: Sequence[str] = (), images: Sequence[str] = ()
+    client: Client, project: str, names: Sequence[str] = (), images: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return containers, networks, volumes and images of a platform, and the ports others publish.
 
@@ -57,21 +50,21 @@ def read_state(
         EngineError: the engine refuses a request.
     """
     try:
-        listed = client.containers(all=True)
+        listed = client.get("/containers/json", all="1")
         ours = [entry for entry in listed if _is_ours(entry, project, names)]
         containers = _containers(client, ours, project)
         on_networks = attached(entry for entry in listed if not is_of(entry, project))
         return {
-            "engine_version": client.version()["Version"],
+            "engine_version": client.get("/version")["Version"],
             "containers": containers,
             "networks": {
                 entry["Name"]: _network(entry, on_networks.get(entry["Name"]) or [])
-                for entry in client.networks()
+                for entry in client.get("/networks")
                 if _is_ours(entry, project, names)
             },
             "volumes": sorted(
                 entry["Name"]
-                for entry in client.volumes()["Volumes"] or ()
+                for entry in client.get("/volumes")["Volumes"] or ()
                 if _is_ours(entry, project, names)
             ),
             "images": _images(client, images),
@@ -80,7 +73,7 @@ def read_state(
                 **dict.fromkeys([*_published(ours), *_held(containers)], OWN),
             },
         }
-    except (DockerException, OSError) as error:
+    except EngineError as error:
         raise EngineError(f"The Docker Engine refuses to answer: {error}") from error
 
 
@@ -90,7 +83,7 @@ def _held(containers: Mapping[str, Any]) -> list[str]:
         place.split(":")[-2]
         for entry in containers.values()
         if entry["ours"] and entry["status"] not in ("created", "exited", "dead")
-        for place in entry["view"]["ports"]
+        for place in entry["options"]["published_ports"]
     ]
 
 
@@ -99,20 +92,18 @@ def _is_ours(entry: Mapping[str, Any], project: str, names: Sequence[str]) -> bo
     return is_of(entry, project) or any(name.lstrip("/") in names for name in own_names)
 
 
-def _containers(
-    client: docker.APIClient, entries: Sequence[Mapping[str, Any]], project: str
-) -> dict[str, Any]:
+def _containers(client: Client, entries: Sequence[Mapping[str, Any]], project: str) -> dict[str, Any]:
     found = {}
     for entry in entries:
         try:
-            details = client.inspect_container(entry["Id"])
-        except NotFound:
+            details = client.get(f"/containers/{entry['Id']}/json")
+        except NotFoundError:
             continue  # removed since it was listed
         found[details["Name"].lstrip("/")] = {
             "id": details["Id"],
             "status": status(details),
             "ours": (details["Config"].get("Labels") or {}).get(LABEL_PROJECT) == project,
-            "view": observed_view(details),
+            "options": observed(details),
         }
     return found
 
@@ -129,12 +120,12 @@ def _network(entry: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _images(client: docker.APIClient, references: Sequence[str]) -> dict[str, Any]:
+def _images(client: Client, references: Sequence[str]) -> dict[str, Any]:
     found = {}
     for reference in references:
         try:
-            found[reference] = image_view(client.inspect_image(reference))
-        except ImageNotFound:
+            found[reference] = image_defaults(client.get(f"/images/{reference}/json"))
+        except NotFoundError:
             continue
     return found
 
@@ -148,7 +139,7 @@ def _published(entries: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float, log_lines: int) -> None:
+def wait_ready(client: Client, name: str, service: str, timeout: float, log_lines: int) -> None:
     """Wait until a container is healthy, or running when it has no health check.
 
     Args:
@@ -165,10 +156,10 @@ def wait_ready(client: docker.APIClient, name: str, service: str, timeout: float
     restarts: int | None = None
     while True:
         try:
-            details = client.inspect_container(name)
-        except NotFound as error:
+            details = client.get(f"/containers/{name}/json")
+        except NotFoundError as error:
             raise EngineError(f"{service}: the container {name} is gone. Run the playbook again.") from error
-        except (DockerException, OSError) as error:
+        except EngineError as error:
             raise EngineError(f"{service}: the Docker Engine refuses to answer: {error}") from error
         state = status(details)
         if state in ("running", "healthy"):
@@ -195,14 +186,14 @@ def _has_no_health_check(details: Mapping[str, Any]) -> bool:
     return check.get("ExitCode") in (126, 127) or "executable file not found" in str(check.get("Output"))
 
 
-def _why(client: docker.APIClient, details: Mapping[str, Any], lines: int) -> str:
+def _why(client: Client, details: Mapping[str, Any], lines: int) -> str:
     """Status, last health output and the end of the log, for a message."""
     name = details["Name"].lstrip("/")
     checks = (details["State"].get("Health") or {}).get("Log") or [{}]
     health = str(checks[-1].get("Output", "")).strip()
     try:
-        log = client.logs(name, tail=lines).decode(errors="replace").strip()
-    except (DockerException, OSError) as error:
+        log = client.log(name, lines).strip()
+    except EngineError as error:
         log = f"(cannot be read: {error})"
     parts = [
         f"Its container {name} is {status(details)}.",

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import EngineError
-from .views import LABEL_MANAGED
+from .labels import LABEL_MANAGED
 
-with contextlib.suppress(ImportError):  # engine.IMPORT_ERROR says so
+with contextlib.suppress(ImportError):  # sdk.IMPORT_ERROR says so
     from docker.errors import DockerException, ImageNotFound
 
 if TYPE_CHECKING:

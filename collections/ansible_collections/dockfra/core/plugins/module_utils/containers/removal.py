@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import EngineError
 from ..locks.work_lock import IMAGES, WorkLock, holders, run_lock_name
-from .views import LABEL_MANAGED, LABEL_PROJECT, attached, is_of, name_of
+from .labels import LABEL_MANAGED, LABEL_PROJECT, attached, is_of, name_of
 
-with contextlib.suppress(ImportError):  # engine.IMPORT_ERROR says so
+with contextlib.suppress(ImportError):  # sdk.IMPORT_ERROR says so
     from docker.errors import APIError, DockerException, NotFound
 
 if TYPE_CHECKING:

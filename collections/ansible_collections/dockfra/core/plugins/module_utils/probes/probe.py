@@ -4,7 +4,7 @@
 
 A `Target` says whom to ask and how, a `Result` how it went. The kinds:
 
-- ``http``: a GET of ``path`` is answered with 2xx or 3xx; otherwise the answer's text is the detail.
+- ``http``: a GET of ``path`` is answered as `works` says; otherwise the answer's text is the detail.
 - ``ssh``: an SSH banner arrives.
 - ``tcp``: the connection is accepted.
 - ``postgres``: ``user`` logs in to ``database`` with SCRAM and gets the answer to a query.
@@ -52,6 +52,7 @@ class Target:
         host: its address.
         port: its port.
         path: of an HTTP request.
+        below: the lowest HTTP status that means that the service does not work.
         user: who asks, for postgres and redis.
         password: that user's.
         database: for postgres.
@@ -62,6 +63,7 @@ class Target:
     host: str
     port: int
     path: str = "/health"
+    below: int = 400
     user: str = ""
     password: str = field(default="", repr=False)
     database: str = "app"
@@ -87,6 +89,16 @@ class Result:
 
 class _Failure(Exception):
     """The service does not work; the text says why."""
+
+
+def works(status: int, below: int) -> bool:
+    """Whether a service works that answers with an HTTP status; who asks for a login does, and nobody has given us one."""
+    return 200 <= status < below or status == 401
+
+
+def answered(status: int) -> str:
+    """Return the detail of a good answer over HTTP."""
+    return f"HTTP {status}, asks for a login" if status == 401 else f"HTTP {status}"
 
 
 def probe(target: Target, timeout: float = TIMEOUT) -> Result:
@@ -217,8 +229,8 @@ def _http(connection: _Connection, target: Target) -> str:
     version, status, *_reason = connection.line().split(" ", 2)
     if not version.startswith("HTTP/") or len(status) != 3:
         raise ValueError(version)
-    if 200 <= int(status) < 400:
-        return f"HTTP {status}"
+    if works(int(status), target.below):
+        return answered(int(status))
     while connection.line():
         pass
     raise _Failure(f"HTTP {status}: {_printable(connection.rest()) or 'no reason given'}")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import CommandError
-from ...module_utils.probes.probe import Result, Target, probe_all
+from ...module_utils.probes.probe import Result, Target, answered, probe_all, works
 from .output import Style, table
 
 CONFIGURATION = Path("/etc/dockfra/monitor/targets.json")
@@ -40,12 +40,14 @@ class Route:
         path: what the paths begin with.
         strip: whether the service gets them without that.
         health: the service's own path that tells its health.
+        below: the lowest HTTP status that means that it does not work.
     """
 
     service: str
     path: str
     strip: bool
     health: str
+    below: int = 400
 
     def reach(self, pages: Iterable[str]) -> str:
         """A path at the proxy that the service answers with one of its pages, its health if that is passed on."""
@@ -87,7 +89,7 @@ class Configuration:
                 tuple(data["services"]),
                 tuple((entry["name"], _target(entry)) for entry in data["targets"]),
                 data["pages"],
-                tuple(Route(**route) for route in data["routes"]),
+                tuple(_route(route) for route in data["routes"]),
                 data["hostname"],
                 data["authority"],
                 tuple(data["audit_logs"]),
@@ -96,6 +98,10 @@ class Configuration:
             raise CommandError(
                 f"{path} cannot be read ({type(error).__name__}); run site.yml again"
             ) from error
+
+
+def _route(entry: Mapping[str, Any]) -> Route:
+    return Route(**{field.name: entry[field.name] for field in fields(Route)})
 
 
 def _target(entry: Mapping[str, Any]) -> Target:
@@ -159,13 +165,9 @@ def judge(result: Result) -> tuple[str, str]:
     """Return the state that a result stands for, and the detail to it."""
     if result.ok:
         return UP, result.detail
-    status = _HTTP_STATUS.match(result.detail) if result.kind in ("http", "https") else None
-    if status is None:
-        return DOWN, result.detail
-    if status[1] == "401":
-        # Whoever asks for a login works; nobody has given us one.
-        return UP, "HTTP 401, asks for a login"
-    return DEGRADED, result.detail
+    if result.kind in ("http", "https") and _HTTP_STATUS.match(result.detail):
+        return DEGRADED, result.detail
+    return DOWN, result.detail
 
 
 def _https(configuration: Configuration, target: Target, timeout: float) -> Result:
@@ -185,9 +187,11 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
             request.sock = secured
             request.request("GET", target.path, headers={"User-Agent": "dockfra", "Connection": "close"})
             answer = request.getresponse()
-            ok = 200 <= answer.status < 400
-            reason = "" if ok else f": {answer.reason or 'no reason given'}"
-            detail = f"HTTP {answer.status}{reason}, {secured.version()}"
+            ok = works(answer.status, target.below)
+            detail = answered(answer.status)
+            if not ok:
+                detail += f": {answer.reason or 'no reason given'}"
+            detail += f", {secured.version()}"
     except ssl.SSLCertVerificationError as error:
         detail = f"its certificate is not good: {error.verify_message}"
     except socket.gaierror:

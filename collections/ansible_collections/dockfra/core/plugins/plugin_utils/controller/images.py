@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...module_utils.containers.views import digest
+from ...module_utils.containers.labels import digest
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 
@@ -24,7 +24,22 @@ else:
     _DOCKER_ERROR = None
 
 # Left behind by tools; never part of an image.
-_NEVER = ["**/__pycache__", "**/*.pyc", "**/.pytest_cache", "**/.ruff_cache", "**/.mypy_cache", "**/.git"]
+_TOOLS = ["__pycache__", "*.pyc", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".git"]
+# Left behind by editors, merges and file managers: swap, backup and lock files of vim, emacs, nano and JetBrains' IDEs.
+_EDITORS = [
+    ".*.sw?",
+    "*~",
+    "#*#",
+    ".#*",
+    "*.orig",
+    "*.rej",
+    "*.bak",
+    "*___jb_tmp___",
+    "4913",
+    ".DS_Store",
+    "Thumbs.db",
+]
+_NEVER = [*_TOOLS, *_EDITORS]
 
 
 @dataclass(frozen=True)
@@ -95,6 +110,10 @@ def _files(root: Path) -> dict[str, Path]:
     ignore = root / ".dockerignore"
     patterns = ignore.read_text(encoding="utf-8").splitlines() if ignore.is_file() else []
     paths = exclude_paths(
-        str(root), [*_NEVER, *(line for line in patterns if line.strip() and not line.startswith("#"))]
+        str(root),
+        [
+            *(f"**/{name}" for name in _NEVER),
+            *(line for line in patterns if line.strip() and not line.startswith("#")),
+        ],
     )
     return {path: root / path for path in paths if (root / path).is_file()}

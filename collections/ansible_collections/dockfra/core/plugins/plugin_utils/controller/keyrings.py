@@ -11,7 +11,7 @@ from typing import Any
 from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
-from ...module_utils.containers.views import digest
+from ...module_utils.containers.labels import digest
 from ...module_utils.secrets.keyring import Keyring
 
 

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.topology.model import Service, Topology
+from ...module_utils.topology.model import Service
+from ...module_utils.topology.topology import Topology, short_names
 from .desired import Platform
 
 ACCESS_MAP = "access.txt"
@@ -16,7 +17,12 @@ ACCESS_MAP = "access.txt"
 
 def render(platform: Platform) -> dict[str, str]:
     """Return the files' texts by name."""
-    services = [describe(platform.topology, service) for service in platform.topology.services.values()]
+    topology = platform.topology
+    short = short_names(topology.services.values())
+    services = [
+        {**describe(topology, service), "short_name": short.get(service.name, "")}
+        for service in topology.services.values()
+    ]
     return platform.render_operator_files({"dockfra_services": services})
 
 
@@ -43,9 +49,9 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
             for port in service.ports
         ],
         "logins": service.logins,
-        "routes": [dict(route) for route in service.variables.get("dockfra_routes") or ()],
+        "reverse_proxy": service.is_reverse_proxy,
         "address": service.external_address,
-        "publish_address": service.variables.get("dockfra_publish_address", ""),
+        "publish_address": service.publish_address,
     }
 
 

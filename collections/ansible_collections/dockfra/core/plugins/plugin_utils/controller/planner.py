@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from ...module_utils.containers import owner
-from ...module_utils.containers import views as containers
+from ...module_utils.containers import options, owner
 from ...module_utils.errors import TopologyError
 from ...module_utils.files import tree as file_tree
 from .desired import Desired, Platform
@@ -27,7 +26,7 @@ class ServicePlan:
             ``wait`` (right, but its health check has not passed yet).
         reasons: why, one short phrase each.
         build: images this service has to build, the parents first.
-        container: options for ``community.docker.docker_container``.
+        container: arguments of ``community.docker.docker_container``.
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
         before: settings that differ, as they are.
@@ -193,15 +192,15 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     found = state["containers"].get(spec["name"])
     image = state["images"].get(spec["image"])
     build = _to_build(entry.images, state["images"])
-    wanted = containers.wanted_view(spec, image)
+    wanted = options.wanted(spec, image)
     first_level = len(entry.images) - len(build)
     tasks = [_as_task(missing, first_level + number) for number, missing in enumerate(build)]
-    plan = ServicePlan(entry.service.name, "none", [], tasks, spec)
+    plan = ServicePlan(entry.service.name, "none", [], tasks, options.arguments(spec))
     if not found:
         plan.action, plan.reasons = "create", ["no container"]
         plan.after = {**wanted, "image": spec["image"], "files": sorted(entry.files)}
         return plan
-    different = containers.differences(wanted, found["view"])
+    different = options.differences(wanted, found["options"])
     if image is None:
         # What the image brings with it is not known yet; that it is another one says enough.
         different = {
@@ -218,7 +217,7 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     plan.reasons += [f"{path} {what}" for what, paths in asdict(changes).items() for path in paths]
     if "labels" in different and not plan.reasons:
         plan.reasons.append("declared settings changed")
-    plan.reasons += [f"network {name} made anew" for name in found["view"]["networks"] if name in remade]
+    plan.reasons += [f"network {name} made anew" for name in found["options"]["networks"] if name in remade]
     if plan.reasons:
         plan.action = "recreate"
     elif found["status"] == "starting":

@@ -63,7 +63,9 @@ class Role:
         """Yield (path below /etc/dockfra, template file) of each configuration file the role renders."""
         root = self.path / "templates" / "etc"
         for path in sorted(root.rglob(f"*{TEMPLATE_SUFFIX}")):
-            yield path.relative_to(root).as_posix().removesuffix(TEMPLATE_SUFFIX), path
+            # Editors keep their locks beside a file, as .#name.
+            if not path.name.startswith(".#"):
+                yield path.relative_to(root).as_posix().removesuffix(TEMPLATE_SUFFIX), path
 
 
 class RoleFinder:

@@ -37,6 +37,9 @@ EXAMPLES: list[str] = ["verify", "verify --json"]
 # Seconds for all services together, and again for all that is asked after that.
 TIMEOUT = 3.0
 
+# The lowest HTTP status that is no page.
+PAGE_BELOW = 400
+
 # Seconds after which a line that had no end is looked at again: its writer may have been at it.
 PAUSE = 0.2
 
@@ -116,14 +119,13 @@ def _pages(configuration: health.Configuration, up: set[str]) -> list[dict[str, 
     for _name, target in configuration.targets:
         if target.kind == "http" and target.service in up:
             for path in configuration.pages.get(target.service, ()):
-                wanted.append((f"page {path}", replace(target, path=path)))
+                wanted.append((f"page {path}", replace(target, path=path, below=PAGE_BELOW)))
     for route in configuration.routes:
         if route.service in up or not _is_known(configuration, route.service):
             path = route.reach(configuration.pages.get(route.service, ()))
             for proxy in proxies:
-                wanted.append(
-                    (f"{path} through {proxy.service}", replace(proxy, service=route.service, path=path))
-                )
+                through = replace(proxy, service=route.service, path=path, below=route.below)
+                wanted.append((f"{path} through {proxy.service}", through))
     found = []
     results = health.ask(configuration, [target for _check, target in wanted], TIMEOUT)
     for (check, target), result in zip(wanted, results, strict=True):

@@ -190,7 +190,10 @@ def test_a_wrong_inventory_is_refused_in_plain_lines_before_the_engine_is_asked(
     assert plan["failed"]
     problems = plan["dockfra_problems"]
     assert len(problems) == 2
-    assert "web: the variable 'dockfra_memroy' is unknown; did you mean 'dockfra_memory'?" in problems
+    assert (
+        "web: the variable 'dockfra_memroy' is unknown; did you mean 'dockfra_memory'? (hosts.yml:29)"
+        in problems
+    )
     assert engine.requests == []
     assert not site.state.exists()
 

@@ -9,10 +9,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import engine as library
+from ansible_collections.dockfra.core.plugins.module_utils.containers.client import Client
 from ansible_collections.dockfra.core.plugins.module_utils.errors import EngineError
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 from ansible_collections.dockfra.core.tests.unit.fake_engine import FakeEngine
@@ -47,7 +47,7 @@ HEALTH = {"test": ["CMD", "/check"], "interval": "1s", "timeout": "1s", "start_p
 
 
 @pytest.fixture
-def client(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> docker.APIClient:
+def client(engine: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> Client:
     monkeypatch.setenv("DOCKER_HOST", engine.url)
     return library.connect()
 
@@ -80,7 +80,7 @@ def test_something_else_on_the_socket(tmp_path: Path, monkeypatch: pytest.Monkey
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
-def test_an_engine_with_nothing(client: docker.APIClient) -> None:
+def test_an_engine_with_nothing(client: Client) -> None:
     assert library.read_state(client, "p", ["p-db"], ["i:1"]) == {
         "engine_version": "20.10.24",
         "containers": {},
@@ -91,9 +91,7 @@ def test_an_engine_with_nothing(client: docker.APIClient) -> None:
     }
 
 
-def test_what_belongs_to_the_platform_or_has_its_names_is_read(
-    engine: FakeEngine, client: docker.APIClient
-) -> None:
+def test_what_belongs_to_the_platform_or_has_its_names_is_read(engine: FakeEngine, client: Client) -> None:
     engine.apply(spec("p-db", healthcheck=HEALTH))
     engine.apply(spec("p-gone"), Status="exited")
     engine.apply(spec("p-taken", project=""))
@@ -109,7 +107,7 @@ def test_what_belongs_to_the_platform_or_has_its_names_is_read(
         "p-gone": ("exited", True),
         "p-taken": ("running", False),
     }
-    assert state["containers"]["p-db"]["view"]["hostname"] == "p-db"
+    assert state["containers"]["p-db"]["options"]["hostname"] == "p-db"
     assert {name: found["ours"] for name, found in state["networks"].items()} == {
         "p-net": True,
         "p-taken-net": False,
@@ -118,7 +116,7 @@ def test_what_belongs_to_the_platform_or_has_its_names_is_read(
     assert list(state["images"]) == ["i:1"]
 
 
-def test_networks_are_told_with_their_settings(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_networks_are_told_with_their_settings(engine: FakeEngine, client: Client) -> None:
     engine.networks["a"] = fake_engine.network("a", "p", True, True, "fd00::/64")
     engine.networks["b"] = {
         **fake_engine.network("b", "p"),
@@ -137,7 +135,7 @@ def test_networks_are_told_with_their_settings(engine: FakeEngine, client: docke
     assert state["networks"]["b"]["subnets"] == []
 
 
-def test_who_else_is_on_a_network_is_told_finding_p1(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_who_else_is_on_a_network_is_told_finding_p1(engine: FakeEngine, client: Client) -> None:
     engine.networks["p-net"] = fake_engine.network("p-net", "p")
     engine.apply(spec("p-web", networks=[{"name": "p-net", "aliases": []}]))
     for project in ("other", ""):
@@ -145,14 +143,14 @@ def test_who_else_is_on_a_network_is_told_finding_p1(engine: FakeEngine, client:
     assert library.read_state(client, "p")["networks"]["p-net"]["others"] == ["-x", "other-x"]
 
 
-def test_published_ports_say_who(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_published_ports_say_who(engine: FakeEngine, client: Client) -> None:
     engine.apply(spec("p-web", published_ports=["127.0.0.1:80:80/tcp"]))
     engine.apply(spec("other", project="other", published_ports=["0.0.0.0:81:80/tcp"]))
     assert library.read_state(client, "p")["published"] == {"80": library.OWN, "81": "container other"}
 
 
 def test_a_container_removed_while_it_is_read_is_not_there(
-    engine: FakeEngine, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+    engine: FakeEngine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     engine.apply(spec("p-db"))
     gone = engine.apply(spec("p-gone"))
@@ -163,14 +161,14 @@ def test_a_container_removed_while_it_is_read_is_not_there(
 
 
 @pytest.mark.parametrize("path", ["/containers/json", "/networks", "/volumes", "/images", "/version"])
-def test_a_request_that_is_refused_is_told(engine: FakeEngine, client: docker.APIClient, path: str) -> None:
+def test_a_request_that_is_refused_is_told(engine: FakeEngine, client: Client, path: str) -> None:
     engine.refuse = {path: 500}
     with pytest.raises(EngineError, match=r"^The Docker Engine refuses to answer: .*refused with 500"):
         library.read_state(client, "p", [], ["i:1"])
 
 
 def test_an_engine_that_ends_meanwhile_is_told(
-    engine: FakeEngine, client: docker.APIClient, monkeypatch: pytest.MonkeyPatch
+    engine: FakeEngine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As when the daemon is stopped: the kept connection is closed, and a new one finds nothing.
     client.close()
@@ -187,14 +185,14 @@ def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "_POLL_SECONDS", 0.02)
 
 
-def test_a_healthy_or_running_container_is_ready(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_a_healthy_or_running_container_is_ready(engine: FakeEngine, client: Client) -> None:
     engine.apply(spec("p-db", healthcheck=HEALTH))
     engine.apply(spec("p-plain"))
     library.wait_ready(client, "p-db", "db", 0, 5)
     library.wait_ready(client, "p-plain", "plain", 0, 5)
 
 
-def test_it_waits_until_the_container_is_healthy(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_it_waits_until_the_container_is_healthy(engine: FakeEngine, client: Client) -> None:
     details = engine.apply(spec("p-db", healthcheck=HEALTH), Health={"Status": "starting", "Log": []})
     threading.Timer(0.2, lambda: details["State"].update(Health={"Status": "healthy"})).start()
     began = time.monotonic()
@@ -202,7 +200,7 @@ def test_it_waits_until_the_container_is_healthy(engine: FakeEngine, client: doc
     assert 0.2 <= time.monotonic() - began < 10
 
 
-def test_one_that_never_becomes_healthy_says_why(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_one_that_never_becomes_healthy_says_why(engine: FakeEngine, client: Client) -> None:
     checks = [{"Output": "an old one"}, {"Output": "  connection refused\n"}]
     engine.apply(spec("p-db", healthcheck=HEALTH), Health={"Status": "unhealthy", "Log": checks})
     engine.logs["p-db"] = "first\nsecond\nFATAL: größer\n"
@@ -228,7 +226,7 @@ def test_one_that_never_becomes_healthy_says_why(engine: FakeEngine, client: doc
     ],
 )
 def test_an_image_without_its_health_check_fails_at_once_finding_p12(
-    engine: FakeEngine, client: docker.APIClient, check: dict[str, Any]
+    engine: FakeEngine, client: Client, check: dict[str, Any]
 ) -> None:
     engine.apply(spec("p-db", healthcheck=HEALTH), Health={"Status": "starting", "Log": [check]})
     began = time.monotonic()
@@ -237,9 +235,7 @@ def test_an_image_without_its_health_check_fails_at_once_finding_p12(
     assert time.monotonic() - began < 30
 
 
-def test_one_that_ends_again_and_again_is_given_up_early(
-    engine: FakeEngine, client: docker.APIClient
-) -> None:
+def test_one_that_ends_again_and_again_is_given_up_early(engine: FakeEngine, client: Client) -> None:
     details = engine.apply(spec("p-db"), Status="restarting")
     details["RestartCount"] = 7  # from before
 
@@ -257,28 +253,26 @@ def test_one_that_ends_again_and_again_is_given_up_early(
     assert time.monotonic() - began < 10
 
 
-def test_one_that_has_ended_is_not_ready(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_one_that_has_ended_is_not_ready(engine: FakeEngine, client: Client) -> None:
     engine.apply(spec("p-db"), Status="exited")
     engine.logs["p-db"] = "boom\n"
     with pytest.raises(EngineError, match=r"(?s)is exited\..*boom"):
         library.wait_ready(client, "p-db", "db", 0, 5)
 
 
-def test_one_that_is_gone_is_told(client: docker.APIClient) -> None:
+def test_one_that_is_gone_is_told(client: Client) -> None:
     with pytest.raises(EngineError, match=r"db: the container p-db is gone. Run the playbook again."):
         library.wait_ready(client, "p-db", "db", 10, 5)
 
 
-def test_a_log_that_cannot_be_read_is_no_reason_to_say_nothing(
-    engine: FakeEngine, client: docker.APIClient
-) -> None:
+def test_a_log_that_cannot_be_read_is_no_reason_to_say_nothing(engine: FakeEngine, client: Client) -> None:
     details = engine.apply(spec("p-db"), Status="exited")
     engine.refuse = {f"/containers/{name}/logs": 500 for name in ("p-db", details["Id"])}
     with pytest.raises(EngineError, match=r"(?s)p-db is exited\..*cannot be read: .*refused with 500"):
         library.wait_ready(client, "p-db", "db", 0, 5)
 
 
-def test_an_engine_that_refuses_while_waiting_is_told(engine: FakeEngine, client: docker.APIClient) -> None:
+def test_an_engine_that_refuses_while_waiting_is_told(engine: FakeEngine, client: Client) -> None:
     engine.refuse = {"/containers": 500}
     with pytest.raises(EngineError, match=r"^db: the Docker Engine refuses to answer"):
         library.wait_ready(client, "p-db", "db", 0, 5)

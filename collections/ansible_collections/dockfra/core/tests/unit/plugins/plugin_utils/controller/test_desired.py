@@ -70,7 +70,7 @@ def test_the_container_of_a_service(project: Project) -> None:
         "image": desired.images[-1].reference,
         "hostname": "unit-store",
         "user": "10001:10001",
-        "env": {},
+        "env": {"DOCKFRA_PORT_DB": "5432"},
         "networks": [{"name": "unit-back", "aliases": ["store", "store.back"]}],
         "published_ports": [],
         "tmpfs": [f"{path}:rw,noexec,nosuid,nodev,size=64m,mode=1777" for path in ("/tmp", "/run")],
@@ -78,6 +78,7 @@ def test_the_container_of_a_service(project: Project) -> None:
         "cap_drop": ["ALL"],
         "security_opts": ["no-new-privileges"],
         "memory": 128 * 2**20,
+        "memory_swap": 128 * 2**20,
         "pids_limit": 128,
         "init": True,
         "restart_policy": "unless-stopped",
@@ -125,7 +126,12 @@ def test_settings_of_a_service_reach_its_container(project: Project) -> None:
     )
     spec = platform.desired("cache").container
     assert spec["command"] == ["serve", "--fast"]
-    assert spec["env"] == {"SIZE": "5", "ON": "True"}
+    assert spec["env"] == {
+        "DOCKFRA_HEALTH_PATH": "/",
+        "DOCKFRA_PORT_HTTP": "80",
+        "ON": "True",
+        "SIZE": "5",
+    }
     assert (spec["memory"], spec["pids_limit"]) == (2**30, 7)
     assert [entry.split(":")[0] for entry in spec["tmpfs"]] == ["/tmp", "/run", "/cache"]
     assert "/run:rw,size=1m" in spec["tmpfs"]
@@ -302,8 +308,8 @@ def test_a_changed_file_of_one_role_touches_its_service_only(
         ("web", {"dockfra_env": {"A": "b"}}, {"web"}),
         ("web", {"dockfra_stop_timeout": 30}, {"web"}),
         ("web", {"dockfra_description": "Something else"}, set()),
-        # web's template names the store's port.
-        ("store", {"dockfra_ports": [{"name": "db", "port": 5433}]}, {"web"}),
+        # web's template names the store's port, and the store's own container knows it.
+        ("store", {"dockfra_ports": [{"name": "db", "port": 5433}]}, {"store", "web"}),
         ("store", {"dockfra_uid": 10044}, {"store"}),
     ],
 )
@@ -350,7 +356,7 @@ def test_a_changed_variable_touches_those_who_use_it(
         (
             "web",
             {"dockfra_ports": [{"name": "http", "port": 80, "publsh": 80}]},
-            r"web: dockfra_ports.publsh. Supported parameters include: name, networks, port, publish",
+            r"web: dockfra_ports.publsh. Supported parameters include: loopback, name, networks, port, publish",
         ),
         ("store", {"store_size": "big"}, r"store: argument 'store_size' is of type .*int"),
         ("web", {"dockfra_memory": "lots"}, r"web: dockfra_memory is 'lots'; write it like 256m or 1g\."),
@@ -386,7 +392,7 @@ def test_a_host_whose_networks_are_misspelt_is_a_service_all_the_same(project: P
     with pytest.raises(TopologyError) as caught:
         project.platform()
     assert caught.value.problems == [
-        "web: the variable 'dockfra_netwroks' is unknown; did you mean 'dockfra_networks'?",
+        "web: the variable 'dockfra_netwroks' is unknown; did you mean 'dockfra_networks'? (hosts.yml:30)",
         "web: missing required arguments: dockfra_networks",
     ]
 
@@ -404,7 +410,7 @@ def test_all_wrong_values_are_told_at_once(project: Project) -> None:
 def test_contradictions_are_found_by_the_check(project: Project) -> None:
     ports = [{"name": "http", "port": 80, "publish": 28080}]
     platform = with_change(project, "cache", dockfra_ports=ports)
-    with pytest.raises(TopologyError, match="both publish port 28080"):
+    with pytest.raises(TopologyError, match="publishes port 28080"):
         platform.check()
 
 

@@ -175,3 +175,33 @@ def test_without_the_library_the_message_says_which(context: Path, monkeypatch: 
     monkeypatch.setattr(images, "_DOCKER_ERROR", ImportError("No module named 'docker'"))
     with pytest.raises(TopologyError, match=r"'docker' is missing .* run \./init\.sh again"):
         image(context).context()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".main.py.swp",
+        ".main.py.swo",
+        "main.py~",
+        "main.py.orig",
+        "main.py.rej",
+        "main.py.bak",
+        "#main.py#",
+        ".#main.py",
+        "4913",
+        ".DS_Store",
+        "main.py___jb_tmp___",
+    ],
+)
+def test_files_of_editors_are_no_content_finding_p2(context: Path, name: str) -> None:
+    before = image(context).reference
+    for folder in (context, context / "app"):
+        (folder / name).write_text("of no interest")
+    assert image(context).reference == before
+    assert sorted(image(context).context()) == ["Dockerfile", "app/main.py", "entrypoint"]
+
+
+def test_who_wants_a_backup_in_an_image_says_so(context: Path) -> None:
+    (context / "seed.bak").write_text("data")
+    (context / ".dockerignore").write_text("!seed.bak\n")
+    assert "seed.bak" in image(context).context()

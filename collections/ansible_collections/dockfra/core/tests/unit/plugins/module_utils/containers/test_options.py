@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A container as declared and the same container as Docker tells it are one view, and no change by hand goes unseen."""
+"""A container as declared and the same container as Docker tells it have equal options, and no change by hand goes unseen."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import views as containers
+from ansible_collections.dockfra.core.plugins.module_utils.containers import labels
+from ansible_collections.dockfra.core.plugins.module_utils.containers import options as containers
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 
 FIXTURES = Path(__file__).resolve().parents[3] / "fixtures"
@@ -37,6 +38,8 @@ SPEC: dict[str, Any] = {
     "cap_drop": ["ALL"],
     "security_opts": ["no-new-privileges"],
     "memory": 268435456,
+    "memory_swap": 268435456,
+    "stop_timeout": 10,
     "pids_limit": 128,
     "init": True,
     "restart_policy": "unless-stopped",
@@ -53,20 +56,20 @@ SPEC: dict[str, Any] = {
 
 
 def wanted(**changes: Any) -> dict[str, Any]:
-    return containers.wanted_view({**SPEC, **changes}, containers.image_view(IMAGE))
+    return containers.wanted({**SPEC, **changes}, containers.image_defaults(IMAGE))
 
 
 def observed(change: Callable[[dict[str, Any]], object] = lambda details: None) -> dict[str, Any]:
     details = copy.deepcopy(fake_engine.container(SPEC, IMAGE))
     change(details)
-    return containers.observed_view(details)
+    return containers.observed(details)
 
 
 def test_a_container_made_from_its_specification_does_not_differ() -> None:
     assert containers.differences(wanted(), observed()) == {}
 
 
-def test_both_views_have_the_same_settings() -> None:
+def test_both_sides_have_the_same_settings() -> None:
     assert set(wanted()) == set(observed())
 
 
@@ -84,6 +87,8 @@ def specification(details: dict[str, Any], **own: Any) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opts": ["no-new-privileges"],
         "memory": 256 * 2**20,
+        "memory_swap": 256 * 2**20,
+        "stop_timeout": 10,
         "pids_limit": 128,
         "init": True,
         "restart_policy": "unless-stopped",
@@ -146,9 +151,9 @@ def mounts(volume: str, path: str, service: str) -> list[dict[str, Any]]:
 )
 def test_a_real_container_is_as_declared(name: str, own: dict[str, Any]) -> None:
     sample = json.loads((FIXTURES / f"{name}.json").read_text())
-    details, image = sample["container"], containers.image_view(sample["image"])
-    view = containers.wanted_view(specification(details, **own), image)
-    assert containers.differences(view, containers.observed_view(details)) == {}
+    details, image = sample["container"], containers.image_defaults(sample["image"])
+    view = containers.wanted(specification(details, **own), image)
+    assert containers.differences(view, containers.observed(details)) == {}
     assert containers.status(details) == "healthy"
 
 
@@ -186,17 +191,17 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("tmpfs", lambda c: c["HostConfig"]["Tmpfs"].pop("/run")),
     ("tmpfs", lambda c: c["HostConfig"]["Tmpfs"].update({"/tmp": "rw,exec"})),
     ("tmpfs", lambda c: c["HostConfig"].update(Tmpfs=None)),
-    ("ports", lambda c: c["HostConfig"]["PortBindings"].pop("8080/tcp")),
-    ("ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostIp="")),
-    ("ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostPort="5433")),
+    ("published_ports", lambda c: c["HostConfig"]["PortBindings"].pop("8080/tcp")),
+    ("published_ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostIp="")),
+    ("published_ports", lambda c: c["HostConfig"]["PortBindings"]["5432/tcp"][0].update(HostPort="5433")),
     (
-        "ports",
+        "published_ports",
         lambda c: c["HostConfig"]["PortBindings"].update({"53/udp": [{"HostIp": "", "HostPort": "53"}]}),
     ),
-    ("ports", lambda c: c["HostConfig"].update(PortBindings=None)),
+    ("published_ports", lambda c: c["HostConfig"].update(PortBindings=None)),
     ("read_only", lambda c: c["HostConfig"].update(ReadonlyRootfs=False)),
     ("privileged", lambda c: c["HostConfig"].update(Privileged=True)),
-    ("cap_add", lambda c: c["HostConfig"].update(CapAdd=["NET_ADMIN"])),
+    ("capabilities", lambda c: c["HostConfig"].update(CapAdd=["NET_ADMIN"])),
     ("cap_drop", lambda c: c["HostConfig"].update(CapDrop=None)),
     ("security_opts", lambda c: c["HostConfig"].update(SecurityOpt=None)),
     (
@@ -210,13 +215,15 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("host_namespaces", lambda c: c["HostConfig"].update(IpcMode="host")),
     ("host_namespaces", lambda c: c["HostConfig"].update(UTSMode="host")),
     ("memory", lambda c: c["HostConfig"].update(Memory=0)),
+    ("memory_swap", lambda c: c["HostConfig"].update(MemorySwap=-1)),
+    ("stop_timeout", lambda c: c["Config"].update(StopTimeout=None)),
     ("other_limits", lambda c: c["HostConfig"].update(NanoCpus=100_000_000)),
     ("pids_limit", lambda c: c["HostConfig"].update(PidsLimit=None)),
     ("init", lambda c: c["HostConfig"].update(Init=None)),
     ("restart_policy", lambda c: c["HostConfig"].update(RestartPolicy={"Name": "no"})),
     ("restart_policy", lambda c: c["HostConfig"].update(RestartPolicy=None)),
-    ("log", lambda c: c["HostConfig"].update(LogConfig={"Type": "none", "Config": {}})),
-    ("log", lambda c: c["HostConfig"]["LogConfig"].update(Config={"max-size": "10m"})),
+    ("log_driver", lambda c: c["HostConfig"]["LogConfig"].update(Type="none")),
+    ("log_options", lambda c: c["HostConfig"]["LogConfig"].update(Config={"max-size": "10m"})),
 ]
 
 
@@ -247,7 +254,7 @@ def test_what_is_no_difference() -> None:
     assert containers.differences(wanted(), observed(shuffle)) == {}
 
 
-# Views ---------------------------------------------------------------------------------------------------------------
+# Wanted values ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_specification_wins_over_the_image() -> None:
@@ -258,7 +265,7 @@ def test_the_specification_wins_over_the_image() -> None:
 
 
 def test_without_the_image_nothing_is_made_up() -> None:
-    view = containers.wanted_view(SPEC, None)
+    view = containers.wanted(SPEC, None)
     assert (view["image"], view["entrypoint"], view["command"]) == ("not built yet", None, None)
     assert "image" in containers.differences(view, observed())
 
@@ -266,9 +273,17 @@ def test_without_the_image_nothing_is_made_up() -> None:
 def test_capabilities_and_groups_are_compared_when_declared() -> None:
     view = wanted(capabilities=["NET_BIND_SERVICE"], groups=[999])
     assert containers.differences(view, observed()) == {
-        "cap_add": (["NET_BIND_SERVICE"], []),
+        "capabilities": (["NET_BIND_SERVICE"], []),
         "groups": (["999"], []),
     }
+
+
+def test_what_is_handed_over_is_the_specification_and_how_to_compare_it() -> None:
+    given = containers.arguments(SPEC)
+    assert {key: given[key] for key in SPEC} == SPEC
+    assert given["network_mode"] == "p-back"
+    assert {"env", "mounts", "groups", "networks"} <= set(given["comparisons"])
+    assert set(given["comparisons"].values()) == {"strict"}
 
 
 @pytest.mark.parametrize(
@@ -288,14 +303,13 @@ def test_status(state: dict[str, Any], expected: str) -> None:
 
 def test_an_image_without_anything() -> None:
     empty: dict[str, Any] = {"id": "sha256:x", "env": [], "command": None, "entrypoint": None}
-    assert containers.image_view({"Id": "sha256:x", "Config": None}) == empty
-    assert containers.image_view({"Id": "sha256:x", "Config": {"Env": None}}) == empty
+    assert containers.image_defaults({"Id": "sha256:x", "Config": None}) == empty
+    assert containers.image_defaults({"Id": "sha256:x", "Config": {"Env": None}}) == empty
 
 
 def test_a_digest_is_short_and_depends_on_everything_but_order() -> None:
-    assert containers.digest({"a": 1, "b": [2]}) == containers.digest({"b": [2], "a": 1})
+    assert labels.digest({"a": 1, "b": [2]}) == labels.digest({"b": [2], "a": 1})
     assert (
-        len({containers.digest(value) for value in ({}, [], "", None, {"a": 1}, {"a": "1"}, [1, 2], [2, 1])})
-        == 8
+        len({labels.digest(value) for value in ({}, [], "", None, {"a": 1}, {"a": "1"}, [1, 2], [2, 1])}) == 8
     )
-    assert len(containers.digest({})) == 16
+    assert len(labels.digest({})) == 16

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import ipaddress
+import zlib
 from typing import Any
 
 import pytest
@@ -17,16 +18,18 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.model import
     Port,
     Reach,
     Service,
-    Topology,
     Volume,
 )
+from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems as problems_of
+from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
 
 
-def make(name: str, *networks: str, uid: int = 10000, **variables: Any) -> Service:
+def make(name: str, *networks: str, uid: int | None = None, **variables: Any) -> Service:
     values = {f"dockfra_{key}": value for key, value in variables.items()}
-    return Service.from_variables(name, {"dockfra_networks": list(networks), "dockfra_uid": uid, **values})
+    own = 10000 + zlib.crc32(name.encode()) % 50000 if uid is None else uid
+    return Service.from_variables(name, {"dockfra_networks": list(networks), "dockfra_uid": own, **values})
 
 
 def port(name: str, number: int, publish: int | None = None, *networks: str) -> dict[str, Any]:
@@ -41,7 +44,7 @@ def port(name: str, number: int, publish: int | None = None, *networks: str) -> 
 def problems(
     *services: Service, project: str = "dockfra", options: dict[str, Any] | None = None
 ) -> list[str]:
-    return Topology(project, services, options).problems()
+    return problems_of(Topology(project, services, options))
 
 
 # From variables ------------------------------------------------------------------------------------------------------
@@ -63,7 +66,7 @@ def test_the_offset_moves_published_ports_only() -> None:
 def test_it_listens_on_networks_in_the_order_of_the_inventory() -> None:
     service = make("web", "c", "a", "b", ports=[port("http", 80, None, "a"), port("admin", 81, None, "c")])
     assert service.listen_networks == ("c", "a")
-    assert service.listen_hosts == ["web.c", "web.a"]
+    assert [service.host_on(network) for network in service.listen_networks] == ["web.c", "web.a"]
 
 
 def test_names_on_the_docker_host_carry_the_project() -> None:
@@ -119,7 +122,7 @@ def test_a_real_device_has_no_edges_and_no_container_but_is_a_peer() -> None:
     assert topology.edges() == set()
     assert list(topology.containers()) == [caller]
     assert topology.ssh_peers("caller") == [device]
-    assert topology.problems() == []
+    assert problems_of(topology) == []
 
 
 def test_ssh_peers_are_those_reachable_over_ssh_in_the_order_of_the_inventory() -> None:
@@ -275,12 +278,12 @@ def test_a_project_name_docker_refuses(project: str) -> None:
         (
             [GOOD, make("other", "a", ports=[port("api", 81, 8080)])],
             {},
-            "other and web both publish port 8080 on localhost; change `publish` in dockfra_ports of one of them.",
+            "other: publishes port 8080 on localhost, as web does; change `publish` in dockfra_ports of one of them.",
         ),
         (
-            [make("web", "a", ports=[port("https", 443)], routes=[{"path": "/x"}])],
+            [make("web", "a", ports=[port("https", 443)], routes=[{"path": "/x"}], reverse_proxy=True)],
             {},
-            "web: the route /x leads to the port 'http', but dockfra_ports has https.",
+            "web: the route /x leads to the port 'http', but dockfra_ports has https. Did you mean 'https'?",
         ),
         (
             [make("web", "a", routes=[{"path": "/x", "port": "api"}])],
@@ -300,7 +303,7 @@ def test_a_project_name_docker_refuses(project: str) -> None:
         (
             [make("one", "a", ssh_client_key="same"), make("two", "a", ssh_client_key="same")],
             {},
-            "two and one both have 'same' as dockfra_ssh_client_key; give each a key of its own.",
+            "two: dockfra_ssh_client_key is 'same', which is that of one; give each a key of its own.",
         ),
         ([make("web", "a", uid=0)], {}, "web: dockfra_uid is 0; choose 1000 or more."),
         ([make("web", "a", uid=999)], {}, "web: dockfra_uid is 999; choose 1000 or more."),
@@ -327,12 +330,12 @@ def test_each_contradiction_is_named_once(
 
 
 def test_the_same_port_on_two_docker_hosts_is_no_clash() -> None:
-    other = make("other", "a", ports=[port("api", 81, 8080)], docker_host="two")
+    other = make("other", "b", ports=[port("api", 81, 8080)], docker_host="two")
     assert problems(GOOD, other) == []
 
 
 def test_all_problems_are_told_at_once() -> None:
-    found = problems(make("web", "a", uid=1, ports=[port("http", 80, 8080, "b")]), project="Big")
+    found = problems(make("web", "a", uid=1, ports=[port("http", 0, 8080, "b")]), project="Big")
     assert len(found) == 4
     assert all(text.endswith((".", ")")) and "\n" not in text for text in found)
 
@@ -413,7 +416,7 @@ def test_what_is_reachable_are_the_edges_and_the_own_ports(topology: Topology) -
 
 @given(topologies())
 def test_what_is_published_listens_where_it_comes_in_or_is_refused(topology: Topology) -> None:
-    complaints = " ".join(topology.problems())
+    complaints = " ".join(problems_of(topology))
     for service in topology.services.values():
         gateway = topology.gateway_network(service)
         assert gateway is None or (gateway in service.networks and not topology.networks[gateway].internal)
@@ -427,7 +430,7 @@ def test_no_two_services_publish_one_port_unnoticed(topology: Topology) -> None:
     published = [
         entry.publish for service in topology.containers() for entry in service.ports if entry.publish
     ]
-    assert any("both publish" in problem for problem in topology.problems()) == (
+    assert any("publishes port" in problem for problem in problems_of(topology)) == (
         len(published) != len(set(published))
     )
 

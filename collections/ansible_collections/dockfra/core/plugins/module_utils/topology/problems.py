@@ -1,0 +1,299 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything in an inventory that cannot work together, one sentence each.
+
+A sentence begins with the service to change, says what to do, and ends with the file and line of the variable where they are
+known. What is wrong by itself is told before what several services say of each other, so that the culprit comes first.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+from collections import Counter, defaultdict
+from collections.abc import Callable
+
+from . import service_problems
+from .model import Service
+from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
+from .topology import NETWORK_OPTIONS, Topology
+
+
+def problems(topology: Topology) -> list[str]:
+    """Return the contradictions; an empty list when all is well."""
+    stages: tuple[tuple[Callable[[Topology], Problems], ...], ...] = (
+        (_project, _network_options, _each_service, _lone_networks),
+        (_publishing, _uids, _keys, _published_ports, _volume_writers, _routes, _tunnels),
+        (_policy, _gates, _between_hosts),
+    )
+    for stage in stages:
+        # Where something is wrong by itself, what follows from it would seem to contradict it in many places.
+        found = [str(problem) for check in stage for problem in check(topology)]
+        if found:
+            return found
+    return []
+
+
+def _project(topology: Topology) -> Problems:
+    if not NAME.fullmatch(topology.project):
+        yield Problem(None, "", f"dockfra_project is '{topology.project}'; {HOW_NAMES_ARE}.")
+
+
+def _network_options(topology: Topology) -> Problems:
+    for name, options in topology.network_options.items():
+        if name not in topology.networks:
+            yield Problem(
+                None,
+                "",
+                f"dockfra_network_options names the network '{name}', which no service uses; "
+                f"the networks are {', '.join(sorted(topology.networks))}.",
+            )
+        for key, value in dict(options or {}).items():
+            if key not in NETWORK_OPTIONS:
+                yield Problem(
+                    None,
+                    "",
+                    f"dockfra_network_options: {name} has the unknown option '{key}'; "
+                    f"there are {', '.join(NETWORK_OPTIONS)}.",
+                )
+            elif not NETWORK_OPTIONS[key](value):
+                yield Problem(None, "", f"dockfra_network_options: {key} of {name} cannot be '{value}'.")
+
+
+def _each_service(topology: Topology) -> Problems:
+    keys = {service.client_key for service in topology.services.values() if service.client_key}
+    for service in topology.services.values():
+        yield from service_problems.problems(service, keys)
+
+
+# What services say of each other ------------------------------------------------------------------------------------
+
+
+def _culprit(topology: Topology, one: Service, other: Service, variable: str) -> tuple[Service, Service]:
+    """Return the two, first the one to change: whose variable stands in a file of fewer services, else the later one."""
+
+    def files(service: Service) -> str:
+        return service.sources.get(variable, "").rpartition(":")[0]
+
+    users = Counter(files(service) for service in topology.services.values())
+    return (one, other) if users[files(one)] < users[files(other)] else (other, one)
+
+
+def _lone_networks(topology: Topology) -> Problems:
+    """A network of one service connects nothing: most likely its name is misspelt."""
+    users = defaultdict(list)
+    for service in topology.services.values():
+        for network in service.networks:
+            users[network].append(service)
+    meant = {name for name, services in users.items() if len(services) > 1} | set(topology.network_options)
+    for name in users.keys() - meant:
+        close = difflib.get_close_matches(name, sorted(meant), n=1, cutoff=0.75)
+        if close:
+            yield Problem(
+                users[name][0],
+                "dockfra_networks",
+                f"dockfra_networks has '{name}', where it is alone. Did you mean '{close[0]}'? "
+                f"If not, give the network an entry in dockfra_network_options, such as {name}: {{}}.",
+            )
+
+
+def _publishing(topology: Topology) -> Problems:
+    for service in topology.services.values():
+        at = functools.partial(Problem, service, "dockfra_ports")
+        gateway = topology.gateway_network(service)
+        for port in service.ports:
+            if port.publish is None:
+                continue
+            if gateway is None:
+                yield at(
+                    f"port '{port.name}' is published, but every network of the service is internal; "
+                    "remove `publish` or add an outward network."
+                )
+            elif gateway not in port.networks:
+                yield at(
+                    f"port '{port.name}' is published through {gateway}, where it does not listen; "
+                    f"mark one of {', '.join(port.networks) or 'its networks'} as `gateway` in dockfra_network_options."
+                )
+
+
+def _uids(topology: Topology) -> Problems:
+    """Services of one uid may read each other's files on the Docker host, so only those share it that say so."""
+    owners: dict[int, Service] = {}
+    for service in topology.containers():
+        other = owners.setdefault(service.uid, service)
+        if other is not service and not (service.shares_uid and other.shares_uid):
+            wrong, right = _culprit(topology, other, service, "dockfra_uid")
+            yield Problem(
+                wrong,
+                "dockfra_uid",
+                f"dockfra_uid is {service.uid}, which is that of {right.name}; "
+                f"choose another, such as {max(each.uid for each in topology.services.values()) + 1}.",
+            )
+
+
+def _keys(topology: Topology) -> Problems:
+    owners: dict[str, Service] = {}
+    for service in topology.services.values():
+        other = owners.setdefault(service.client_key, service)
+        if service.client_key and other is not service:
+            wrong, right = _culprit(topology, other, service, "dockfra_ssh_client_key")
+            yield Problem(
+                wrong,
+                "dockfra_ssh_client_key",
+                f"dockfra_ssh_client_key is '{service.client_key}', which is that of {right.name}; "
+                "give each a key of its own.",
+            )
+
+
+def _published_ports(topology: Topology) -> Problems:
+    owners: dict[tuple[str, int], Service] = {}
+    for service in topology.containers():
+        for port in service.ports:
+            if port.publish is None:
+                continue
+            other = owners.setdefault((service.docker_host, port.publish), service)
+            if other is not service:
+                wrong, right = _culprit(topology, other, service, "dockfra_ports")
+                yield Problem(
+                    wrong,
+                    "dockfra_ports",
+                    f"publishes port {port.publish} on {service.docker_host}, as {right.name} does; "
+                    "change `publish` in dockfra_ports of one of them.",
+                )
+
+
+def _volume_writers(topology: Topology) -> Problems:
+    """A volume has one writer; others may only read it."""
+    owners: dict[tuple[str, str], Service] = {}
+    for service in topology.containers():
+        for volume in service.volumes:
+            if volume.read_only:
+                continue
+            other = owners.setdefault((service.docker_host, volume.name), service)
+            if other is not service:
+                wrong, right = _culprit(topology, other, service, "dockfra_volumes")
+                yield Problem(
+                    wrong,
+                    "dockfra_volumes",
+                    f"writes to the volume '{volume.name}', as {right.name} does; "
+                    "say read_only: true for the one that only reads, or give each a volume of its own.",
+                )
+
+
+def _routes(topology: Topology) -> Problems:
+    proxies = topology.reverse_proxies()
+    owners: dict[tuple[str, int], Service] = {}
+    for service in topology.services.values():
+        for route in service.routes:
+            other = owners.setdefault((route.path.rstrip("/"), route.priority), service)
+            if other is not service:
+                wrong, right = _culprit(topology, other, service, "dockfra_routes")
+                yield Problem(
+                    wrong,
+                    "dockfra_routes",
+                    f"has the route {route.path}, as {right.name} has; "
+                    "change its `path`, or give the two a different `priority`.",
+                )
+        if service.routes and not proxies:
+            yield Problem(
+                service,
+                "dockfra_routes",
+                "has routes, but no service offers them (dockfra_reverse_proxy: true).",
+            )
+    for proxy in proxies:
+        served = {(route.service, route.path) for route in topology.served_routes(proxy.name)}
+        for service in topology.services.values():
+            for route in service.routes:
+                if (service.name, route.path) not in served:
+                    yield Problem(
+                        service,
+                        "dockfra_networks",
+                        f"the route {route.path} cannot be served, because {proxy.name} shares no network on which the "
+                        f"port '{route.port}' listens; add one of {', '.join(proxy.networks)} to dockfra_networks.",
+                    )
+
+
+def _tunnels(topology: Topology) -> Problems:
+    for service in topology.services.values():
+        at = functools.partial(Problem, service, "dockfra_ssh_tunnels")
+        for key, target in service.tunnels.items():
+            host, _colon, number = target.rpartition(":")
+            if not host or not number.isdecimal() or not 1 <= int(number) <= 65535:
+                yield at(
+                    f"dockfra_ssh_tunnels leads '{key}' to '{target}'; name one of its ports, or write it like localhost:5900."
+                )
+                continue
+            there = service if host in ("localhost", "127.0.0.1") else topology.services.get(host)
+            if there is None:
+                if "." not in host:  # else an address elsewhere
+                    yield at(
+                        f"dockfra_ssh_tunnels leads '{key}' to '{target}', but there is no service '{host}'."
+                        f"{nearest(host, topology.services)}"
+                    )
+            elif not there.external_address and int(number) not in {port.number for port in there.ports}:
+                ports = ", ".join(f"{port.number} ({port.name})" for port in there.ports)
+                yield at(
+                    f"dockfra_ssh_tunnels leads '{key}' to '{target}', where nothing listens; "
+                    f"dockfra_ports of {there.name} has {ports or 'none'}."
+                )
+
+
+# What the policy and the Docker hosts add ---------------------------------------------------------------------------
+
+
+def _policy(topology: Topology) -> Problems:
+    for text in topology.policy.problems(topology.places(), topology.roles()):
+        yield Problem(None, "", text)
+
+
+def _gates(topology: Topology) -> Problems:
+    for service in topology.services.values():
+        for caller in topology.gate_callers(service.name):
+            if caller in service.logins:
+                yield Problem(
+                    service,
+                    "dockfra_ssh_logins",
+                    f"dockfra_commands admits the key '{caller}' to the gate, and "
+                    "dockfra_ssh_logins gives it a shell; take it out of one of them.",
+                )
+            if service not in topology.ssh_peers(topology.places()[caller]):
+                yield Problem(
+                    service,
+                    "dockfra_networks",
+                    f"dockfra_commands admits the {caller}, whose container shares no network "
+                    f"on which {service.name} listens for SSH; add one to dockfra_networks.",
+                )
+
+
+def _between_hosts(topology: Topology) -> Problems:
+    """No network, volume or log spans Docker hosts, and links between them do not exist yet."""
+    services = topology.services
+    for caller, listener, network in sorted(
+        {(edge.caller, edge.listener, edge.network) for edge in topology.crossing_edges()}
+    ):
+        yield Problem(
+            services[caller],
+            "dockfra_docker_host",
+            f"runs on {services[caller].docker_host} and cannot reach {listener} on {services[listener].docker_host}, "
+            f"because {network} does not span Docker hosts; put both on one, or take one off the network.",
+        )
+    homes: dict[str, Service] = {}
+    for service in topology.containers():
+        for volume in service.volumes:
+            other = homes.setdefault(volume.name, service)
+            if other.docker_host != service.docker_host:
+                yield Problem(
+                    service,
+                    "dockfra_docker_host",
+                    f"runs on {service.docker_host} and shares the volume '{volume.name}' with {other.name} on "
+                    f"{other.docker_host}, but a volume does not span Docker hosts; put both on one.",
+                )
+    for reader in topology.containers():
+        for writer in topology.audited():
+            if reader.reads_audit and writer.docker_host != reader.docker_host:
+                yield Problem(
+                    reader,
+                    "dockfra_docker_host",
+                    f"runs on {reader.docker_host} and cannot read the audit log of {writer.name} on "
+                    f"{writer.docker_host}; put both on one.",
+                )

@@ -1,0 +1,202 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What is wrong in one service's entry of the inventory, whatever the others say."""
+
+from __future__ import annotations
+
+import functools
+import posixpath
+import re
+from collections.abc import Collection
+
+from .model import Bind, Service
+from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
+
+# A service's name is a host name, part of an image's name and of a DNS name.
+_SERVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
+
+# The system's own users are below. Root inside a container is never needed here.
+_LOWEST_UID = 1000
+
+# Type, key in base64, and perhaps a comment, as in sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
+_HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
+
+# Whoever may write here has the host. The sockets of engines are let in where the inventory says so.
+_SOCKETS = ("/run/docker.sock", "/run/containerd")
+_SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker")
+
+
+def problems(service: Service, keys: Collection[str]) -> Problems:
+    """Yield what is wrong in a service's entry; ``keys`` are the SSH client keys of all services."""
+    yield from _service(service)
+    yield from _health(service)
+    yield from _ports(service)
+    yield from _routes(service)
+    yield from _mounts(service)
+    yield from _binds(service)
+    yield from _logins(service, keys)
+
+
+def _service(service: Service) -> Problems:
+    at = functools.partial(Problem, service)
+    if not _SERVICE.fullmatch(service.name):
+        yield at(
+            "dockfra_networks",
+            "a service's name has lower-case letters, digits and '-', at most 42 of them, and begins and ends with a letter "
+            "or digit, because it becomes a host name; rename the host in the inventory.",
+        )
+    if service.uid < _LOWEST_UID:
+        yield at("dockfra_uid", f"dockfra_uid is {service.uid}; choose {_LOWEST_UID} or more.")
+    if service.external_address and not service.variables.get("dockfra_host_key"):
+        yield at(
+            "dockfra_address",
+            "has dockfra_address but no dockfra_host_key, and host keys are pinned; "
+            f"set it to what `ssh-keyscan -t ed25519 {service.external_address}` prints after the address, once you "
+            "have checked that.",
+        )
+    host_key = str(service.variables.get("dockfra_host_key") or "")
+    if host_key and not _HOST_KEY.fullmatch(host_key):
+        yield at(
+            "dockfra_host_key",
+            f"dockfra_host_key is '{host_key}', which is no public key; "
+            "it begins with the key's type, such as ssh-ed25519, and the key follows.",
+        )
+    if not service.networks:
+        yield at("dockfra_networks", "dockfra_networks is empty; name at least one network.")
+    for network in service.networks:
+        if not NAME.fullmatch(network):
+            yield at(
+                "dockfra_networks",
+                f"dockfra_networks has '{network}', no name of a network; {HOW_NAMES_ARE}.",
+            )
+
+
+def _health(service: Service) -> Problems:
+    for path in (service.health.path, *service.health.pages):
+        if not _is_url_path(path):
+            yield Problem(
+                service,
+                "dockfra_health",
+                f"dockfra_health names the path '{path}'; it begins with '/', without blanks.",
+            )
+
+
+def _is_url_path(path: str) -> bool:
+    return path.startswith("/") and path.isascii() and path.isprintable() and not set(path) & set(' `"\\')
+
+
+def _ports(service: Service) -> Problems:
+    at = functools.partial(Problem, service, "dockfra_ports")
+    names = [port.name for port in service.ports]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield at(f"dockfra_ports has two entries named '{name}'; give each a name of its own.")
+    published = [port.publish for port in service.ports if port.publish is not None]
+    for number in sorted({number for number in published if published.count(number) > 1}):
+        yield at(f"publishes port {number} twice; change `publish` of one of them.")
+    taken: dict[tuple[int, str], str] = {}
+    for port in service.ports:
+        if not 1 <= port.number <= 65535:
+            yield at(f"port '{port.name}' is {port.number}; choose one between 1 and 65535.")
+        if port.publish is not None and not 1 <= port.publish <= 65535:
+            yield at(
+                f"the published port of '{port.name}' is {port.publish} with dockfra_port_offset; "
+                "choose an offset that keeps it between 1 and 65535."
+            )
+        for network in port.networks:
+            if network not in service.networks:
+                yield at(
+                    f"port '{port.name}' listens on {network}, which is not among its "
+                    f"dockfra_networks ({', '.join(service.networks)}).{nearest(network, service.networks)}"
+                )
+        for place in port.networks or ("loopback",):
+            other = taken.setdefault((port.number, place), port.name)
+            if other != port.name:
+                yield at(
+                    f"the ports '{other}' and '{port.name}' are both {port.number} on {place}; "
+                    "change `port` of one of them."
+                )
+
+
+def _routes(service: Service) -> Problems:
+    at = functools.partial(Problem, service, "dockfra_routes")
+    names = {port.name for port in service.ports}
+    for route in service.routes:
+        if not _is_url_path(route.path):
+            yield at(f"dockfra_routes has the path '{route.path}'; it begins with '/', without blanks.")
+        if route.port not in names:
+            yield at(
+                f"the route {route.path} leads to the port '{route.port}', "
+                f"but dockfra_ports has {', '.join(sorted(names)) or 'none'}.{nearest(route.port, names)}"
+            )
+
+
+def _mounts(service: Service) -> Problems:
+    places: dict[str, str] = {}
+    mounts = [("dockfra_volumes", volume.name, volume.path) for volume in service.volumes]
+    mounts += [("dockfra_binds", bind.source, bind.path) for bind in service.binds]
+    for variable, name, path in mounts:
+        if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+            yield Problem(
+                service,
+                variable,
+                f"{variable} puts {name} at '{path}'; write an absolute path, like /srv/data.",
+            )
+        other = places.setdefault(path, name)
+        if other != name:
+            yield Problem(
+                service,
+                variable,
+                f"{variable} puts {name} at {path}, where {other} is already; give each its own.",
+            )
+    for volume in service.volumes:
+        if not NAME.fullmatch(volume.name):
+            yield Problem(
+                service,
+                "dockfra_volumes",
+                f"dockfra_volumes has '{volume.name}', no name of a volume; {HOW_NAMES_ARE}. "
+                "Directories of the Docker host are dockfra_binds.",
+            )
+
+
+def _binds(service: Service) -> Problems:
+    at = functools.partial(Problem, service, "dockfra_binds")
+    for bind in service.binds:
+        source = _resolved(bind)
+        if not bind.source.startswith("/") or posixpath.normpath(bind.source) != bind.source:
+            yield at(f"dockfra_binds has the source '{bind.source}'; write an absolute path without '..'.")
+        elif _is_below(source, _SOCKETS):
+            if not service.variables.get("dockfra_docker_socket"):
+                yield at(
+                    f"dockfra_binds gives it {bind.source}, and with that the whole Docker host; "
+                    "a service that is to have it says dockfra_docker_socket: true."
+                )
+        elif source in ("/", "/var", "/var/lib") or _is_below(source, _SYSTEM):
+            yield at(
+                f"dockfra_binds gives it {bind.source}, part of the Docker host's own system; "
+                "put what it needs into a directory of its own, such as below /srv."
+            )
+    for group in service.groups:
+        if group in ("0", "root"):
+            yield Problem(service, "dockfra_groups", "dockfra_groups has root's group; choose another.")
+
+
+def _resolved(bind: Bind) -> str:
+    """The source, with the link of every system from /var/run to /run followed."""
+    return bind.source.removeprefix("/var") if f"{bind.source}/".startswith("/var/run/") else bind.source
+
+
+def _is_below(path: str, places: Collection[str]) -> bool:
+    return any(f"{path}/".startswith(f"{place}/") for place in places)
+
+
+def _logins(service: Service, keys: Collection[str]) -> Problems:
+    admitted = [("dockfra_ssh_logins", key) for key in service.logins]
+    admitted += [("dockfra_ssh_tunnels", key) for key in service.tunnels]
+    for variable, key in admitted:
+        if key not in keys:
+            yield Problem(
+                service,
+                variable,
+                f"admits the key '{key}', but no service has it as dockfra_ssh_client_key; "
+                f"known keys are {', '.join(sorted(keys))}.{nearest(key, keys)}",
+            )
