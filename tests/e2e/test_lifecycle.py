@@ -260,7 +260,7 @@ def changed_file(platform: Platform, tmp_path: Path) -> Iterator[str]:
 def ready_made_image(platform: Platform) -> Iterator[str]:
     """An image with Python that the platform does not build, as one from a registry would be."""
     image = platform.container("desktop-app").commit(
-        "dockfra-test/ready-made", uuid.uuid4().hex, changes="ENTRYPOINT []"
+        "dockfra-test/ready-made", uuid.uuid4().hex, changes='ENTRYPOINT ["/usr/bin/env"]'
     )
     yield image.tags[0]
     platform.docker.images.remove(image.id, force=True)

@@ -32,11 +32,18 @@ def options(tmp_path: Path, image: str) -> list[str]:
         "dockfra_state_dir": str(tmp_path / "state"),
         "dockfra_data_root": str(tmp_path / "data"),
         "dockfra_base_image": image,
+    }
+    return ["-e", json.dumps(variables)]
+
+
+def remove(chosen: list[str]) -> None:
+    """Remove that platform with its data."""
+    removal = {
         "dockfra_remove_data": True,
         "dockfra_confirm": "dockfra-pulled",
         "dockfra_remove_images": False,
     }
-    return ["-e", json.dumps(variables)]
+    runs.playbook("playbooks/teardown.yml", *chosen, "-e", json.dumps(removal), name="pulled-teardown").ok()
 
 
 # What Docker tries again for a minute and a half is in the slow ones.
@@ -66,7 +73,7 @@ def test_a_wrong_or_cut_answer_is_one_line_finding_t5(
         with pytest.raises(ImageNotFound):
             docker.from_env().images.get(image)
     finally:
-        runs.playbook("playbooks/teardown.yml", *options(tmp_path, image)).ok()
+        remove(options(tmp_path, image))
 
 
 @pytest.fixture
@@ -100,4 +107,4 @@ def test_a_pulled_image_without_certificates_makes_the_same_platform_finding_t5(
         assert runs.playbook("playbooks/verify.yml", *chosen, name="pulled-verify").ok().changed == 0
         assert runs.playbook("site.yml", *chosen, name="pulled-again").ok().changed == 0
     finally:
-        runs.playbook("playbooks/teardown.yml", *chosen, name="pulled-teardown").ok()
+        remove(chosen)

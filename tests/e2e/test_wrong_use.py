@@ -234,4 +234,4 @@ def test_a_full_disk_during_a_build_finding_t3(platform: Platform, tmp_path: Pat
         ],
         name="full-disk",
     )
-    refused(run, f"{full}/", "dockfra/base", "No space left on device", "free space")
+    refused(run, f"{full}/", "/build/base/", "No space left on device", "free space")

@@ -50,7 +50,7 @@ image:
   type: str
 """
 
-import subprocess
+import atexit
 import tempfile
 from pathlib import Path
 
@@ -62,27 +62,31 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import Dockfra
 # What a registry's slim image leaves out too.
 _LEFT_OUT = ("dev/*", "var/cache/apt/*", "var/lib/apt/lists/*", "var/log/*",
              "usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*")  # fmt: skip
-_PATIENCE = 1800  # seconds, for a slow mirror
+_PATIENCE = 600  # seconds for an answer of the engine, which unpacks all of it
 
 
 def bootstrap(module: AnsibleModule, root: Path) -> None:
     """Unpack and configure Debian's packages below a directory."""
-    program = module.get_bin_path("debootstrap", required=True)
     packages = f"--include={','.join(module.params['packages'])}"
+    program = module.get_bin_path("debootstrap", required=True)
     command = [program, "--variant=minbase", packages, module.params["suite"], str(root)]
-    try:
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_PATIENCE
-        )
-    except subprocess.TimeoutExpired:
-        module.fail_json(msg=f"debootstrap {module.params['suite']} has not ended after {_PATIENCE} s")
-    if done.returncode:
+    status, output, errors = module.run_command(command)
+    if status:
         # Its reasons start with E:, and the last one is the one it gave up for.
-        lines = (done.stdout + done.stderr).strip().splitlines() or ["no output"]
+        lines = (output + errors).strip().splitlines() or ["no output"]
         reason = ([line for line in lines if line.startswith("E:")] or lines)[-1]
         module.fail_json(
             msg=f"debootstrap could not make Debian {module.params['suite']}: {reason}", output=lines[-20:]
         )
+
+
+def pack(module: AnsibleModule, root: Path) -> Path:
+    """Put what the image is to have into an archive beside the directory."""
+    archive = root.with_suffix(".tar")
+    command = ["tar", "--create", "--file", str(archive), "--numeric-owner", "--directory", str(root)]
+    command += [f"--exclude=./{pattern}" for pattern in _LEFT_OUT]
+    module.run_command([*command, "."], check_rc=True)
+    return archive
 
 
 def main() -> None:
@@ -103,13 +107,11 @@ def main() -> None:
             module.exit_json(changed=False, image=found)
         if module.check_mode:
             module.exit_json(changed=True, image="")
-        root = Path(tempfile.mkdtemp(prefix="dockfra-debian-"))
-        try:
-            bootstrap(module, root)
-            made = images.import_tree(client, root, name, _LEFT_OUT)
-        finally:
-            # debootstrap may have left a file system mounted there.
-            subprocess.run(["rm", "-rf", "--one-file-system", str(root)], check=False)
+        place = Path(tempfile.mkdtemp(prefix="dockfra-debian-"))
+        # debootstrap may leave a file system mounted there, whatever ends it.
+        atexit.register(module.run_command, ["rm", "-rf", "--one-file-system", str(place)])
+        bootstrap(module, place / "root")
+        made = images.import_archive(client, pack(module, place / "root"), name)
     except EngineError as error:
         module.fail_json(msg=f"{name}: {error}")
     except DockfraError as error:

@@ -277,7 +277,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         address = urllib.parse.urlsplit(self.path)
         engine.requests.append(f"POST /{address.path.split('/', 2)[2]}")
         query = dict(urllib.parse.parse_qsl(address.query))
-        with tarfile.open(fileobj=io.BytesIO(self._chunks())) as archive:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        with tarfile.open(fileobj=io.BytesIO(body)) as archive:
             names = sorted(archive.getnames())
         if engine.refuse_import:
             return self._answer({"error": engine.refuse_import})
@@ -285,15 +286,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         engine.imported[reference] = names
         engine.images[reference] = image(reference)
         return self._answer({"status": engine.images[reference]["Id"]})
-
-    def _chunks(self) -> bytes:
-        """The body of a request of unknown length."""
-        body = b""
-        while size := int(self.rfile.readline(), 16):
-            body += self.rfile.read(size)
-            self.rfile.readline()
-        self.rfile.readline()
-        return body
 
     def _changed(self, method: str) -> None:
         """Stop, or remove; that somebody uses it is refused as the engine does."""
