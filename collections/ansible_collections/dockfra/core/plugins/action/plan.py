@@ -15,8 +15,8 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.errors import DockfraError
-from ..plugin_utils.controller import operator_files, planner
+from ..module_utils.errors import DockfraError, TopologyError
+from ..plugin_utils.controller import inventory_files, operator_files, planner
 from ..plugin_utils.controller.desired import Platform
 from ..plugin_utils.controller.failures import failed
 from ..plugin_utils.controller.keyrings import checkout_identity
@@ -41,6 +41,13 @@ class ActionModule(ActionBase):
         task_vars = task_vars or {}
         _validation, arguments = self.validate_argument_spec(argument_spec=_ARGUMENTS)
         try:
+            strange = inventory_files.problems(
+                task_vars.get("ansible_inventory_sources") or (),
+                task_vars["groups"]["all"],
+                task_vars["groups"],
+            )
+            if strange:
+                raise TopologyError(strange)
             platform = Platform(
                 self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"]
             )

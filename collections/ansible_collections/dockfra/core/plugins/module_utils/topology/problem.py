@@ -43,5 +43,5 @@ Problems: TypeAlias = Iterator[Problem]
 
 def nearest(word: str, words: Collection[str]) -> str:
     """Return a question that names the word most like ``word``, with a blank before it, or an empty string."""
-    close = difflib.get_close_matches(word, sorted(words), n=1)
+    close = difflib.get_close_matches(word, sorted(words), n=1, cutoff=0.5)  # bd is like db
     return f" Did you mean '{close[0]}'?" if close else ""

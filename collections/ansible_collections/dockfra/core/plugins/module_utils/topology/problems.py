@@ -71,12 +71,17 @@ def _each_service(topology: Topology) -> Problems:
 
 def _culprit(topology: Topology, one: Service, other: Service, variable: str) -> tuple[Service, Service]:
     """Return the two, first the one to change: whose variable stands in a file of fewer services, else the later one."""
+    users = Counter(
+        file
+        for service in topology.services.values()
+        for file in {_file(place) for place in service.sources.values()}
+    )
+    of_one, of_other = (users[_file(service.sources.get(variable, ""))] for service in (one, other))
+    return (one, other) if of_one < of_other else (other, one)
 
-    def files(service: Service) -> str:
-        return service.sources.get(variable, "").rpartition(":")[0]
 
-    users = Counter(files(service) for service in topology.services.values())
-    return (one, other) if users[files(one)] < users[files(other)] else (other, one)
+def _file(place: str) -> str:
+    return place.rpartition(":")[0]
 
 
 def _lone_networks(topology: Topology) -> Problems:

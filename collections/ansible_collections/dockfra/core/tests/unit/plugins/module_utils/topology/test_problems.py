@@ -1,0 +1,178 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Mistakes in an inventory are told in a sentence that begins with the service to change."""
+
+from __future__ import annotations
+
+import zlib
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
+from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems
+from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
+
+
+def make(name: str, *networks: str, source: str = "topology.yml:1", **variables: Any) -> Service:
+    values = {
+        "dockfra_networks": list(networks),
+        "dockfra_user": "app",
+        "dockfra_uid": 10000 + zlib.crc32(name.encode()) % 50000,
+        **{f"dockfra_{key}": value for key, value in variables.items()},
+    }
+    return Service.from_variables(name, values, dict.fromkeys(values, source))
+
+
+def found(*services: Service, policy: Policy | None = None) -> list[str]:
+    return problems(Topology("p", services, {}, policy))
+
+
+PROXY = make("proxy", "front", reverse_proxy=True, ports=[{"name": "https", "port": 443}])
+DB = make("db", "back-net", uid=10006, ports=[{"name": "postgres", "port": 5432}])
+WEB = make("web", "back-net", "front", ports=[{"name": "http", "port": 80}], routes=[{"path": "/"}])
+
+
+def test_the_platform_that_the_mistakes_are_made_in_is_sound() -> None:
+    assert found(PROXY, DB, WEB) == []
+
+
+@pytest.mark.parametrize(
+    ("service", "message"),
+    [
+        (
+            make("api", "backnet", source="hello.yml:4"),
+            "api: dockfra_networks has 'backnet', where it is alone. Did you mean 'back-net'? If not, give the network an "
+            "entry in dockfra_network_options, such as backnet: {}. (hello.yml:4)",
+        ),
+        (
+            make("api", "back-net", uid=10006, source="hello.yml:3"),
+            "api: dockfra_uid is 10006, which is that of db; choose another, such as {free}. (hello.yml:3)",
+        ),
+        (
+            make(
+                "api",
+                "front",
+                ports=[{"name": "http", "port": 1}],
+                routes=[{"path": "/"}],
+                source="hello.yml:9",
+            ),
+            "api: has the route /, as web has; change its `path`, or give the two a different `priority`. (hello.yml:9)",
+        ),
+        (
+            make("api", "back-net", ports=[{"name": "http", "port": 1}], routes=[{"path": "/api"}]),
+            "api: the route /api cannot be served, because proxy shares no network on which the port 'http' listens; "
+            "add one of front to dockfra_networks. (topology.yml:1)",
+        ),
+        (
+            make("Hello_1", "back-net", source="hello.yml:2"),
+            "Hello_1: a service's name has lower-case letters, digits and '-', at most 42 of them, and begins and ends with "
+            "a letter or digit, because it becomes a host name; rename the host in the inventory. (hello.yml:2)",
+        ),
+        (
+            make("api", "back-net", ports=[{"name": "http", "port": 1}, {"name": "more", "port": 1}]),
+            "api: the ports 'http' and 'more' are both 1 on back-net; change `port` of one of them. (topology.yml:1)",
+        ),
+        (
+            make("api", "back-net", ssh_client_key="key", ssh_tunnels={"key": "localhost:7"}),
+            "api: dockfra_ssh_tunnels leads 'key' to 'localhost:7', where nothing listens; dockfra_ports of api has none. "
+            "(topology.yml:1)",
+        ),
+        (
+            make("api", "back-net", ssh_client_key="key", ssh_tunnels={"key": "bd:7"}),
+            "api: dockfra_ssh_tunnels leads 'key' to 'bd:7', but there is no service 'bd'. Did you mean 'db'? (topology.yml:1)",
+        ),
+        (
+            make("api", "back-net", volumes=[{"name": "a", "path": "relative"}]),
+            "api: dockfra_volumes puts a at 'relative'; write an absolute path, like /srv/data. (topology.yml:1)",
+        ),
+    ],
+)
+def test_the_culprit_and_the_nearest_name_are_told_finding_p9(service: Service, message: str) -> None:
+    free = max(each.uid for each in (PROXY, DB, WEB, service)) + 1
+    # Whoever comes first: the one of the reader's own file is to be changed.
+    orders = [(PROXY, DB, WEB, service), (service, PROXY, DB, WEB)]
+    for services in orders if "hello" in message else orders[:1]:
+        assert found(*services) == [message.replace("{free}", str(free))]
+
+
+def test_two_writers_of_one_volume_are_told_finding_p9() -> None:
+    volume = {"name": "data", "path": "/data"}
+    one, two = make("one", "front", volumes=[volume]), make("two", "front", volumes=[volume])
+    (problem,) = found(PROXY, one, two)
+    assert problem.startswith("two: writes to the volume 'data', as one does; say read_only: true")
+    assert found(PROXY, one, make("two", "front", volumes=[{**volume, "read_only": True}])) == []
+
+
+def test_a_shared_uid_is_fine_where_both_say_so() -> None:
+    both = [make(name, "front", uid=10015, shared_uid=True) for name in ("one", "two")]
+    assert found(PROXY, *both) == []
+    assert len(found(PROXY, both[0], make("two", "front", uid=10015))) == 1
+
+
+# Binds ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"source": "/var/run/docker.sock"}, "and with that the whole Docker host"),
+        ({"source": "/run/docker.sock"}, "and with that the whole Docker host"),
+        ({"source": "/"}, "part of the Docker host's own system"),
+        ({"source": "/etc"}, "part of the Docker host's own system"),
+        ({"source": "/var/run"}, "part of the Docker host's own system"),
+        ({"source": "/var/lib/docker/volumes"}, "part of the Docker host's own system"),
+        ({"source": "/srv/../etc"}, "write an absolute path without '..'"),
+        ({"source": "srv"}, "write an absolute path without '..'"),
+    ],
+)
+def test_binds_of_the_host_itself_are_refused(variables: dict[str, Any], message: str) -> None:
+    (problem,) = found(make("web", "a", binds=[{"path": "/x", **variables}]))
+    assert problem.startswith("web: dockfra_binds ")
+    assert message in problem
+
+
+def test_the_docker_socket_is_for_those_that_say_so() -> None:
+    binds = [
+        {"source": "/var/run/docker.sock", "path": "/run/docker.sock"},
+        {"source": "/srv/x", "path": "/x"},
+    ]
+    assert found(make("web", "a", binds=binds, docker_socket=True, groups=["112"])) == []
+    assert found(make("web", "a", groups=["0"])) == [
+        "web: dockfra_groups has root's group; choose another. (topology.yml:1)"
+    ]
+
+
+# Docker hosts --------------------------------------------------------------------------------------------------------
+
+
+def test_what_crosses_docker_hosts_is_told_with_both_ends() -> None:
+    policy = Policy({}, {"look": {"at": {"one": ["two"], "two": ["one"]}}})
+    services = [
+        make(
+            "one",
+            "a",
+            ssh_client_key="one",
+            reads_audit=True,
+            docker_host="here",
+            ports=[{"name": "ssh", "port": 22}],
+            volumes=[{"name": "v", "path": "/v"}],
+        ),
+        make(
+            "two",
+            "a",
+            ssh_client_key="two",
+            docker_host="there",
+            ports=[{"name": "ssh", "port": 22}],
+            volumes=[{"name": "v", "path": "/v", "read_only": True}],
+        ),
+    ]
+    told = found(*services, policy=policy)
+    assert [problem.split(";")[0] for problem in told] == [
+        "one: runs on here and cannot reach two on there, because a does not span Docker hosts",
+        "two: runs on there and cannot reach one on here, because a does not span Docker hosts",
+        "two: runs on there and shares the volume 'v' with one on here, but a volume does not span Docker hosts",
+        "one: runs on here and cannot read the audit log of two on there",
+    ]
+    assert Topology("p", services).edges() == set()

@@ -1,0 +1,160 @@
+"""What is said once in the inventory holds everywhere: a port, a route and what healthy means, in every rendered file."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+ROOT = Path(__file__).parents[2]
+init_plugin_loader([str(ROOT / "collections")])
+
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port  # noqa: E402
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform  # noqa: E402
+
+Services = dict[str, dict[str, Any]]
+Load = Callable[[Services], Platform]
+
+
+@pytest.fixture(scope="module")
+def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
+    """Load the inventory of this project with changes; nothing is made, secrets neither."""
+
+    def platform(changes: Services) -> Platform:
+        folder = tmp_path_factory.mktemp("inventory")
+        extra = folder / "changes.yml"
+        own = {"dockfra_state_dir": str(folder / "state")}
+        extra.write_text(json.dumps({"all": {"vars": own, "hosts": changes}}))
+        loader = DataLoader()
+        loader.set_basedir(str(ROOT))
+        inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/local"), str(extra)])
+        variables = VariableManager(loader, inventory)
+        config = {"ansible_config_file": str(ROOT / "ansible.cfg"), "ansible_check_mode": True}
+        variables._options_vars = {**variables._options_vars, **config}
+        hostvars = HostVars(inventory, variables, loader)
+        hosts = [host.name for host in inventory.get_hosts("all")]
+        return Platform(Templar(loader, variables={"hostvars": hostvars, **config}), loader, hostvars, hosts)
+
+    return platform
+
+
+def entries(
+    ports: dict[str, tuple[Port, int, int | None]], variables: dict[str, Any]
+) -> list[dict[str, Any]]:
+    """The entries of dockfra_ports with other numbers."""
+    return [
+        {
+            **entry,
+            "port": ports[entry["name"]][1],
+            **({"publish": ports[entry["name"]][2]} if entry.get("publish") else {}),
+        }
+        for entry in variables["dockfra_ports"]
+    ]
+
+
+def plain(desired: Desired) -> str:
+    """All that a container and its configuration say, keys and certificates left out."""
+    files = (file.content.decode() for file in desired.files.values())
+    return "\n".join([json.dumps(desired.container), *(text for text in files if "-----BEGIN" not in text)])
+
+
+def test_a_port_is_written_in_the_inventory_only_finding_p3(load: Load) -> None:
+    """Every port inside and outside is another one, and no service says or asks the number of before."""
+    before = load({})
+    moved: dict[str, dict[str, tuple[Port, int, int | None]]] = {}
+    number = 0
+    for service in before.topology.services.values():
+        for port in service.ports:
+            number += 1
+            moved.setdefault(service.name, {})[port.name] = (port, 41000 + number, 31000 + number)
+    after = load(
+        {name: {"dockfra_ports": entries(ports, before.variables[name])} for name, ports in moved.items()}
+    )
+    after.check()
+    old = {port.number for ports in moved.values() for port, _inside, _outside in ports.values()}
+    old |= {
+        port.publish for ports in moved.values() for port, _inside, _outside in ports.values() if port.publish
+    }
+    # Numbers as short as 80 stand for other things too.
+    forgotten = re.compile(rf"\b(?:{'|'.join(str(value) for value in sorted(old) if value > 1000)})\b")
+    rendered = {name: after.desired(name) for name in after.topology.services}
+    for name, desired in rendered.items():
+        found = forgotten.search(plain(desired))
+        assert found is None, f"{name} still says {found[0]}" if found else ""
+        for port, inside, outside in moved[name].values():
+            variable = f"DOCKFRA_PORT_{port.name.upper().replace('-', '_')}"
+            assert desired.container["env"][variable] == str(inside)
+            if port.publish is not None:
+                assert f"127.0.0.1:{outside}:{inside}/tcp" in desired.container["published_ports"]
+        # Whoever reaches a port has its new number.
+        for reach in after.topology.reachable_ports(name):
+            assert reach.port == moved[reach.service][reach.name][1]
+    routes = rendered["traefik"].files["traefik/routes.yml"].content.decode()
+    listens = rendered["traefik"].files["traefik/traefik.yml"].content.decode()
+    for name in ("frontend", "backend", "mobile-backend", "desktop-app", "vnc-rpi3"):
+        assert f"http://{name}:{moved[name]['http'][1]}" in routes
+    assert f'to: ":{moved["traefik"]["https"][2]}"' in listens
+    for port, inside, _outside in moved["traefik"].values():
+        assert f"traefik.proxy-net:{inside}" in listens, port.name
+
+
+def test_a_routed_service_needs_no_group_finding_p4(load: Load) -> None:
+    platform = load(
+        {
+            "hello": {
+                "dockfra_description": "Greeting",
+                "dockfra_user": "hello",
+                "dockfra_uid": 10020,
+                "dockfra_networks": ["proxy-net"],
+                "dockfra_ports": [{"name": "http", "port": 8090}],
+                "dockfra_routes": [{"path": "/hello"}],
+                "dockfra_image": "hello:1",
+            }
+        }
+    )
+    platform.check()
+    routes = yaml.safe_load(platform.desired("traefik").files["traefik/routes.yml"].content)["http"]
+    assert routes["routers"]["hello"]["rule"] == "Path(`/hello`) || PathPrefix(`/hello/`)"
+    assert routes["services"]["hello"]["loadBalancer"]["servers"] == [{"url": "http://hello:8090"}]
+    targets = json.loads(platform.desired("ssh-monitor").files["monitor/targets.json"].content)
+    assert [route["path"] for route in targets["routes"] if route["service"] == "hello"] == ["/hello"]
+
+
+@pytest.mark.parametrize(
+    ("health", "path", "below"),
+    [
+        ({"path": "/ready"}, "/ready", 400),
+        ({"path": "/ready", "command": ["true"]}, "/ready", 400),
+        (["curl", "--fail", "http://127.0.0.1:3000/"], "/", 500),
+        ([], "/", 500),
+    ],
+)
+def test_all_ask_for_health_as_the_entry_says_finding_u4(
+    load: Load, health: Any, path: str, below: int
+) -> None:
+    platform = load({"backend": {"dockfra_health": health}})
+    platform.check()
+
+    def asked(service: str, file: str, key: str) -> set[tuple[str, int]]:
+        targets = json.loads(platform.desired(service).files[file].content)[key]
+        return {(target["path"], target["below"]) for target in targets if target["service"] == "backend"}
+
+    assert asked("ssh-monitor", "monitor/targets.json", "targets") == {(path, below)}
+    assert asked("ssh-developer", "developer.json", "services") == {(path, below)}
+    published = platform.topology.published_ports("backend")
+    assert {(port.path, port.below) for port in published} == {(path, below)}
+    container = platform.desired("backend").container
+    assert container["env"]["DOCKFRA_HEALTH_PATH"] == path
+    command = health if isinstance(health, list) else health.get("command", ["/usr/local/bin/healthcheck"])
+    assert container.get("healthcheck", {}).get("test", ["CMD"])[1:] == command
