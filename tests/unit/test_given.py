@@ -40,11 +40,11 @@ def test_another_directory_finding_p13(playbook: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("playbook", PLAYBOOKS)
 def test_an_inventory_of_nobody_finding_t2(playbook: str, tmp_path: Path) -> None:
     empty = tmp_path / "hosts.yml"
-    empty.write_text("docker_hosts: {hosts: {localhost: }}\n")
+    empty.write_text("docker_hosts: {hosts: {localhost: }}\nall: {hosts: {lonely: }}\n")
     settings = str(ROOT / "ansible.cfg")
     code, output = play(playbook, "-i", str(empty), cwd=ROOT, ANSIBLE_CONFIG=settings)
     assert code != 0
-    assert f"There is no service in {empty}; name an inventory" in output
+    assert f"There is no service (no host with dockfra_networks) in {empty}; name an inventory" in output
 
 
 def test_one_of_two_inventories_cannot_be_read_finding_t2(tmp_path: Path) -> None:
