@@ -17,7 +17,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_LINE
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.remote import MAX_LINE
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.gate_lines import (
     DENIED,
     FAILED,

@@ -37,6 +37,10 @@ class LateError(DockfraError):
     """What was waited for has not come in time."""
 
 
+class TooMuchError(DockfraError):
+    """What came from elsewhere is more than is read."""
+
+
 class TopologyError(DockfraError):
     """The inventory contradicts itself or holds a value that cannot work.
 

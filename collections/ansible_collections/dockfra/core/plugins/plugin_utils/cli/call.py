@@ -11,12 +11,12 @@ import os
 import select
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import IO, Any, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
-from ...module_utils.errors import CommandError, DeniedError, LateError, PolicyError, UsageError
+from ...module_utils.errors import CommandError, LateError, PolicyError, UsageError
 from ...module_utils.policy.model import Policy
-from .codes import DENIED, USAGE
+from . import events
 from .output import is_terminal
 
 StrPath: TypeAlias = "str | os.PathLike[str]"
@@ -28,16 +28,6 @@ MAX_INPUT = 1024 * 1024
 
 # Seconds in which a caller from elsewhere has to have sent it: whoever waits for it takes room in another's container.
 INPUT_TIMEOUT = 60.0
-
-# The longest line that reaches another place: sshd hands it over as SSH_ORIGINAL_COMMAND=…, and Linux ends a string of the
-# environment at 128 KiB (execve(2)).
-MAX_LINE = 128 * 1024 - 32
-
-# Seconds to wait for an answer. The longest commands talk to services outside.
-PATIENCE = 600
-
-# What ssh exits with when it could not connect (ssh(1)).
-UNREACHABLE = 255
 
 
 class Place(NamedTuple):
@@ -66,6 +56,10 @@ class Place(NamedTuple):
             raise PolicyError(f"{path} cannot be read ({error}); run site.yml again.") from error
 
 
+def _nowhere(_home: Place, place: str, _words: Sequence[str], _text: str | None) -> NoReturn:
+    raise CommandError(f"there is no way to {place} from here")
+
+
 class Call:
     """One call of a command.
 
@@ -76,6 +70,8 @@ class Call:
         options: the parsed arguments.
         stdin: the input, binary.
         terminal: whether a person sits in front of it.
+        ask: the way to other containers, see `ask`; takes the place to come from as its first argument.
+        told: where goes what the command tells while it works.
     """
 
     def __init__(
@@ -86,6 +82,8 @@ class Call:
         options: argparse.Namespace,
         stdin: IO[bytes],
         terminal: bool = False,
+        ask: Callable[[Place, str, Sequence[str], str | None], Any] = _nowhere,
+        told: events.Events | None = None,
     ) -> None:
         self.command = command
         self.caller = caller
@@ -94,6 +92,8 @@ class Call:
         self.stdin = stdin
         self.terminal = terminal
         self._input: bytes | None = None
+        self._ask = ask
+        self._events = told or events.Events()
 
     def input(self) -> str:
         """Return all of the standard input as text.
@@ -129,7 +129,24 @@ class Call:
         Raises:
             CommandError, DeniedError, UsageError: what the command ended with there, or that it cannot be reached.
         """
-        return ask(self.place, place, words, text)
+        return self._ask(self.place, place, words, text)
+
+    def tell(self, text: str, **data: Any) -> None:
+        """Tell whoever waits how the work goes: a line on standard error, and with ``--json`` one for programs.
+
+        Args:
+            text: the line.
+            data: what else programs get.
+        """
+        self._events.put({"event": events.PROGRESS, "text": text, **data})
+
+    def pass_on(self, event: Mapping[str, Any]) -> None:
+        """Tell what the command told at the place where it runs."""
+        self._events.put(event)
+
+    def write(self, text: str, **data: Any) -> None:
+        """Write a part of what was asked for while the rest is still to come; see `tell`."""
+        self._events.put({"event": events.OUTPUT, "text": text, **data})
 
 
 def _received(stdin: IO[bytes]) -> bytes:
@@ -148,59 +165,3 @@ def _received(stdin: IO[bytes]) -> bytes:
             break
         data += part
     return data
-
-
-def ask(home: Place, place: str, words: Sequence[str], text: str | None = None) -> Any:
-    """See `Call.ask`."""
-    data, code, message = request(home, place, words, text)
-    if code == DENIED:
-        raise DeniedError(message)
-    if code == USAGE:
-        raise UsageError(message)
-    if data is None:
-        raise CommandError(message)
-    return data
-
-
-def request(home: Place, place: str, words: Sequence[str], text: str | None = None) -> tuple[Any, int, str]:
-    """Run a command at another place and return (its data or None, its exit status, its message)."""
-    import shlex  # most commands run at home
-    import subprocess
-
-    service = home.services.get(place)
-    if service is None:
-        raise CommandError(f"there is no {place} on this platform; run site.yml again")
-    # sshd hands the line to the gate as it is: quoted here, split there, and no shell in between.
-    line = shlex.join([words[0], "--json", *words[1:]])
-    if len(line.encode(errors="surrogateescape")) > MAX_LINE:
-        raise UsageError(f"the arguments have more than {MAX_LINE} bytes; send text on the input")
-    command = ["ssh", "-T", "-o", "BatchMode=yes", "--", service, line]
-    try:
-        done = subprocess.run(
-            command, input=(text or "").encode(), capture_output=True, check=False, timeout=PATIENCE
-        )
-    except OSError as error:
-        raise CommandError(f"ssh cannot be started: {error.strerror}; see 'ssh {service}'") from error
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(f"{service} did not answer in {PATIENCE} s; see 'status'") from error
-    message = last_line(done.stderr)
-    if done.returncode == UNREACHABLE:
-        raise CommandError(
-            f"{service} cannot be reached: {message.rstrip('.') or 'the connection was closed'}; see 'status'"
-        )
-    try:
-        data = json.loads(done.stdout) if done.stdout.strip() else None
-    except ValueError as error:
-        raise CommandError(f"{service} gave an answer that is no JSON; run site.yml again") from error
-    return data, exit_status(done.returncode), message
-
-
-def exit_status(code: int) -> int:
-    """What a shell makes of a process's end: one that a signal ended has 128 and its number."""
-    return 128 - code if code < 0 else code
-
-
-def last_line(output: bytes) -> str:
-    """The message without what marks it for people (see `codes.message`)."""
-    lines = output.decode(errors="replace").strip().splitlines()
-    return lines[-1].partition(": ")[2] or lines[-1] if lines else ""

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ...module_utils.errors import BusyError, DeniedError, DockfraError, LateError, UsageError
 
 OK = 0
@@ -42,9 +44,34 @@ def message(command: str, error: BaseException) -> str:
         return f"{command}: interrupted"
     if isinstance(error, DockfraError):
         return line("denied" if isinstance(error, DeniedError) else command, str(error))
-    # Not foreseen: the kind of error, and what the system says, are all that is certain to hold nothing secret.
-    reason = f" ({error.strerror})" if isinstance(error, OSError) and error.strerror else ""
-    return line(command, f"unexpected {type(error).__name__}{reason}; please report it with what you did")
+    if isinstance(error, OSError):
+        return line(command, _refused(error))
+    if isinstance(error, MemoryError):
+        return line(command, "there is not enough memory for it here")
+    # Not foreseen: what kind of error it is and where is all that is certain to hold nothing secret.
+    return line(
+        command,
+        f"unexpected {type(error).__name__}{_origin(error)}; please report it with what you did",
+    )
+
+
+def _refused(error: OSError) -> str:
+    """What the system refused, and to what."""
+    names = [
+        os.fsdecode(name) for name in (error.filename, error.filename2) if isinstance(name, (str, bytes))
+    ]
+    reason = error.strerror or type(error).__name__
+    return f"{' and '.join(names)}: {reason}" if names else f"the system refuses: {reason}"
+
+
+def _origin(error: BaseException) -> str:
+    """The file and line that an error comes from."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" in {os.path.basename(trace.tb_frame.f_code.co_filename)}, line {trace.tb_lineno}"
 
 
 def line(prefix: str, text: str) -> str:

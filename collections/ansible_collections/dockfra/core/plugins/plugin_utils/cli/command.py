@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from ...module_utils.errors import DockfraError, UsageError
-from . import codes, grammar, output, runner
+from . import codes, grammar, output, runner, signals
 from .call import CONFIGURATION, Place, StrPath
+from .outcome import Outcome
 from .output import Style
 
 # The directory of a role's commands, which each start of its container makes anew, and what each of them is a link to.
@@ -27,6 +28,7 @@ COMPLETE = "dockfra-complete"
 def main(arguments: Sequence[str], configuration: StrPath = CONFIGURATION) -> int:
     """Run the command that the program was called by and return its exit status."""
     name, *words = os.path.basename(arguments[0]), *arguments[1:]
+    signals.install()
     try:
         output.prepare()
         if (name == REFUSE and len(words) != 1) or (name == COMPLETE and not words):
@@ -38,14 +40,14 @@ def main(arguments: Sequence[str], configuration: StrPath = CONFIGURATION) -> in
 
             outcome = refuse(words[0], place.name, place)
         elif name == LIST:
-            outcome = runner.Outcome(codes.OK, own_commands(place, style))
+            outcome = Outcome(codes.OK, own_commands(place, style))
         elif name == COMPLETE:
-            outcome = runner.Outcome(codes.OK, "\n".join(_completions(place, words)))
+            outcome = Outcome(codes.OK, "\n".join(_completions(place, words)))
         else:
             terminal = output.is_terminal(sys.stdin) and output.is_terminal(sys.stdout)
             outcome = runner.run(place, place.name, [name, *words], output.standard_input(), style, terminal)
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
-        outcome = runner.Outcome(codes.status(error), "", codes.message(name, error))
+        outcome = Outcome(codes.status(error), "", codes.message(name, error))
     return runner.show(outcome)
 
 

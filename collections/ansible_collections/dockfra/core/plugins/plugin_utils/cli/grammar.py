@@ -51,12 +51,11 @@ def split(line: str) -> list[str]:
         ) from error
     if not words:
         raise UsageError("there is no command; try help")
-    for word in words:
-        try:
-            word.encode()
-        except UnicodeEncodeError as error:
-            raise UsageError(f"{shown(word)} is no UTF-8 text") from error
     return words
+
+
+# Seconds that a command may take whose file names no other TIME_LIMIT.
+TIME_LIMIT = 60.0
 
 
 class Command(NamedTuple):
@@ -72,6 +71,9 @@ class Command(NamedTuple):
         stream: instead of both, speaks a protocol of its own on the process's input and output, and returns the exit status.
         reads_input: whether, with these options, it reads its standard input.
         exit_status: what the data means for the exit status.
+        changes: whether, with these options, it changes something. At home that is audited, as all is at the gate.
+        time_limit: seconds it may take; None for as long as it wants.
+        streams: whether with ``--json`` it writes its events before the result, each on a line.
     """
 
     name: str
@@ -83,6 +85,9 @@ class Command(NamedTuple):
     stream: Callable[[Call], int] | None = None
     reads_input: Callable[[argparse.Namespace], bool] = lambda _options: False
     exit_status: Callable[[Any], int] = lambda _data: 0
+    changes: Callable[[argparse.Namespace], bool] = lambda _options: False
+    time_limit: float | None = TIME_LIMIT
+    streams: bool = False
 
     @property
     def summary(self) -> str:
@@ -100,6 +105,13 @@ class Command(NamedTuple):
             UsageError: they cannot be meant; the message has the line that was, where one can be told.
             HelpShown: help was asked for.
         """
+        for word in words:
+            try:
+                word.encode()
+            except UnicodeEncodeError as error:
+                raise UsageError(
+                    f"{_legible(word)} is no UTF-8 text; set your terminal to UTF-8 and type it again"
+                ) from error
         parser = _Parser(self)
         options, surplus = parser.parse_known_args(list(words))
         if surplus:
@@ -157,10 +169,17 @@ def find(command: str, place: str, caller: str) -> Command:
         raise DeniedError(f"{command} has not come to this platform yet; help lists what has")
     module = importlib.import_module(f"{_PACKAGE}.{name}")
     needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
-    optional = [name for name in ("reads_input", "exit_status") if hasattr(module, name)]
+    optional = [name for name in ("reads_input", "exit_status", "changes") if hasattr(module, name)]
     functions = {name: getattr(module, name) for name in (*needed, *optional)}
-    description = (module.__doc__ or "").strip()
-    return Command(command, description, module.EXAMPLES, module.arguments, **functions)
+    return Command(
+        command,
+        (module.__doc__ or "").strip(),
+        module.EXAMPLES,
+        module.arguments,
+        time_limit=getattr(module, "TIME_LIMIT", TIME_LIMIT),
+        streams=getattr(module, "STREAMS", False),
+        **functions,
+    )
 
 
 def own(policy: Policy, role: str) -> list[str]:
@@ -176,6 +195,11 @@ def _module(command: str, place: str, caller: str) -> str | None:
         if file.isidentifier() and os.path.isfile(os.path.join(COMMANDS, folder, f"{file}.py")):
             return f"{folder}.{file}"
     return None
+
+
+def _legible(word: str) -> str:
+    """A word of bytes that are no UTF-8, as one may have meant it."""
+    return shown(word.encode(errors="surrogateescape").decode("latin-1"))
 
 
 def suggest(action: argparse.Action, values: Suggestions) -> None:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import io
 import os
@@ -22,6 +23,12 @@ _OBEYED = re.compile(
     r"\x1b(?!\[(?:0|1|2|31|32|33|36)m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f"
     r"\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+
+# The beginning of what may become one of the colours.
+_BEGUN = re.compile(r"\x1b(\[[0-9]{0,2})?\Z")
+
+# What a line editor on a terminal without abilities moves the cursor with.
+_MOVES = ("\b", "\r")
 
 
 class Style(NamedTuple):
@@ -103,7 +110,32 @@ def put(stream: TextIO | None, text: str) -> None:
 
 def printable(text: str) -> str:
     """Return the text with nothing in it that a terminal would obey, except this module's colours."""
-    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return _OBEYED.sub(lambda found: _written(found[0]), text)
+
+
+class Filter:
+    """Makes text of a stream of bytes from elsewhere that a terminal may get: see `printable`.
+
+    Args:
+        editing: whether a line editor writes it, which goes back in the line.
+    """
+
+    def __init__(self, editing: bool = False) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._kept = ""
+        self._moves = _MOVES if editing else ()
+
+    def feed(self, data: bytes) -> str:
+        """Return the text of the next bytes; without any it is the rest."""
+        text = self._kept + self._decoder.decode(data, final=not data)
+        begun = _BEGUN.search(text) if data else None
+        self._kept = begun[0] if begun else ""
+        text = text.removesuffix(self._kept)
+        return _OBEYED.sub(lambda found: found[0] if found[0] in self._moves else _written(found[0]), text)
+
+
+def _written(sign: str) -> str:
+    return f"\\u{ord(sign):04x}"
 
 
 def table(

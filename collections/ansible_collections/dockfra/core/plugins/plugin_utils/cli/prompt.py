@@ -12,6 +12,7 @@ import sys
 from ...module_utils.errors import UsageError
 from . import codes, grammar, output, runner
 from .gate import HELP, Gate
+from .outcome import Outcome
 from .output import Style
 from .runner import available, help_text
 
@@ -61,7 +62,7 @@ class Prompt:
                 output.write(sys.stdout, "")
             except UnicodeDecodeError:
                 status = runner.show(
-                    runner.Outcome(codes.USAGE, "", codes.line("gate", "the line is no UTF-8 text"))
+                    Outcome(codes.USAGE, "", codes.line("gate", "the line is no UTF-8 text"))
                 )
 
     def _read(self) -> str:

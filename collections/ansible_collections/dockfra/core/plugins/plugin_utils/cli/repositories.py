@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import tempfile
 from pathlib import Path
 
 from ...module_utils.errors import DeniedError
+from ...module_utils.processes import child
 from ...module_utils.text import shown
 from . import codes
 from .call import Call
-from .call import exit_status as shell_status
 
 DIRECTORY = Path("/srv/git")
 
@@ -104,15 +103,11 @@ def serve(call: Call, service: str) -> int:
     command = [_GIT, *options, service, str(find(call.options.repository))]
     with tempfile.TemporaryDirectory() as push:
         environment = {**_ENVIRONMENT, "DOCKFRA_PUSH": push}
-        with subprocess.Popen(command, stdin=call.stdin, env=environment, cwd="/") as process:
-            try:
-                status = process.wait()
-            except BaseException:
-                # The connection has ended: git need not find that out from its pipes.
-                process.terminate()
-                raise
+        # Where the connection ends, git need not find that out from its pipes.
+        with child.started(command, stdin=call.stdin, env=environment, cwd="/") as process:
+            status = process.wait()
         # git tells its client what it has refused, and is content with itself.
-        return codes.FAILED if status == codes.OK and _refused(Path(push)) else shell_status(status)
+        return codes.FAILED if status == codes.OK and _refused(Path(push)) else child.exit_status(status)
 
 
 def _refused(push: Path) -> bool:

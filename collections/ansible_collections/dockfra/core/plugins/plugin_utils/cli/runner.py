@@ -10,30 +10,22 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 from ...module_utils.errors import UsageError
-from . import codes, grammar, output
-from .call import Call, Place, request
+from ...module_utils.processes import tree
+from . import codes, grammar, output, remote, signals
+from .call import Call, Place
+from .events import RESULT, Events
 from .grammar import Command
+from .outcome import Outcome as Outcome  # what `run` returns
 from .output import Style
+
+if TYPE_CHECKING:
+    from .journal import Journal
 
 # What every list of commands ends with.
 HELP = ("help", "Show this list; help COMMAND says more about one")
-
-
-class Outcome(NamedTuple):
-    """How a command ended.
-
-    Attributes:
-        status: exit status.
-        text: what is printed on standard output.
-        message: the line for standard error, if any.
-    """
-
-    status: int
-    text: str = ""
-    message: str = ""
 
 
 def run(
@@ -57,12 +49,16 @@ def run(
         place.policy.authorize(caller, where, command)
         found = grammar.find(command, where, caller)
         options = found.parse(words[1:], _host(place, caller, terminal))
-        call = Call(command, caller, place, options, stdin, terminal)
-        if found.stream is not None:
-            return Outcome(_streamed(found.stream, call, where))
-        if where == place.name:
-            return _finished(found, found.run(call), options.json, style)
-        return _forwarded(found, call, where, words, style)
+        told = Events(options.json, found.streams)
+        call = Call(command, caller, place, options, stdin, terminal, remote.ask, told)
+
+        def work() -> Outcome:
+            return _done(found, call, where, words, style)
+
+        # Callers from elsewhere are in the gate's log already, and so is what is done elsewhere.
+        if caller == where and found.changes(options):
+            return _journal(place).kept(command, words, work)
+        return work()
     except grammar.HelpShown as shown:
         return Outcome(codes.OK, str(shown))
     except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001  a traceback is for nobody here
@@ -91,6 +87,28 @@ def _host(place: Place, caller: str, terminal: bool) -> str:
     return place.service if "SSH_CONNECTION" in os.environ and not at_prompt else ""
 
 
+def _journal(place: Place) -> Journal:
+    """What keeps the calls of the people at home."""
+    from ...module_utils.audit.log import AuditLog  # most calls change nothing
+    from .journal import Journal, log_path
+
+    return Journal(AuditLog(log_path(place.service)), place.name, place.name)
+
+
+def _done(command: Command, call: Call, where: str, words: Sequence[str], style: Style) -> Outcome:
+    """Let a command do its work, where it lives; what it has started does not outlive an end from outside."""
+    try:
+        with signals.limited(command.time_limit):
+            if command.stream is not None:
+                return Outcome(_streamed(command.stream, call, where))
+            if where == call.place.name:
+                return _finished(command, command.run(call), call.options.json, style)
+            return _forwarded(command, call, where, words, style)
+    except BaseException:
+        tree.end()
+        raise
+
+
 def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:
     """Run a command that has the process's input and output for itself."""
     if where != call.place.name or call.terminal:
@@ -101,7 +119,7 @@ def _streamed(stream: Callable[[Call], int], call: Call, where: str) -> int:
 def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], style: Style) -> Outcome:
     """Run a command where it lives. Its arguments were checked here first, so a slip costs no connection."""
     text = call.input() if command.reads_input(call.options) else None
-    data, status, message = request(call.place, where, words, text)
+    data, status, message = remote.request(call.place, where, words, text, call.pass_on)
     if data is None:
         prefix = "denied" if status == codes.DENIED else call.command
         return Outcome(status or codes.FAILED, "", codes.line(prefix, message))
@@ -110,7 +128,12 @@ def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], s
 
 
 def _finished(command: Command, data: Any, as_json: bool, style: Style) -> Outcome:
-    text = json.dumps(data, ensure_ascii=False, indent=2) if as_json else command.render(data, style)
+    if not as_json:
+        text = command.render(data, style)
+    elif command.streams:
+        text = json.dumps({"event": RESULT, "data": data}, ensure_ascii=False)
+    else:
+        text = json.dumps(data, ensure_ascii=False, indent=2)
     return Outcome(command.exit_status(data), text)
 
 

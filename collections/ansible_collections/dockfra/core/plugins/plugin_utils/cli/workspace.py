@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.errors import BusyError, CommandError, DeniedError
+from ...module_utils.errors import BusyError, CommandError, DeniedError, LateError, TooMuchError
 from ...module_utils.locks import file_lock
+from ...module_utils.processes import child
 
 # What the role ssh_developer has written.
 SETTINGS = Path("/etc/dockfra/developer.json")
@@ -126,23 +127,17 @@ def git(directory: Path, *words: str, hooks: bool = True) -> subprocess.Complete
     chosen = _NEUTRAL if hooks else {**_NEUTRAL, "core.hooksPath": os.devnull}
     neutral = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     try:
-        return subprocess.run(
-            ["git", *neutral, *words],
-            cwd=directory,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            check=False,
-            timeout=_PATIENCE,
-        )
+        done = child.run(["git", *neutral, *words], cwd=directory, env=environment, timeout=_PATIENCE)
     except OSError as error:
         raise CommandError(f"git cannot be started in {directory}: {error.strerror}") from error
-    except subprocess.TimeoutExpired as error:
-        raise CommandError(
+    except LateError as error:
+        raise LateError(
             f"git {words[0]} did not end in {_PATIENCE} s; check-services may tell why"
         ) from error
+    except TooMuchError as error:
+        raise TooMuchError(f"git {words[0]} in {directory}: {error}; it was ended") from error
+    output, errors = (text.decode(errors="surrogateescape") for text in (done.output, done.errors))
+    return subprocess.CompletedProcess(["git", *words], done.status, output, errors)
 
 
 def asked(directory: Path, *words: str, hooks: bool = True) -> str:

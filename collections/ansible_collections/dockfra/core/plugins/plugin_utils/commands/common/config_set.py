@@ -24,6 +24,10 @@ def reads_input(options: argparse.Namespace) -> bool:
     return True
 
 
+def changes(options: argparse.Namespace) -> bool:
+    return not options.dry_run
+
+
 def run(call: Call) -> dict[str, Any]:
     changes = configuration.parse_changes(call.input())
     return configuration.change(call.place, changes, dry_run=call.options.dry_run)

@@ -27,6 +27,9 @@ EXAMPLES: list[str] = [
     "commit-push",
 ]
 
+# Seconds; a large push over a slow line takes its time.
+TIME_LIMIT = 1800.0
+
 _FROM_INPUT = "-"
 _ORIGIN = "origin"
 
@@ -46,6 +49,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def reads_input(options: argparse.Namespace) -> bool:
     return bool(options.message == _FROM_INPUT)
+
+
+def changes(options: argparse.Namespace) -> bool:
+    return True
 
 
 def run(call: Call) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from ....module_utils.errors import CommandError, UsageError
+from ....module_utils.processes import child
 from ....module_utils.text import shown
 from ...cli import workspace
 from ...cli.call import Call
@@ -30,6 +31,9 @@ EXAMPLES: list[str] = ["test-local", "test-local backend frontend", "test-local 
 
 # An environment of Python for each part, and what it was made from; see the role ssh_developer.
 ENVIRONMENTS = Path("/usr/local/lib/dockfra/tests")
+
+# Seconds; the tests of a large application take their time.
+TIME_LIMIT = 3600.0
 
 _COLOURS = {"passed": "green", "failed": "red", "no tests": "red"}
 
@@ -91,19 +95,16 @@ def _tested(folder: Path, output: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="test-local-") as temporary:
         report = Path(temporary) / "report.xml"
         options = ["--rootdir", ".", "-c", "/dev/null", "-p", "no:cacheprovider", f"--junitxml={report}"]
-        done = subprocess.run(
-            [python, "-m", "pytest", "-q", "-rs", *options, "tests"],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            check=False,
-        )
+        command = [str(python), "-m", "pytest", "-q", "-rs", *options, "tests"]
+        with child.started(
+            command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output
+        ) as tests:
+            status = tests.wait()
         counts, failures = _read(report)
     ran = counts["tests"] > counts["skipped"]
     return {
         "part": folder.name,
-        "state": "passed" if ran and done.returncode == 0 else "failed" if ran else "no tests",
+        "state": "passed" if ran and status == 0 else "failed" if ran else "no tests",
         **counts,
         "failures": failures,
         "seconds": round(time.monotonic() - begin, 1),
@@ -120,7 +121,7 @@ def _read(report: Path) -> tuple[dict[str, int], list[str]]:
     except (OSError, ET.ParseError):
         cases = []
     for case in cases:
-        ended = {child.tag for child in case}
+        ended = {part.tag for part in case}
         counts["tests"] += 1
         counts["skipped"] += "skipped" in ended
         if ended & {"failure", "error"}:

@@ -9,6 +9,9 @@ from ...cli.repositories import add_repository, serve
 
 EXAMPLES: list[str] = ["git clone git:app.git"]
 
+# Seconds; a large repository over a slow line takes its time.
+TIME_LIMIT = 3600.0
+
 arguments = add_repository
 
 

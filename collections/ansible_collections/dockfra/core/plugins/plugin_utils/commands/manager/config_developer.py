@@ -22,9 +22,16 @@ EXAMPLES: list[str] = [
     "config-developer LLM_SYSTEM_PROMPT < prompt.txt",
 ]
 
+# Seconds; a person may be asked for each setting.
+TIME_LIMIT = 3600.0
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     configuration.add_arguments(parser, ROLE)
+
+
+def changes(options: argparse.Namespace) -> bool:
+    return bool(options.settings)
 
 
 def run(call: Call) -> dict[str, Any]:

@@ -8,20 +8,21 @@ With a command, that one runs there and nothing else.
 from __future__ import annotations
 
 import argparse
-import shlex
-import subprocess
-import sys
+import os
+from contextlib import suppress
 from typing import Any
 
-from ....module_utils.errors import CommandError, DeniedError, UsageError
+from ....module_utils.errors import CommandError, DeniedError
 from ....module_utils.text import shown
-from ...cli import output
-from ...cli.call import MAX_LINE, UNREACHABLE, Call, Place, last_line
-from ...cli.call import exit_status as shell_status
+from ...cli import relay, remote
+from ...cli.call import Call, Place
 from ...cli.grammar import suggest
 from ...cli.output import Style
 
 EXAMPLES: list[str] = ["ssh-to developer", "ssh-to monitor status"]
+
+# As long as somebody is there, and as the command there may take.
+TIME_LIMIT = None
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,10 +46,7 @@ def run(call: Call) -> dict[str, Any]:
     words = call.options.command
     if words[:1] == ["--"]:
         del words[0]
-    # sshd hands the line to the gate as it is: quoted here, split there, and no shell in between.
-    line = [shlex.join(words)] if words else []
-    if line and len(line[0].encode(errors="surrogateescape")) > MAX_LINE:
-        raise UsageError(f"the command has more than {MAX_LINE} bytes; send text on the input")
+    line = [remote.line(*words)] if words else []
     return {"service": service, "status": _connected(service, line, interactive=call.terminal and not line)}
 
 
@@ -67,16 +65,45 @@ def _reachable(place: Place) -> list[str]:
 
 def _connected(service: str, line: list[str], *, interactive: bool) -> int:
     """Let ssh speak to the other side and return how that ended there."""
-    command = ["ssh", "-t" if interactive else "-T", "-o", "BatchMode=yes", "--", service, *line]
-    try:
-        # What ssh has to say of the connection becomes one line, what the command there says is passed on.
-        done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
-    except OSError as error:
-        raise CommandError(f"ssh cannot be started: {error.strerror}") from error
-    if done.returncode == UNREACHABLE:
-        reason = last_line(done.stderr).rstrip(".") or "the connection was closed"
-        raise CommandError(f"{service} cannot be reached: {reason}; see 'status'")
-    said = done.stderr.decode(errors="replace").rstrip("\n")
-    if said and not interactive and sys.stderr is not None:
-        output.write(sys.stderr, said)
-    return shell_status(done.returncode)
+    # The prompt's line editor gets a terminal that has no more abilities than are let through.
+    environment = {**os.environ, "TERM": "dumb"} if interactive else None
+    with _Words() as words:
+        command = [
+            "ssh",
+            "-t" if interactive else "-T",
+            "-E",
+            words.path,
+            "-o",
+            "BatchMode=yes",
+            "--",
+            service,
+            *line,
+        ]
+        try:
+            status = relay.run(command, environment, editing=interactive)
+        except OSError as error:
+            raise CommandError(f"ssh cannot be started: {error.strerror}") from error
+        if status == remote.UNREACHABLE:
+            raise remote.unreachable(service, remote.last_line(words.read()))
+    return status
+
+
+class _Words:
+    """What ssh itself has to say, apart from what the command there says."""
+
+    def __enter__(self) -> _Words:
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)  # what is too much is lost
+        # ssh opens it, but keeps no open file that it was started with.
+        self.path = f"/proc/{os.getpid()}/fd/{self._write}"
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        os.close(self._read)
+        os.close(self._write)
+
+    def read(self) -> bytes:
+        with suppress(BlockingIOError):
+            return os.read(self._read, 64 * 1024)
+        return b""

@@ -29,6 +29,10 @@ def reads_input(options: argparse.Namespace) -> bool:
     return bool(options.description == tickets.FROM_INPUT)
 
 
+def changes(options: argparse.Namespace) -> bool:
+    return True
+
+
 def run(call: Call) -> dict[str, Any]:
     return tickets.store().create(call.caller, tickets.fields(call)).after.to_dict()
 

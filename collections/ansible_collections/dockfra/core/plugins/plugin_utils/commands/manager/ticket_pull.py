@@ -16,9 +16,16 @@ from ...cli.call import Call
 
 EXAMPLES: list[str] = ["ticket-pull", "ticket-pull --dry-run --json"]
 
+# Seconds; GitHub makes those wait who ask a lot.
+TIME_LIMIT = 1800.0
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     github.add_arguments(parser)
+
+
+def changes(options: argparse.Namespace) -> bool:
+    return not options.dry_run
 
 
 def run(call: Call) -> dict[str, Any]:

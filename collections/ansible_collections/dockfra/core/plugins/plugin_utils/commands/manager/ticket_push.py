@@ -15,6 +15,9 @@ from ...cli.call import Call
 
 EXAMPLES: list[str] = ["ticket-push T-0001", "ticket-push --dry-run"]
 
+# Seconds; GitHub makes those wait who ask a lot.
+TIME_LIMIT = 1800.0
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     tickets.add_id(parser, several=True)
@@ -22,6 +25,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--recreate", action="store_true", help="make a new issue where the old one was deleted or moved"
     )
     github.add_arguments(parser)
+
+
+def changes(options: argparse.Namespace) -> bool:
+    return not options.dry_run
 
 
 def run(call: Call) -> dict[str, Any]:

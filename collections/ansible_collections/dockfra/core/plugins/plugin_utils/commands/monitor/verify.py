@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import re
-import subprocess
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -25,20 +24,27 @@ from typing import Any, NamedTuple
 from ....module_utils.audit import chain as audit
 from ....module_utils.audit import copies
 from ....module_utils.audit.files import DIRECTORY
-from ....module_utils.errors import AuditError, CommandError
+from ....module_utils.errors import AuditError, CommandError, LateError, TooMuchError
 from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
+from ....module_utils.processes import child
 from ...cli import health
 from ...cli.call import Call
 from ...cli.output import Style
 
 EXAMPLES: list[str] = ["verify", "verify --json"]
 
+# Seconds; a long audit log is read from its beginning the first time.
+TIME_LIMIT = 900.0
+
 # Seconds for all services together, and again for all that is asked after that.
 TIMEOUT = 3.0
 
 # The lowest HTTP status that is no page.
 PAGE_BELOW = 400
+
+# Bytes that ssh may say about a host key.
+MAX_TALK = 256 * 1024
 
 # Seconds after which a line that had no end is looked at again: its writer may have been at it.
 PAUSE = 0.2
@@ -174,23 +180,19 @@ def _key_problem(target: Target, is_pinned: bool) -> str:
         *("-o", "PreferredAuthentications=none", "-o", f"ConnectTimeout={TIMEOUT:.0f}", "--", target.host),
     ]
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=TIMEOUT + 2,
-            check=False,
-        )
+        done = child.run(command, timeout=TIMEOUT + 2, limit=MAX_TALK)
     except OSError as error:
         return f"ssh cannot be started: {error.strerror}"
-    except subprocess.TimeoutExpired:
+    except LateError:
         return f"no answer in {TIMEOUT:g} s"
-    if re.search(r"^debug1: Host '.*' is known and matches the ", done.stderr, re.MULTILINE):
+    except TooMuchError as error:
+        return f"ssh: {error}"
+    said = done.errors.decode(errors="replace")
+    if re.search(r"^debug1: Host '.*' is known and matches the ", said, re.MULTILINE):
         return ""
-    if "Host key verification failed" in done.stderr:
+    if "Host key verification failed" in said:
         return "it is not the one that is pinned: somebody else answers, or it was changed"
-    return f"ssh says: {(done.stderr.strip().splitlines() or ['nothing'])[-1]}"
+    return f"ssh says: {(said.strip().splitlines() or ['nothing'])[-1]}"
 
 
 def _pinned() -> set[str]:

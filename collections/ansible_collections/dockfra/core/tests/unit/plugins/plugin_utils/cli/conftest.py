@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.audit import files as audit_files
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import tickets
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
@@ -25,6 +26,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
     """A platform with three tickets."""
     found = Platform(tmp_path / "platform")
     monkeypatch.setattr(tickets, "DIRECTORY", found.tickets)
+    monkeypatch.setattr(audit_files, "DIRECTORY", str(found.audit))
     return found
 
 

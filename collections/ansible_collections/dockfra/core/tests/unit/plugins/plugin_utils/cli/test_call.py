@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, MAX_LINE
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.remote import MAX_LINE
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.slots import MAX_CALLS
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
     Box,

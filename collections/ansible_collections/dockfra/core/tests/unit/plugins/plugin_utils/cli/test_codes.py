@@ -60,10 +60,35 @@ def test_a_very_long_message_keeps_its_beginning_and_its_advice(sign: str) -> No
 
 def test_an_unforeseen_error_does_not_tell_its_text() -> None:
     assert "hunter2" not in codes.message("c", RuntimeError("hunter2"))
-    assert "(No space left on device)" in codes.message(
-        "c", OSError(28, "No space left on device", "/hunter2")
-    )
-    assert "hunter2" not in codes.message("c", OSError(28, "No space left on device", "/hunter2"))
+
+
+def raised(error: Exception) -> Exception:
+    with pytest.raises(type(error)) as caught:
+        raise error
+    return caught.value
+
+
+def test_an_unforeseen_error_says_where_it_comes_from() -> None:
+    text = codes.message("c", raised(KeyError("hunter2")))
+    assert text.startswith("c: unexpected KeyError in test_codes.py, line ")
+    assert text.endswith("; please report it with what you did")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file or directory", "/data/x"), "/data/x: No such file or directory"),
+        (PermissionError(13, "Permission denied", b"/data/\xff"), r"/data/\udcff: Permission denied"),
+        (OSError(18, "Invalid cross-device link", "/a", None, "/b"), "/a and /b: Invalid cross-device link"),
+        (OSError(28, "No space left on device"), "the system refuses: No space left on device"),
+        (TimeoutError(), "the system refuses: TimeoutError"),
+        (MemoryError(), "there is not enough memory for it here"),
+    ],
+)
+def test_an_error_of_the_system_names_its_object_and_is_no_bug_finding_u13(
+    error: BaseException, said: str
+) -> None:
+    assert codes.message("disk-space", error) == f"disk-space: {said}"
 
 
 def test_an_error_without_words_says_so() -> None:

@@ -26,11 +26,20 @@ from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.suppor
 
 # Says how it was called, then does as it is told.
 SSH = """#!/bin/sh
+status=$(cat "$HOME/ssh-status")
+# With -E, what ssh itself has to say goes to a file.
+said=/dev/stderr
+if [ "$2" = -E ]; then
+    [ "$status" = 255 ] && said=$3
+    kind=$1
+    shift 3
+    set -- "$kind" "$@"
+fi
 printf '%s\\0' "$@" >"$HOME/ssh-arguments"
 cat >"$HOME/ssh-input"
 cat "$HOME/ssh-output"
-cat "$HOME/ssh-error" >&2
-exit "$(cat "$HOME/ssh-status")"
+cat "$HOME/ssh-error" >>"$said"
+exit "$status"
 """
 
 

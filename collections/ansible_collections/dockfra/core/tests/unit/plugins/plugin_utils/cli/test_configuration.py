@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.audit import files as audit_files
 from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
 from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
@@ -24,7 +25,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import R
 from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue
 from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, grammar, runner
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, grammar, journal, remote, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 
@@ -82,9 +83,9 @@ class Platform:
         return gate.Gate(self.places[place], caller, log).answer(line, io.BytesIO(text.encode()), Style())
 
     def request(
-        self, home: Place, place: str, words: Sequence[str], text: str | None = None
+        self, home: Place, place: str, words: Sequence[str], text: str | None = None, *_events: Any
     ) -> tuple[Any, int, str]:
-        """In the place of `call.request`."""
+        """In the place of `remote.request`."""
         if place in self.down:
             raise CommandError(f"{home.services[place]} cannot be reached: timed out; see 'status'")
         line = shlex.join([words[0], "--json", *words[1:]])
@@ -124,8 +125,8 @@ class Platform:
 def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     found = Platform(tmp_path)
     monkeypatch.setattr(settings_file, "HOMES", tmp_path)
-    monkeypatch.setattr(calls, "request", found.request)
-    monkeypatch.setattr(runner, "request", found.request)
+    monkeypatch.setattr(audit_files, "DIRECTORY", str(tmp_path))
+    monkeypatch.setattr(remote, "request", found.request)
     monkeypatch.setattr(builtins, "input", found.answer)
     monkeypatch.setattr(getpass, "getpass", found.answer_hidden)
     yield found
@@ -367,7 +368,7 @@ def test_long_and_foreign_text_stays_in_its_line(platform: Platform, monkeypatch
         "settings": {"X\x1b]0;": {"set": True, "value": "\x9b31m\r\nx"}},
     }
     evil["problems"] = [{"line": 1, "name": "", "reason": "\x1b[31m"}]
-    monkeypatch.setattr(calls, "request", lambda *_: (evil, 0, ""))
+    monkeypatch.setattr(remote, "request", lambda *_: (evil, 0, ""))
     for words in (["config-developer"], ["config-show", "developer"]):
         text = platform.run(*words).text
         assert all(sign.isprintable() or sign == "\n" for sign in text)
@@ -529,7 +530,7 @@ def test_no_value_is_taken_from_the_arguments(platform: Platform) -> None:
     ],
 )
 def test_the_audit_log_masks_secret_settings_and_no_others(word: str, kept: str) -> None:
-    assert gate.record(["config-developer", word])["arguments"] == [kept]
+    assert journal.record(["config-developer", word])["arguments"] == [kept]
 
 
 # -- help --------------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as ca
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate as gates
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, Call
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import record
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.journal import record
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.gate_lines import (
     DENIED,

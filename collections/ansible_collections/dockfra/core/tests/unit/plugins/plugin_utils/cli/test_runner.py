@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from typing import Any
 
 import pytest
@@ -45,9 +46,9 @@ def test_the_policy_is_asked_before_the_command_is_looked_for(
         (UsageError("no"), 2, "ticket-list: no"),
         (DeniedError("no"), 77, "denied: no"),
         (KeyboardInterrupt(), 130, "ticket-list: interrupted"),
-        (ZeroDivisionError("secret"), 1, "ticket-list: unexpected ZeroDivisionError; please report it with what you did"),
-        (RecursionError(), 1, "ticket-list: unexpected RecursionError; please report it with what you did"),
-        (MemoryError(), 1, "ticket-list: unexpected MemoryError; please report it with what you did"),
+        (ZeroDivisionError("secret"), 1, "ticket-list: unexpected ZeroDivisionError in test_runner.py, line LINE; please report it with what you did"),
+        (RecursionError(), 1, "ticket-list: unexpected RecursionError in test_runner.py, line LINE; please report it with what you did"),
+        (MemoryError(), 1, "ticket-list: there is not enough memory for it here"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("where", ["run", "render"])
@@ -64,7 +65,8 @@ def test_every_error_is_an_outcome(
 
     replaced(monkeypatch, **{"run": lambda _call: {}, "render": lambda _data, _style: "", where: fail})
     outcome = run(platform, "autopilot", "manager", "ticket-list")
-    assert (outcome.status, outcome.text, outcome.message) == (status, "", said)
+    assert (outcome.status, outcome.text) == (status, "")
+    assert re.sub(r"line \d+", "line LINE", outcome.message) == said
 
 
 def test_data_that_cannot_be_json_is_an_error(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,6 +29,12 @@ if compgen -G '/run/dockfra-commands/*' >/dev/null; then
     }
 fi
 
+# A terminal that nothing is known of here (kitty, ghostty, foot, and those to come) can do what all of today's can. This
+# holds for a program that sshd starts on a terminal too.
+if [ -n "${TERM-}" ] && ! infocmp -- "$TERM" >/dev/null 2>&1; then
+    export TERM=xterm-256color
+fi
+
 [ -n "${PS1-}" ] || return
 
 shopt -s checkwinsize histappend

@@ -1,0 +1,120 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that are started: what is read of them, and that nothing of them is left."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.errors import LateError, TooMuchError
+from ansible_collections.dockfra.core.plugins.module_utils.processes import child, tree
+from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
+
+# A tree of the stubborn kind: a child that ignores being asked, and a grandchild in a session of its own.
+STUBBORN = """
+trap '' TERM HUP INT
+setsid sh -c 'echo $$ >{0}/grandchild; exec sleep 600' &
+echo $$ >{0}/child
+while :; do sleep 1; done
+"""
+
+
+def gone(pid: int, patience: float = 10.0) -> bool:
+    """Whether a process ends within some seconds."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state in "ZX":
+            return True
+        time.sleep(0.02)
+    return False
+
+
+def written(path: Path, patience: float = 20.0) -> int:
+    """The number that appears in a file."""
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if path.exists() and (text := path.read_text()).endswith("\n"):
+            return int(text)
+        time.sleep(0.02)
+    raise AssertionError(f"{path} was not written")
+
+
+def test_what_a_program_says_comes_back() -> None:
+    done = child.run(["sh", "-c", "cat; echo no >&2; exit 3"], timeout=60, data=b"x" * 300_000)
+    assert done == child.Ended(3, b"x" * 300_000, b"no\n")
+
+
+def test_a_signal_is_told_as_a_shell_does() -> None:
+    assert child.run(["sh", "-c", "kill -9 $$"], timeout=60).status == 137
+
+
+def test_input_that_nobody_reads_is_no_error() -> None:
+    assert child.run(["true"], timeout=60, data=b"x" * 1_000_000).status == 0
+
+
+def test_lines_come_one_by_one() -> None:
+    lines: list[bytes] = []
+    done = child.run(["printf", "a\\nb\\n\\nc"], timeout=60, on_line=lines.append)
+    assert lines == [b"a", b"b", b"", b"c"]
+    assert done.status == 0
+
+
+@pytest.mark.parametrize("descriptor", [1, 2])
+def test_more_than_the_limit_is_not_read_finding_s4(descriptor: int) -> None:
+    command = ["sh", "-c", f"echo $$; exec yes >&{descriptor}"]
+    with pytest.raises(TooMuchError, match="more than 100000 bytes"):
+        child.run(command, timeout=60, limit=100_000)
+    assert not tree.descendants(os.getpid())
+
+
+def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    with pytest.raises(LateError, match=r"within 1\.5 s"):
+        child.run(["sh", "-c", STUBBORN.format(tmp_path)], timeout=1.5)
+    assert gone(written(tmp_path / "child"))
+    assert gone(written(tmp_path / "grandchild"))
+
+
+def test_a_program_that_closes_its_outputs_and_goes_on_is_late() -> None:
+    with pytest.raises(LateError):
+        child.run(["sh", "-c", "exec >&- 2>&-; sleep 600"], timeout=0.5)
+    assert not tree.descendants(os.getpid())
+
+
+@pytest.mark.parametrize(
+    ("program", "error"), [("no-such-program", FileNotFoundError), ("/etc/passwd", PermissionError)]
+)
+def test_a_program_that_cannot_be_started_is_named(program: str, error: type[OSError]) -> None:
+    with pytest.raises(error) as caught:
+        child.run([program], timeout=60)
+    assert caught.value.filename == program
+
+
+PARENT = """
+import sys
+sys.path.insert(0, {collections!r})
+from ansible_collections.dockfra.core.plugins.module_utils.processes import child
+child.run(["sh", "-c", "echo $$ >{path}; exec sleep 600"], timeout=600)
+"""
+
+
+def test_a_program_ends_with_its_parent_however_that_ends(tmp_path: Path) -> None:
+    code = PARENT.format(collections=str(COLLECTIONS), path=tmp_path / "pid")
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        pid = written(tmp_path / "pid")
+        parent.send_signal(signal.SIGKILL)
+    assert gone(pid)
+
+
+def test_where_nothing_was_started_nothing_is_ended() -> None:
+    tree.end()
