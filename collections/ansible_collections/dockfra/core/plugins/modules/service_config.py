@@ -30,19 +30,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-created:
-  description: Paths made.
-  returned: success
-  type: list
-  elements: str
-updated:
-  description: Paths whose content, mode or owner changed.
-  returned: success
-  type: list
-  elements: str
-removed:
-  description: Paths removed.
-  returned: success
-  type: list
-  elements: str
+created: {description: Paths made., returned: success, type: list, elements: str}
+updated: {description: "Paths whose content, mode or owner changed.", returned: success, type: list, elements: str}
+removed: {description: Paths removed., returned: success, type: list, elements: str}
 """
