@@ -26,12 +26,7 @@ options:
     description: Inventory name of the Docker host to look at; services with this O(docker_host) as C(dockfra_docker_host) belong to it.
     type: str
     required: true
-  published_ports:
-  description: Per published port of the chosen services how to ask it whether the service is healthy.
-  returned: success
-  type: list
-  elements: dict
-services:
+  services:
     description: Names of the services to look at; those of other Docker hosts are left out.
     type: list
     elements: str

@@ -45,8 +45,8 @@ class Client:
         EngineError: the environment names no engine that can be asked.
     """
 
-    def __init__(self, environment: Mapping[str, str] = os.environ, timeout: float = 60) -> None:
-        self._connection = _connection(environment, timeout)
+    def __init__(self, environment: Mapping[str, str] | None = None, timeout: float = 60) -> None:
+        self._connection = _connection(os.environ if environment is None else environment, timeout)
 
     def get(self, path: str, **query: str) -> Any:
         """Return the JSON answer; raises NotFoundError and EngineError."""

@@ -157,10 +157,12 @@ def wait_ready(client: Client, name: str, service: str, timeout: float, log_line
     while True:
         try:
             details = client.get(f"/containers/{name}/json")
-        except NotFoundError as error:
-            raise EngineError(f"{service}: the container {name} is gone. Run the playbook again.") from error
-        except EngineError as error:
-            raise EngineError(f"{service}: the Docker Engine refuses to answer: {error}") from error
+        except NotFoundError as missing:
+            raise EngineError(
+                f"{service}: the container {name} is gone. Run the playbook again."
+            ) from missing
+        except EngineError as refusal:
+            raise EngineError(f"{service}: the Docker Engine refuses to answer: {refusal}") from refusal
         state = status(details)
         if state in ("running", "healthy"):
             return

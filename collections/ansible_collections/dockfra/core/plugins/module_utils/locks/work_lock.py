@@ -229,7 +229,8 @@ class WorkLock:
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
             self._check_directory()
         descriptor, waited = self._wait(lambda: self._try(holder, gone), wait, waiting)
-        assert descriptor is not None
+        if descriptor is None:
+            raise AssertionError("waiting ends with the lock or with an error")
         return descriptor, waited
 
     def _wait(
