@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import os
 import socket
 import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -70,6 +73,90 @@ def test_docker_and_nobody_else_resolves_names(platform: Platform) -> None:
         assert any(address == _DOCKER_DNS for address, _port in places), name
 
 
+# Listens on a port of every address of one family until its standard input ends.
+_LISTENER = """
+import socket, sys
+family, port = {"4": socket.AF_INET, "6": socket.AF_INET6}[sys.argv[1]], int(sys.argv[2])
+server = socket.socket(family)
+if family == socket.AF_INET6:
+    server.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("", port))
+server.listen(64)
+print("listening", flush=True)
+sys.stdin.read()
+"""
+
+
+@contextmanager
+def listener(platform: Platform, service: str, family: str, port: int) -> Iterator[None]:
+    """Something in a service's container that the inventory does not know listens on one address family."""
+    command = ["docker", "exec", "--interactive", platform.topology.container_name(service)]
+    with subprocess.Popen(
+        [*command, "python3", "-c", _LISTENER, family, str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdin and process.stdout
+        assert process.stdout.readline() == "listening\n"
+        try:
+            yield
+        finally:
+            process.stdin.close()
+
+
+# What an attacker in a bastion could open, on gateway networks that the callers sit on as well or beside.
+_UNDECLARED = 7777
+
+
+def test_nothing_is_reached_over_ipv6_finding_s2(platform: Platform) -> None:
+    names = ["ssh-frontend", "ssh-manager"]
+    with listener(platform, names[0], "6", _UNDECLARED), listener(platform, names[1], "6", _UNDECLARED):
+        # Docker hands out addresses of the networks that order the gateways; in the containers they are gone.
+        targets = [
+            (address, _UNDECLARED)
+            for name in platform.names
+            for address, (_network, family) in platform.addresses(name).items()
+            if family == "6"
+        ]
+        assert targets, "no network is dual-stack, so this test tries nothing"
+        for name, reached in platform.reachable(platform.names, targets).items():
+            assert reached == set(), f"{name} speaks IPv6"
+    # The same probe, where IPv6 is on: on this machine itself.
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        place = ("::1", int(server.getsockname()[1]))
+        assert platform.reachable_from(os.getpid(), [place]) == {place}
+
+
+def test_no_container_has_an_ipv6_address_finding_s2(platform: Platform) -> None:
+    for name in platform.names:
+        shown = platform.run(name, "/bin/cat", "/proc/net/if_inet6", "/proc/net/dev")
+        # The interfaces themselves are there.
+        assert (shown.returncode, "eth0:" in shown.stdout) == (0, True), shown.stderr
+        assert not any(line.split()[-1].startswith(("eth", "lo")) for line in shown.stdout.splitlines()), name
+
+
+def test_an_undeclared_port_is_reached_over_shared_networks_only_finding_s2(platform: Platform) -> None:
+    topology, name = platform.topology, "ssh-frontend"
+    networks = {
+        address: network for address, (network, family) in platform.addresses(name).items() if family == "4"
+    }
+    with listener(platform, name, "4", _UNDECLARED):
+        reached = platform.reachable(platform.names, [(address, _UNDECLARED) for address in networks])
+    declared = {
+        (caller.name, network)
+        for caller in topology.containers()
+        for network in caller.networks
+        if network in topology.services[name].networks
+    }
+    assert {
+        (caller, networks[address].removeprefix(f"{topology.project}-"))
+        for caller, places in reached.items()
+        for address, _port in places
+    } == declared
+
+
 def host_addresses() -> set[str]:
     """Every address of this machine, those of the bridges included."""
     listed = json.loads(subprocess.run(["ip", "-json", "address"], capture_output=True, check=True).stdout)
@@ -96,6 +183,9 @@ def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(pl
     targets = [(address, number) for address in addresses for number in numbers if number is not None]
     for name, reached in platform.reachable(platform.names, targets).items():
         assert reached == set(), f"{name} reaches published ports through the host"
+    # The same probe finds every one of them where they are meant to be, on the loopback address of this machine.
+    published_here = {(LOCALHOST, number) for number in numbers if number is not None}
+    assert platform.reachable_from(os.getpid(), published_here) == published_here
 
 
 def published(platform: Platform) -> list[tuple[str, Port]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import platform as machine
 import stat
@@ -11,6 +12,7 @@ import sys
 import uuid
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 import requests
@@ -73,6 +75,68 @@ def test_every_declared_route_leads_to_its_service(platform: Platform, web: requ
         assert word in answer.text, path
         assert answer.headers["X-Content-Type-Options"] == "nosniff", path
         assert "Server" not in answer.headers or answer.headers["Server"] == "", path
+
+
+# Behind each route, a path that its service answers with a page and one it would have to correct.
+_PAGES = {
+    "/": ["/", "/style.css", "/config.json"],
+    "/api": ["/api/info", "/api/status", "/api/deployments", "/api/docs"],
+    "/mobile": ["/mobile/config", "/mobile/health", "/mobile/openapi.json"],
+    "/artifacts": ["/artifacts", "/artifacts/", "/artifacts/manifest.json"],
+    "/vnc": ["/vnc", "/vnc/vnc.html", "/vnc/app", "/vnc/core", "/vnc/app/ui.js"],
+}
+
+
+@pytest.fixture
+def desktop_login(platform: Platform) -> tuple[str, str]:
+    return ("admin", platform.secret("vnc/web"))
+
+
+def test_answers_lead_where_the_request_came_from_finding_w1(
+    platform: Platform, web: requests.Session, desktop_login: tuple[str, str]
+) -> None:
+    redirected = []
+    for prefix, pages in _PAGES.items():
+        for page in pages:
+            for method in ("GET", "HEAD", "POST"):
+                for path in (page, f"{page.rstrip('/')}/"):
+                    answer = web.request(
+                        method, platform.url(path), auth=desktop_login, allow_redirects=False
+                    )
+                    assert answer.status_code < 500, (method, path)
+                    if location := answer.headers.get("Location"):
+                        whole = urljoin(platform.url(path), location)
+                        assert whole.startswith(platform.url(prefix)), (method, path, location)
+                        redirected.append(path)
+    assert "/vnc/" in redirected, "no answer leads anywhere, so this test has seen nothing"
+
+
+def test_head_answers_as_get_does_finding_w2(
+    platform: Platform, web: requests.Session, desktop_login: tuple[str, str]
+) -> None:
+    for page in itertools.chain.from_iterable(_PAGES.values()):
+        shown = web.get(platform.url(page), auth=desktop_login, allow_redirects=False)
+        head = web.head(platform.url(page), auth=desktop_login, allow_redirects=False)
+        assert (head.status_code, head.content) == (shown.status_code, b""), page
+        assert head.headers.get("Content-Type") == shown.headers.get("Content-Type"), page
+
+
+def test_an_etag_that_is_sent_is_understood_finding_w3(
+    platform: Platform,
+    web: requests.Session,
+    desktop_login: tuple[str, str],
+    manifest: list[dict[str, Any]],
+) -> None:
+    pages = [*itertools.chain.from_iterable(_PAGES.values()), *(entry["url"] for entry in manifest)]
+    tagged = {}
+    for page in pages:
+        answer = web.get(platform.url(page), auth=desktop_login, allow_redirects=False)
+        if tag := answer.headers.get("ETag"):
+            tagged[page] = tag
+    assert {"/", "/vnc/app/ui.js", *(entry["url"] for entry in manifest)} <= set(tagged)
+    for page, tag in tagged.items():
+        again = web.get(platform.url(page), auth=desktop_login, headers={"If-None-Match": tag})
+        assert (again.status_code, again.content) == (304, b""), page
 
 
 # Backend ----------------------------------------------------------------------------------------------------------

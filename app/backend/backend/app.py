@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import __version__, deployments, devices, status
 from backend.config import CacheConfig, Config
@@ -23,6 +24,22 @@ from backend.database import Database, DatabaseUnavailable
 log = logging.getLogger("uvicorn.error")
 
 MAX_BODY = 64 * 1024
+
+
+class HeadAsGet:
+    """HEAD is answered as GET would be, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self.app({**scope, "method": "GET"}, receive, send_head)
+        else:
+            await self.app(scope, receive, send)
 
 
 def create_app(config: Config) -> FastAPI:
@@ -37,6 +54,8 @@ def create_app(config: Config) -> FastAPI:
         version=__version__,
         lifespan=lifespan,
         max_body_size=MAX_BODY,
+        # A path with a slash too many is not found: a redirect would name the host as it looks from in here.
+        redirect_slashes=False,
         docs_url="/api/docs",
         redoc_url=None,
         openapi_url="/api/openapi.json",
@@ -46,6 +65,7 @@ def create_app(config: Config) -> FastAPI:
     app.state.config = config
     app.state.database = Database(config.database)
     app.state.redis = connect_redis(config.cache)
+    app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, refuse_request)
     app.add_exception_handler(DatabaseUnavailable, report_database)
     app.get("/health", tags=["status"], responses={503: {}})(health)

@@ -48,6 +48,7 @@ class Config(Section):
     api_token: SecretStr = Field(min_length=16)
     status_cache_seconds: int = Field(default=5, ge=0, le=3600)
     targets: tuple[Target, ...] = ()
+    services: int = Field(default=0, ge=0, description="How many the platform has, the backend among them.")
 
 
 def load_config() -> Config:

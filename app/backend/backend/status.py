@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -33,6 +33,8 @@ class Snapshot(BaseModel):
 
 
 class Status(Snapshot):
+    asked: int = Field(description="How many services were asked.")
+    total: int = Field(description="How many the platform has; the others are out of the backend's reach.")
     status: Literal["ok", "degraded"]
     cache: Literal["hit", "miss", "unavailable"]
 
@@ -57,7 +59,10 @@ async def get_status(request: Request) -> Status:
             except RedisError:
                 cache = "unavailable"
     up = all(service.state == "up" for service in snapshot.services)
+    asked = len({service.service for service in snapshot.services})
     return Status(
+        asked=asked,
+        total=max(asked, config.services),
         status="ok" if up and cache != "unavailable" else "degraded",
         cache=cache,
         checked_at=snapshot.checked_at,

@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from desktop_app import __version__
 from desktop_app.artifacts import Artifact, Artifacts
@@ -38,7 +39,10 @@ def create_app(directory: Path) -> Starlette:
             Route("/artifacts/{name}", download),
         ]
     )
+    app.router.redirect_slashes = False  # a path with a slash too many is not found
     app.state.artifacts = Artifacts(directory)
+    # Knows what a client has already, from the headers of an answer and a request.
+    app.state.files = StaticFiles(directory=directory)
     return app
 
 
@@ -88,9 +92,12 @@ def download(request: Request) -> Response:
     artifact = artifacts.by_name.get(request.path_params["name"])
     if artifact is None or not artifacts.path(artifact).is_file():
         raise HTTPException(404)
-    return FileResponse(
+    answer = FileResponse(
         artifacts.path(artifact),
         filename=artifact.name,
         media_type="application/octet-stream",
         headers={**HEADERS, "ETag": f'"{artifact.sha256}"'},
     )
+    if request.app.state.files.is_not_modified(answer.headers, request.headers):
+        return NotModifiedResponse(answer.headers)
+    return answer

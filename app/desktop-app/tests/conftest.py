@@ -81,6 +81,8 @@ class FakePlatform:
             "cache": "hit",
             "checked_at": "2026-01-01T00:00:00Z",
             "services": [service],
+            "asked": 1,
+            "total": 3,
         }
         self.replaced: dict[str, tuple[int, bytes]] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))

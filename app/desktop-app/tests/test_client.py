@@ -30,6 +30,7 @@ def test_all_is_well(run):
     result = run()
     assert (result.returncode, result.stderr) == (0, "")
     for text in (
+        "ok, 1 of 3 services asked",
         "SERVICES",
         "db",
         "5432",

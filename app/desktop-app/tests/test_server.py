@@ -64,3 +64,35 @@ def test_offers_nothing_else(server, name):
 def test_writes_nothing(server):
     assert server.put(f"/artifacts/{FILE}", content=b"x").status_code == 405
     assert server.delete(f"/artifacts/{FILE}").status_code == 405
+
+
+def paths(server):
+    """Every route's path, parameters filled in."""
+    return [route.path.replace("{name}", FILE) for route in server.app.routes]
+
+
+def test_a_slash_too_many_is_not_found_finding_w1(server):
+    asked = paths(server)
+    assert {"/health", "/artifacts", f"/artifacts/{FILE}"} <= set(asked)
+    for path in asked:
+        if f"{path}/" not in asked:
+            for method in ("GET", "HEAD", "POST"):
+                answer = server.request(method, f"{path}/", follow_redirects=False)
+                assert (answer.status_code, answer.headers.get("location")) == (404, None), (method, path)
+
+
+def test_head_answers_as_get_does_without_a_body_finding_w2(server):
+    for path in paths(server):
+        shown, head = server.get(path), server.head(path)
+        assert (head.status_code, dict(head.headers)) == (shown.status_code, dict(shown.headers)), path
+
+
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}'])
+def test_an_etag_that_is_sent_is_understood_finding_w3(server, form):
+    sent = {path: tag for path in paths(server) if (tag := server.get(path).headers.get("etag"))}
+    assert f"/artifacts/{FILE}" in sent
+    for path, tag in sent.items():
+        for method in ("GET", "HEAD"):
+            answer = server.request(method, path, headers={"If-None-Match": form.format(tag)})
+            assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", tag), path
+        assert server.get(path, headers={"If-None-Match": '"other"'}).status_code == 200

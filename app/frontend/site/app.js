@@ -8,7 +8,7 @@ const sections = [
   {
     id: "services",
     path: "/api/status",
-    valid: (answer) => isRecord(answer) && isRecordList(answer.services),
+    valid: (answer) => isRecord(answer) && isRecordList(answer.services) && Number.isInteger(answer.total),
     rows: (answer) => answer.services.toSorted((a, b) => (a.state === "up") - (b.state === "up")),
     empty: "The backend reaches no other service yet.",
     columns: {
@@ -139,14 +139,15 @@ function summary() {
   if (!status.services.length) {
     return ["No services yet", ""];
   }
+  const asked = `${status.asked} of ${status.total} services asked`;
   const down = new Set(status.services.filter((row) => row.state !== "up").map((row) => row.service));
   if (down.size) {
-    return [`${down.size} ${down.size === 1 ? "service" : "services"} down`, "bad"];
+    return [`${asked}, ${down.size} down`, "bad"];
   }
   if (status.cache === "unavailable") {
     return ["Cache unavailable", "bad"];
   }
-  return problems.size ? ["Partly unavailable", "bad"] : ["All services up", "good"];
+  return problems.size ? ["Partly unavailable", "bad"] : [`${asked}, all up`, "good"];
 }
 
 async function configure() {

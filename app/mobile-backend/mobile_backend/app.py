@@ -12,7 +12,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mobile_backend import __version__, devices, sync
 from mobile_backend.config import Config
@@ -38,6 +38,22 @@ class ForwardedPrefix:
         await self.app(scope, receive, send)
 
 
+class HeadAsGet:
+    """HEAD is answered as GET would be, without the body."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_head(message: Message) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self.app({**scope, "method": "GET"}, receive, send_head)
+        else:
+            await self.app(scope, receive, send)
+
+
 def create_app(config: Config) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -49,12 +65,14 @@ def create_app(config: Config) -> FastAPI:
         version=__version__,
         lifespan=lifespan,
         max_body_size=MAX_BODY,
+        redirect_slashes=False,  # a path with a slash too many is not found
         docs_url=None,  # the usual page loads its scripts from elsewhere; /openapi.json needs none
         redoc_url=None,
     )
     app.state.config = config
     app.state.database = Database(config.database)
     app.add_middleware(ForwardedPrefix)
+    app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, refuse_request)
     app.add_exception_handler(DatabaseUnavailable, report_database)
     app.get("/health", tags=["service"], responses={503: {}})(health)

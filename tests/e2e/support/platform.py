@@ -235,10 +235,12 @@ class Platform:
     ) -> dict[str, set[tuple[str, int]]]:
         """Which targets accept a connection that a container opens."""
         pids = {self.pid(service): service for service in services}
-        answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
-        return {
-            pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()
-        }
+        return {pids[pid]: places for pid, places in _reached(pids, targets).items()}
+
+    @staticmethod
+    def reachable_from(pid: int, targets: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Which targets accept a connection from the network namespace of a process."""
+        return _reached([pid], targets)[pid]
 
 
 def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> None:
@@ -252,6 +254,11 @@ def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> Non
 def as_root(*command: str) -> list[str]:
     """A command that runs as root."""
     return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
+def _reached(pids: Iterable[int], targets: Iterable[tuple[str, int]]) -> dict[int, set[tuple[str, int]]]:
+    answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
+    return {int(pid): {(address, port) for address, port in places} for pid, places in answer.items()}
 
 
 def _netprobe(action: str, request: Any) -> dict[str, list[tuple[str, int]]]:

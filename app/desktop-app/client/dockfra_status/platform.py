@@ -36,6 +36,8 @@ class Status(msgspec.Struct):
     status: str
     checked_at: datetime
     services: list[Service]
+    asked: int
+    total: int
 
 
 class Deployment(msgspec.Struct):

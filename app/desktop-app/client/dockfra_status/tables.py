@@ -40,7 +40,10 @@ COLOURS = {"ok": GREEN, "up": GREEN, "succeeded": GREEN, "degraded": RED, "down"
 def render(snapshot: Snapshot, colour: bool = False) -> str:
     blocks: list[str] = []
     if snapshot.status is not None:
-        blocks.append(f"{snapshot.url}: {paint(snapshot.status.status, colour)}")
+        blocks.append(
+            f"{snapshot.url}: {paint(snapshot.status.status, colour)}, "
+            f"{snapshot.status.asked} of {snapshot.status.total} services asked"
+        )
         blocks.append(table("SERVICES", SERVICES, snapshot.status.services, colour))
     if snapshot.deployments is not None:
         blocks.append(table("DEPLOYMENTS", DEPLOYMENTS, snapshot.deployments, colour))

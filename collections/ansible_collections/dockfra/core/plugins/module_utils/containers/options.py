@@ -206,6 +206,11 @@ OPTIONS = (
         default={},
     ),
     Option("pids_limit", _host("PidsLimit", 0), default=0),
+    Option(
+        "sysctls",
+        lambda container: _in_order(container["HostConfig"].get("Sysctls") or {}),
+        lambda value, _image: _in_order(value or {}),
+    ),
     Option("init", _host("Init", False), default=False),
     Option(
         "restart_policy",

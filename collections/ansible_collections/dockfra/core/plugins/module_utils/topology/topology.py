@@ -85,7 +85,7 @@ class Topology:
         """A unique local IPv6 subnet (RFC 4193) for a gateway network, the same on every run.
 
         Docker takes an endpoint with both address families as a container's gateway before any other, which is the
-        only ordering that engines before 28 offer. Nothing listens on these addresses.
+        only ordering that engines before 28 offer. The containers themselves have IPv6 switched off.
         """
         digest = hashlib.sha256(self.network_name(network).encode()).digest()
         return str(ipaddress.IPv6Network((b"\xfd" + digest[:7] + bytes(8), 64)))

@@ -16,6 +16,10 @@ from ...module_utils.topology.topology import Topology
 
 CONFIG_MOUNT = "/etc/dockfra"
 
+# A dual-stack network (see Topology.ipv6_subnet) only orders the gateways: containers speak IPv4 alone, for nothing keeps
+# the IPv6 of two bridges apart on engines before 27.
+_SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1"}
+
 
 def specification(topology: Topology, service: Service, image: str, directory: str) -> dict[str, Any]:
     """Return the specification of a service's container, without the labels that hash it.
@@ -56,6 +60,7 @@ def specification(topology: Topology, service: Service, image: str, directory: s
         "memory": memory,
         "memory_swap": memory,
         "pids_limit": values["dockfra_pids"],
+        "sysctls": _SYSCTLS,
         "init": True,
         "restart_policy": "unless-stopped",
         "stop_timeout": values["dockfra_stop_timeout"],

@@ -80,6 +80,7 @@ def test_the_container_of_a_service(project: Project) -> None:
         "memory": 128 * 2**20,
         "memory_swap": 128 * 2**20,
         "pids_limit": 128,
+        "sysctls": {"net.ipv6.conf.all.disable_ipv6": "1"},
         "init": True,
         "restart_policy": "unless-stopped",
         "stop_timeout": 10,
