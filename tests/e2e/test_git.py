@@ -329,7 +329,7 @@ def down(done: Done) -> set[str]:
 
 def test_services_are_asked_for_real(platform: Platform) -> None:
     shown = ok(typed(platform, "developer", "check-services"))
-    for secret in ("db/readonly", "redis/readonly"):
+    for secret in ("db/developer", "redis/developer"):
         assert platform.secret(secret) not in shown
     done = typed(platform, "developer", "check-services --json")
     ok(done)

@@ -98,7 +98,8 @@ def listener(platform: Platform, service: str, family: str, port: int) -> Iterat
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         assert process.stdout.readline() == "listening\n"
         try:
             yield

@@ -100,9 +100,13 @@ def migrate(params: dict[str, Any]) -> None:
         quote(str(params[key]), safe="") for key in ("user", "password", "host", "port", "dbname")
     )
     uri = f"postgresql+psycopg://{user}:{password}@{host}:{port}/{name}?schema={SCHEMA}"
-    with psycopg.connect(**params, autocommit=True) as guard, get_backend(uri) as backend:
-        guard.execute("SELECT pg_advisory_lock(hashtext(%s))", (f"migrations of {SCHEMA}",))
-        # yoyo locks with a row, which a killed process leaves behind. Under the advisory lock, which
+    with psycopg.connect(**params) as guard, get_backend(uri) as backend:
+        # Not an advisory lock, which any role could hold: this one takes a right that only the table's owner has.
+        guard.execute("CREATE TABLE IF NOT EXISTS backend.migration_lock ()")
+        guard.commit()
+        guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        guard.execute("LOCK TABLE backend.migration_lock IN SHARE ROW EXCLUSIVE MODE")
+        # yoyo locks with a row, which a killed process leaves behind. Under the lock on the table, which
         # ends with its session, such a row can only be a leftover.
         backend.break_lock()
         backend.apply_migrations(backend.to_apply(read_migrations(MIGRATIONS)))

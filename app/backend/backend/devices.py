@@ -53,6 +53,8 @@ async def list_devices(database: DatabaseDep, limit: Limit = 50) -> list[Device]
             psycopg.errors.UndefinedColumn,
             psycopg.errors.InvalidSchemaName,
             psycopg.errors.InsufficientPrivilege,
+            psycopg.errors.DatatypeMismatch,
+            psycopg.errors.ObjectNotInPrerequisiteState,  # a view, which would run with the backend's rights
         ):
             # The mobile backend is another application: absent, or replaced by one with tables of its own.
             cursor = await connection.execute(f"{OWN} {NEWEST_FIRST}", (limit,))

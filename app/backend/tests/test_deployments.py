@@ -86,3 +86,16 @@ def test_finished_before_the_recorded_start(writer):
 def test_limits_out_of_range(client, limit):
     assert client.get("/api/deployments", params={"limit": limit}).status_code == 422
     assert client.get("/api/devices", params={"limit": limit}).status_code == 422
+
+
+def test_a_failed_statement_is_not_logged_finding_s13(writer, database, caplog):
+    with database.inside() as connection:
+        connection.execute("ALTER TABLE backend.deployments ADD CONSTRAINT silent CHECK (note = '')")
+        try:
+            body = {"service": "frontend", "version": "1", "deployed_by": "monitor", "note": "canary"}
+            answer = writer.post("/api/deployments", json=body)
+        finally:
+            connection.execute("ALTER TABLE backend.deployments DROP CONSTRAINT silent")
+    assert (answer.status_code, "canary" in answer.text) == (500, False)
+    assert "/api/deployments: CheckViolation (23514)" in caplog.text
+    assert "canary" not in caplog.text

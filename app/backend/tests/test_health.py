@@ -70,3 +70,11 @@ def test_several_starting_at_once_migrate_once(config, database, serve, eventual
     with database.inside() as connection:
         applied = connection.execute("SELECT migration_id FROM backend._yoyo_migration").fetchall()
     assert sorted(applied) == [("0001.deployments",), ("0002.devices",)]
+
+
+def test_nobody_else_holds_up_the_migrations_finding_s5(config, database, serve, eventually):
+    """An advisory lock is everybody's to take; those of migrations were known by name."""
+    with database.inside() as stranger:
+        stranger.execute("SELECT pg_advisory_lock(hashtext('migrations of backend'))")
+        client = serve(config)
+        eventually(lambda: client.get("/health").status_code == 200)

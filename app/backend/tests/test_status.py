@@ -112,3 +112,12 @@ def test_a_cached_answer_of_somebody_else(client, cache, stored):
 def test_a_cached_answer_of_another_type(client, cache):
     cache.admin.lpush("backend:status", "x")
     assert client.get("/api/status").status_code == 200
+
+
+def test_says_how_many_services_it_covers_finding_u5(config, serve):
+    asked = (
+        Target(service="a", host="127.0.0.1", port=1, kind="tcp"),
+        Target(service="a", host="127.0.0.1", port=2, kind="tcp"),
+    )
+    report = serve(config.model_copy(update={"targets": asked, "services": 17})).get("/api/status").json()
+    assert (report["asked"], report["total"]) == (1, 17)

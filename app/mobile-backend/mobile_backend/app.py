@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -75,6 +76,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, refuse_request)
     app.add_exception_handler(DatabaseUnavailable, report_database)
+    app.add_exception_handler(psycopg.Error, report_statement)
     app.get("/health", tags=["service"], responses={503: {}})(health)
     app.get("/config", tags=["service"])(client_config)
     app.include_router(devices.router)
@@ -107,6 +109,13 @@ async def client_config(request: Request) -> dict[str, str | int]:
 async def report_database(_: Request, error: Exception) -> Response:
     log.warning("database unavailable: %s", error.__cause__ or error)
     return JSONResponse({"detail": "the database is unavailable, try again"}, 503, {"Retry-After": "5"})
+
+
+async def report_statement(request: Request, error: Exception) -> Response:
+    """A statement failed; its message, which may quote values, stays out of the log."""
+    state = error.sqlstate if isinstance(error, psycopg.Error) else None
+    log.error("%s %s: %s (%s)", request.method, request.url.path, type(error).__name__, state)
+    return JSONResponse({"detail": "the request could not be done"}, 500)
 
 
 async def refuse_request(_: Request, error: Exception) -> Response:

@@ -89,8 +89,12 @@ class Database:
     def _migrate(self) -> None:
         config, password = self._config, quote(self._config.password.get_secret_value(), safe="")
         uri = f"postgresql+psycopg://{config.user}:{password}@{config.host}:{config.port}/{config.name}?schema=mobile"
-        # yoyo's own lock is a row that outlives a killed process; an advisory lock ends with its session.
-        with psycopg.connect(self._conninfo, autocommit=True) as guard, get_backend(uri) as backend:
-            guard.execute("SELECT pg_advisory_lock(hashtext('migrations of mobile'))")
+        # yoyo's own lock is a row that outlives a killed process; a lock on a table ends with its session, and on this
+        # one only its owner can take it (an advisory lock could be held by any role).
+        with psycopg.connect(self._conninfo) as guard, get_backend(uri) as backend:
+            guard.execute("CREATE TABLE IF NOT EXISTS mobile.migration_lock ()")
+            guard.commit()
+            guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+            guard.execute("LOCK TABLE mobile.migration_lock IN SHARE ROW EXCLUSIVE MODE")
             backend.break_lock()
             backend.apply_migrations(backend.to_apply(read_migrations(MIGRATIONS)))

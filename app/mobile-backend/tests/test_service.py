@@ -1,5 +1,6 @@
 """Health, configuration, and life with a database that comes and goes."""
 
+import psycopg
 import pytest
 
 
@@ -71,3 +72,22 @@ def test_ignores_what_is_no_prefix(client, prefix):
 def test_a_configured_address(config, serve):
     client = serve(config.model_copy(update={"api_base": "https://m.example.org"}))
     assert client.get("/config").json()["api_base"] == "https://m.example.org"
+
+
+def test_nobody_else_holds_up_the_migrations_finding_s5(config, database, serve, eventually):
+    """An advisory lock is everybody's to take; those of migrations were known by name."""
+    with psycopg.connect(database.conninfo) as stranger:
+        stranger.execute("SELECT pg_advisory_lock(hashtext('migrations of mobile'))")
+        client = serve(config)
+        eventually(lambda: state(client) == (200, []))
+
+
+def test_a_failed_statement_is_not_logged_finding_s13(client, database, registration, caplog):
+    database.run("ALTER TABLE mobile.devices ADD CONSTRAINT silent CHECK (name = '')")
+    try:
+        answer = client.post("/device/register", json=registration | {"name": "canary"})
+    finally:
+        database.run("ALTER TABLE mobile.devices DROP CONSTRAINT silent")
+    assert (answer.status_code, "canary" in answer.text) == (500, False)
+    assert "/device/register: CheckViolation (23514)" in caplog.text
+    assert "canary" not in caplog.text
