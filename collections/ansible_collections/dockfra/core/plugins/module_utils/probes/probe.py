@@ -56,6 +56,8 @@ class Target:
         user: who asks, for postgres and redis.
         password: that user's.
         database: for postgres.
+        notes: where the server notes what a person should know although it works, such as who is at its limit of
+            connections: for postgres a query of one text, for redis a key. An empty text is no note.
     """
 
     service: str
@@ -67,6 +69,7 @@ class Target:
     user: str = ""
     password: str = field(default="", repr=False)
     database: str = "app"
+    notes: str = ""
 
 
 @dataclass(frozen=True)
@@ -255,7 +258,7 @@ def _redis(connection: _Connection, target: Target) -> str:
     answer = _redis_command(connection, "PING")
     if answer != "PONG":
         raise ValueError(answer)
-    return answer
+    return _with_note(answer, _redis_command(connection, "GET", target.notes) if target.notes else "")
 
 
 def _redis_command(connection: _Connection, *words: str) -> str:
@@ -266,9 +269,16 @@ def _redis_command(connection: _Connection, *words: str) -> str:
     line = connection.line()
     if line[:1] == "-":
         raise _Failure(_printable(line[1:]))
+    if line[:1] == "$":
+        size = int(line[1:])
+        return connection.exactly(size + 2)[:size].decode(errors="replace") if size >= 0 else ""
     if line[:1] != "+":
         raise ValueError(line)
     return line[1:]
+
+
+def _with_note(answer: str, note: str) -> str:
+    return f"{answer}; {_printable(note)}" if note.strip() else answer
 
 
 # PostgreSQL: https://www.postgresql.org/docs/current/protocol.html, version 3.0.
@@ -285,6 +295,7 @@ def _postgres(connection: _Connection, target: Target) -> str:
     scram: _Scram | None = None
     proven = asked = False
     value = b""
+    query = target.notes or "SELECT 1"
     for kind, body in _messages(connection):
         if kind == b"R":
             (step,) = struct.unpack("!I", body[:4])
@@ -309,14 +320,15 @@ def _postgres(connection: _Connection, target: Target) -> str:
             value = body[6:]
         elif kind == b"Z" and not asked:
             asked = True
-            _send_message(connection, b"Q", b"SELECT 1\0")
+            _send_message(connection, b"Q", query.encode() + b"\0")
         elif kind == b"Z":
             break
-    if value != b"1":
+    if not target.notes and value != b"1":
         raise ValueError(value)
     with suppress(OSError):
         _send_message(connection, b"X", b"")
-    return f"{target.user} logged in, query answered"
+    note = value.decode(errors="replace") if target.notes else ""
+    return _with_note(f"{target.user} logged in, query answered", note)
 
 
 def _messages(connection: _Connection) -> Iterator[tuple[bytes, bytes]]:

@@ -179,6 +179,24 @@ def test_redis_logs_in_and_pings(serve: Serve) -> None:
     assert (wrong.ok, wrong.detail) == (False, "WRONGPASS no")
 
 
+@pytest.mark.parametrize(
+    ("stored", "detail"),
+    [
+        (b"$16\r\nx holds 24 of 24\r\n", "PONG; x holds 24 of 24"),
+        (b"$0\r\n\r\n", "PONG"),
+        (b"$-1\r\n", "PONG"),
+    ],
+)
+def test_redis_says_what_it_has_noted_finding_s9(serve: Serve, stored: bytes, detail: str) -> None:
+    def handle(connection: socket.socket) -> None:
+        for answer in (b"+OK\r\n", b"+PONG\r\n", stored):
+            connection.recv(4096)
+            connection.sendall(answer)
+
+    result = ask("redis", serve(handle), user="health", password=PASSWORD, notes="watch:connections")
+    assert (result.ok, result.detail) == (True, detail)
+
+
 def test_results_come_in_the_order_of_the_targets_and_a_slow_one_delays_no_other(
     serve: Serve, closed: int
 ) -> None:
@@ -219,6 +237,7 @@ def postgres(
     server_key: bytes = b"Server Key",
     nonce: str = "",
     value: bytes = b"1",
+    query: bytes = b"SELECT 1",
 ) -> Handler:
     def mac(key: bytes, text: bytes) -> bytes:
         return hmac.new(key, text, hashlib.sha256).digest()
@@ -251,7 +270,7 @@ def postgres(
             + frame(b"S", b"server_version\x0017\0")
             + frame(b"Z", b"I")
         )
-        if message(connection) == b"SELECT 1\0":
+        if message(connection) == query + b"\0":
             row = struct.pack("!HI", 1, len(value)) + value
             connection.sendall(frame(b"T", b"") + frame(b"D", row) + frame(b"C", b"SELECT 1\0"))
             connection.sendall(frame(b"Z", b"I"))
@@ -267,6 +286,12 @@ def ask_postgres(port: int, **more: str) -> Result:
 def test_postgres_logs_in_and_answers(serve: Serve) -> None:
     result = ask_postgres(serve(postgres()))
     assert (result.ok, result.detail) == (True, "readonly logged in, query answered")
+
+
+@pytest.mark.parametrize(("noted", "more"), [(b"x holds 24 of 24", "; x holds 24 of 24"), (b"", "")])
+def test_postgres_says_what_it_has_noted_finding_s9(serve: Serve, noted: bytes, more: str) -> None:
+    result = ask_postgres(serve(postgres(value=noted, query=b"SELECT who")), notes="SELECT who")
+    assert (result.ok, result.detail) == (True, f"readonly logged in, query answered{more}")
 
 
 def test_postgres_refuses(serve: Serve) -> None:
