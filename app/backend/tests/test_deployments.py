@@ -90,7 +90,9 @@ def test_limits_out_of_range(client, limit):
 
 def test_a_failed_statement_is_not_logged_finding_s13(writer, database, caplog):
     with database.inside() as connection:
-        connection.execute("ALTER TABLE backend.deployments ADD CONSTRAINT silent CHECK (note = '') NOT VALID")
+        connection.execute(
+            "ALTER TABLE backend.deployments ADD CONSTRAINT silent CHECK (note = '') NOT VALID"
+        )
         try:
             body = {"service": "frontend", "version": "1", "deployed_by": "monitor", "note": "canary"}
             answer = writer.post("/api/deployments", json=body)
