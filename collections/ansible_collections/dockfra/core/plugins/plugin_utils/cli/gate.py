@@ -27,8 +27,6 @@ from .output import Style
 from .slots import DIRECTORY as SLOTS
 from .slots import Slots
 
-HELP = ("help", "--help", "-h", "?")
-
 
 def main(
     arguments: Sequence[str],
@@ -105,7 +103,7 @@ class Gate:
             if wrong is not None:
                 raise wrong
             self.enter()
-            if words[0] in HELP:
+            if words[0] in grammar.HELP:
                 return self._help(words[1:], stdin, style)
             return runner.run(self.place, self.caller, words, stdin, style, terminal)
 
@@ -114,7 +112,7 @@ class Gate:
     def _help(self, words: Sequence[str], stdin: IO[bytes], style: Style) -> Outcome:
         if len(words) > 1:
             raise UsageError("help is for one command; try help COMMAND")
-        if words and words[0] not in HELP:
+        if words and words[0] not in grammar.HELP:
             return runner.run(self.place, self.caller, [words[0], "--help"], stdin, style)
         return Outcome(codes.OK, runner.help_text(self.place, self.caller, style))
 

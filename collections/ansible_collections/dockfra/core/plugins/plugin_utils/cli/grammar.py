@@ -29,6 +29,9 @@ MAX_OFFERED = 100
 # What completion offers for an argument, from the place where it is typed and the arguments before it.
 Suggestions: TypeAlias = Callable[[Place, Sequence[str]], Iterable[str]]
 
+# How somebody asks for help in the first word.
+HELP = ("help", "--help", "-h", "?")
+
 
 def split(line: str) -> list[str]:
     """Return the words of a command line, quoted as in a shell but with nothing expanded or executed.

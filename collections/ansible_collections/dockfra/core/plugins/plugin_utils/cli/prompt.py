@@ -8,13 +8,16 @@ import io
 import readline
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from ...module_utils.errors import UsageError
 from . import codes, grammar, output, runner
-from .gate import HELP, Gate
 from .outcome import Outcome
 from .output import Style
 from .runner import available, help_text
+
+if TYPE_CHECKING:
+    from .gate import Gate
 
 _END = ("exit", "quit", "logout")
 
@@ -86,8 +89,8 @@ class Prompt:
     def _candidates(self, text: str) -> list[str]:
         before = readline.get_line_buffer()[: readline.get_begidx()].split()
         commands = [command for command, _summary in available(self._gate.place, self._gate.caller)]
-        if not before or before[0] in HELP:
-            offered = [*commands, *(() if before else (HELP[0], _END[0]))]
+        if not before or before[0] in grammar.HELP:
+            offered = [*commands, *(() if before else (grammar.HELP[0], _END[0]))]
             return [word for word in offered if word.startswith(text)]
         if before[0] not in commands:
             return []

@@ -8,7 +8,7 @@ import shlex
 
 from hypothesis import strategies as st
 
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import HELP
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.grammar import HELP
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import AT, CALLERS, PLACES
 
 OK, FAILED, USAGE, DENIED, LATE = 0, 1, 2, 77, 124
