@@ -111,7 +111,8 @@ def make_images(machines: Sequence[Machine]) -> None:
     command += ["-e", f"ansible_python_interpreter={sys.executable}", "-e", json.dumps(variables)]
     if not is_root():
         command += ["--become"]
-    subprocess.run(command, cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
+    if subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL).returncode:
+        sys.exit("run-tests.sh: error: the images of the machines could not be made; the reason stands above")
 
 
 def is_root() -> bool:
