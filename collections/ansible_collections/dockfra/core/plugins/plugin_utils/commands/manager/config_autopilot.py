@@ -22,9 +22,16 @@ EXAMPLES: list[str] = [
     "config-autopilot LLM_MODEL=",
 ]
 
+# Seconds; a person may be asked for each setting.
+TIME_LIMIT = 3600.0
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     configuration.add_arguments(parser, ROLE)
+
+
+def changes(options: argparse.Namespace) -> bool:
+    return bool(options.settings)
 
 
 def run(call: Call) -> dict[str, Any]:

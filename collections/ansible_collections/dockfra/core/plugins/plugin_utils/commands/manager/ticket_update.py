@@ -44,23 +44,27 @@ def reads_input(options: argparse.Namespace) -> bool:
     return tickets.FROM_INPUT in (options.description, options.comment)
 
 
+def changes(options: argparse.Namespace) -> bool:
+    return True
+
+
 def run(call: Call) -> dict[str, Any]:
     options = call.options
-    changes = tickets.fields(call)
-    labels = changes.pop("labels", [])
+    wanted = tickets.fields(call)
+    labels = wanted.pop("labels", [])
     if options.status is not None:
-        changes["status"] = options.status
+        wanted["status"] = options.status
     comment = tickets.text(call, options.comment)
-    if not changes and not labels and not options.unlabels and comment is None:
+    if not wanted and not labels and not options.unlabels and comment is None:
         raise UsageError("nothing is to be changed; name something, for example --priority high")
     store = tickets.store()
     expected = None
     if labels or options.unlabels:
         before = store.get(options.id)
         kept = [label for label in (*before.labels, *labels) if label not in options.unlabels]
-        changes["labels"] = list(dict.fromkeys(kept))
+        wanted["labels"] = list(dict.fromkeys(kept))
         expected = before.updated_at  # a label that somebody else puts on in this moment must not get lost
-    return store.update(call.caller, options.id, changes, comment=comment, expected=expected).after.to_dict()
+    return store.update(call.caller, options.id, wanted, comment=comment, expected=expected).after.to_dict()
 
 
 render = tickets.render_ticket
