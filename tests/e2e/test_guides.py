@@ -26,6 +26,11 @@ ANSWERS = {
     "config-developer OPENROUTER_API_KEY": "sk-or-v1-a-key-of-the-guide\n",
     "ssh-to developer": "help\nexit\n",
 }
+# What lies in the reader's directory.
+FILES = {
+    "key.txt": "sk-or-v1-a-key-of-the-guide\n",
+    "ticket.yml": 'title: !unsafe "What does {{ this }} mean?"\n',
+}
 # Proven elsewhere, or not for a platform that other tests go on with.
 ELSEWHERE = {
     "git clone": "the clone is there",
@@ -58,9 +63,9 @@ def lines(guide: str) -> list[Line]:
 class Reader:
     """Somebody who follows a guide on the platform of the tests, whose names, ports and directories are others."""
 
-    def __init__(self, platform: Platform, key: Path) -> None:
+    def __init__(self, platform: Platform, files: Path) -> None:
         self.platform = platform
-        self.key = key
+        self.files = files
         self.ticket = ""
         self.directory = ""
 
@@ -82,7 +87,9 @@ class Reader:
         text = text.replace("inventories/local", runs.INVENTORY).replace(
             ".dockfra/local", str(self.platform.state)
         )
-        text = text.replace("< key.txt", f"< {self.key}")
+        text = text.replace("< key.txt", f"< {self.files}/key.txt").replace(
+            "@ticket.yml", f"@{self.files}/ticket.yml"
+        )
         text = text.replace("https://localhost/", self.platform.url("/"))
         text = re.sub(r"^\./init\.sh local", f"ansible-playbook site.yml -i {runs.INVENTORY}", text)
         return re.sub(r"-p 2202\b", f"-p {self.platform.published('ssh-manager', 'ssh')}", text)
@@ -109,9 +116,9 @@ class Reader:
 
 @pytest.mark.parametrize("guide", GUIDES)
 def test_a_guide_leads_to_its_end(platform: Platform, guide: str, tmp_path: Path) -> None:
-    key = tmp_path / "key.txt"
-    key.write_text("sk-or-v1-a-key-of-the-guide\n")
-    reader = Reader(platform, key)
+    for name, text in FILES.items():
+        (tmp_path / name).write_text(text)
+    reader = Reader(platform, tmp_path)
     # There is something to commit.
     platform.ssh("developer", f"date >~/app/{Path(guide).stem}")
     typed = lines(guide)
