@@ -22,7 +22,10 @@ held = {place: [] for place in places}
 for place in places:
     host, port = place.split(":")
     for _number in range(wanted):
-        connection = socket.create_connection((host, int(port)), 10)
+        try:
+            connection = socket.create_connection((host, int(port)), 10)
+        except ConnectionError:  # refused as soon as it was made
+            continue
         connection.settimeout(0.05)
         held[place].append(connection)
 def open_still(connection):
@@ -95,7 +98,8 @@ def test_each_reader_has_a_user_of_its_own_finding_s5(platform: Platform) -> Non
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'backend'",
         "SELECT * FROM watch.connections",
     ):
-        code, _rows, complaint = sql(platform, "developer", statement)
+        writable = f"SET default_transaction_read_only = off; {statement}"
+        code, _rows, complaint = sql(platform, "developer", writable)
         assert (code, "permission denied" in complaint) == (3, True), (statement, complaint)
     # The same user may read, and the same words work for who may say them.
     assert sql(platform, "developer", "SELECT count(*) >= 0 FROM backend.deployments")[:2] == (0, "t")
@@ -107,8 +111,8 @@ def test_a_reader_cannot_take_the_lock_of_migrations_finding_s5(platform: Platfo
     for owner in ("backend", "mobile"):
         code, _rows, complaint = sql(platform, "developer", lock.format(owner, "SHARE ROW EXCLUSIVE"))
         assert (code, "permission denied" in complaint) == (3, True), complaint
-        assert sql(platform, "developer", lock.format(owner, "ACCESS SHARE"))[:2] == (0, "1")
-        assert sql(platform, owner, lock.format(owner, "SHARE ROW EXCLUSIVE"))[:2] == (0, "1")
+        assert sql(platform, "developer", lock.format(owner, "ACCESS SHARE"))[0] == 0
+        assert sql(platform, owner, lock.format(owner, "SHARE ROW EXCLUSIVE"))[0] == 0
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,7 @@ def test_no_role_makes_functions_finding_s6(platform: Platform) -> None:
     ):
         code, _rows, complaint = sql(platform, "mobile", statement)
         assert (code, "permission denied for language" in complaint) == (3, True), complaint
-    assert sql(platform, "mobile", "CREATE TEMPORARY TABLE t (a int); SELECT 1")[:2] == (0, "1")
+    assert sql(platform, "mobile", "CREATE TEMPORARY TABLE t (a int)")[0] == 0
 
 
 def test_nothing_of_a_failed_statement_is_logged_finding_s13(platform: Platform) -> None:
