@@ -15,6 +15,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 
+from ..module_utils.containers import host
 from ..module_utils.errors import DockfraError, TopologyError
 from ..plugin_utils.controller import inventory_files, operator_files, planner
 from ..plugin_utils.controller.desired import Platform
@@ -90,11 +91,7 @@ class ActionModule(ActionBase):
         ]
         chosen = [service for service in here if service.name in arguments["services"]]
         desired = {service.name: platform.desired(service.name) for service in chosen}
-        state = self._execute_module(
-            module_name="dockfra.core.docker_state_info",
-            module_args=planner.query(platform, desired, arguments["docker_host"]),
-            task_vars=task_vars,
-        )
+        state = self._state(planner.query(platform, desired, arguments["docker_host"]), task_vars)
         if state.get("failed"):
             raise AnsibleActionFail(
                 state.get("msg") or "The state of the Docker host cannot be read.", result=state
@@ -110,6 +107,15 @@ class ActionModule(ActionBase):
             self._checkout(platform),
         )
         return plan, state
+
+    def _state(self, query: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Read the state of the Docker host: with a module, or right here where that is the same machine and user."""
+        is_here = self._connection.transport == "local" and self._connection.become is None
+        if is_here and not any(self._task.environment or ()):
+            return host.read(**query)
+        return self._execute_module(
+            module_name="dockfra.core.docker_state_info", module_args=query, task_vars=task_vars
+        )
 
     def _checkout(self, platform: Platform) -> dict[str, str]:
         """This checkout of the project as the owner of a platform."""

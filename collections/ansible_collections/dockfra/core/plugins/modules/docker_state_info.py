@@ -99,40 +99,9 @@ files:
   type: dict
 """
 
-import typing as t
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.dockfra.core.plugins.module_utils.containers import engine, owner, ports
-from ansible_collections.dockfra.core.plugins.module_utils.errors import DockfraError
-from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
-
-OWN = engine.OWN
-
-
-def read(params: dict[str, t.Any]) -> dict[str, t.Any]:
-    """Return the module's result for its parameters."""
-    result: dict[str, t.Any] = {
-        "changed": False,
-        "owner": owner.read(params["owner_file"]) if params["owner_file"] else {},
-        "busy_ports": ports.busy(params["ports"]),
-        "files": {path: file_tree.scan(path, int(owner)) for path, owner in params["directories"].items()},
-    }
-    try:
-        client = engine.connect(params["timeout"])
-        state = engine.read_state(client, params["project"], params["names"], params["images"])
-    except DockfraError as error:
-        return {**result, "engine_error": str(error)}
-    published = state.pop("published")
-    busy = {
-        place: published.get(place.rpartition(":")[2], user) for place, user in result["busy_ports"].items()
-    }
-    return {
-        **result,
-        "engine_error": "",
-        **state,
-        "busy_ports": {place: user for place, user in busy.items() if user != OWN},
-    }
+from ansible_collections.dockfra.core.plugins.module_utils.containers import host
 
 
 def main() -> None:
@@ -148,7 +117,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    module.exit_json(**read(module.params))
+    module.exit_json(changed=False, **host.read(**module.params))
 
 
 if __name__ == "__main__":

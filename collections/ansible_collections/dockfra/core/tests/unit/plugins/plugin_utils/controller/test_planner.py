@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.containers import host
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
-from ansible_collections.dockfra.core.plugins.modules import docker_state_info
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import planner
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import fake_engine
@@ -37,7 +37,7 @@ class Site:
         """The plan for some services, all by default."""
         platform, desired = self.desired()
         chosen = {name: entry for name, entry in desired.items() if not names or name in names}
-        state = docker_state_info.read({**planner.query(platform, chosen, "localhost"), "timeout": 10})
+        state = host.read(**planner.query(platform, chosen, "localhost"), timeout=10)
         return planner.compare(platform, chosen, "localhost", state, len(chosen) < len(desired), force)
 
     def apply(self) -> None:
@@ -250,7 +250,7 @@ def test_a_platform_belongs_to_the_checkout_that_brought_it_up_finding_p7(site: 
     path = Path(query["owner_file"])
 
     def plan(identity: str) -> planner.HostPlan:
-        state = docker_state_info.read({**query, "timeout": 10})
+        state = host.read(**query, timeout=10)
         return planner.compare(
             platform, desired, "localhost", state, checkout={**OWNER, "id": identity, "checkout": "/srv/new"}
         )
