@@ -25,6 +25,9 @@ MAX_WORDS = 40
 MAX_WORD = 200
 MAX_BYTES = 16 * 1024
 
+# What it keeps of a call that was refused, in bytes: one caller's refusals must not fill another's log.
+MAX_REFUSED = 512
+
 # Values that are secrets come on the input. One that was typed into the line by mistake must not stay in the log, under
 # the name of a setting or any other.
 _SECRET_NAME = re.compile(r"(?i)(key|token|secret|password|passwd|credential)")
@@ -86,13 +89,16 @@ class Journal:
         return outcome
 
     def _written(self, name: str, entry: Mapping[str, Any], outcome: Outcome, started: float) -> Outcome:
+        verdict = _VERDICTS.get(outcome.status, "allowed")
+        if verdict != "allowed":
+            entry = shortened(entry)
         try:
             self._log.append(
                 {
                     "caller": self._caller,
                     "role": self._role,
                     **entry,
-                    "verdict": _VERDICTS.get(outcome.status, "allowed"),
+                    "verdict": verdict,
                     "result": outcome.status,
                     "duration": round(time.monotonic() - started, 3),
                 }
@@ -121,6 +127,19 @@ def record(words: Sequence[str]) -> dict[str, Any]:
     if len(kept) < len(words):
         kept.append(f"… {len(words) - len(kept)} words more")
     return {"verb": kept[0] if kept else "", "arguments": kept[1:]}
+
+
+def shortened(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the audit log keeps of a call that was refused: as much as says what was tried."""
+    kept: list[str] = []
+    size = 0
+    for word in entry["arguments"]:
+        size += len(json.dumps(word))
+        if size > MAX_REFUSED:
+            kept.append(f"… {len(entry['arguments']) - len(kept)} words more")
+            break
+        kept.append(word)
+    return {**entry, "arguments": kept}
 
 
 def _masked(word: str, before: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ....module_utils.errors import DockfraError
 from ....module_utils.tickets import values
-from ...cli import health, tickets
+from ...cli import health, limits, tickets
 from ...cli.call import Call
 from ...cli.output import Style, table
 
@@ -37,13 +37,16 @@ def run(call: Call) -> dict[str, Any]:
         ],
         "damaged": [file.to_dict() for file in listing.damaged],
         "services": [],
+        "limits": [],
         "monitor": "",
     }
     try:
-        data["services"] = call.ask("monitor", ["status"])["services"]
+        answer = call.ask("monitor", ["status"])
+        data["services"] = answer["services"]
+        data["limits"] = answer.get("limits", [])
     except DockfraError as error:
         data["monitor"] = " ".join(str(error).split())
-    except (KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError):
         data["monitor"] = "its answer is not what status says; run site.yml again"
     return data
 
@@ -59,6 +62,8 @@ def render(data: dict[str, Any], style: Style) -> str:
         lines.append(table(style, ("IN PROGRESS", "ASSIGNED", "PRIORITY", "TITLE"), rows))
     lines += [style.paint(f"Damaged: {file['name']}: {file['reason']}", "red") for file in data["damaged"]]
     lines.append("")
+    if data["limits"]:
+        lines += [limits.render(data["limits"], style), ""]
     if data["monitor"]:
         lines.append(style.paint(f"Services: unknown; the monitor: {data['monitor']}", "red"))
     else:

@@ -1,8 +1,9 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the state of every service.
+"""Show the state of every service, and who has lately reached a limit.
 
-Each is asked over the network in its own protocol. The exit status is 1 when one does not work.
+Each is asked over the network in its own protocol. Limits are those of connections and of room on the disk that a container's
+guard has told in its audit log within ten minutes. The exit status is 1 when one does not work.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ...cli import health
+from ...cli import health, limits
 from ...cli.call import Call
 from ...cli.output import Style
 
@@ -25,11 +26,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(call: Call) -> dict[str, Any]:
-    return {"services": health.services(health.Configuration.load(), TIMEOUT)}
+    configuration = health.Configuration.load()
+    return {
+        "services": health.services(configuration, TIMEOUT),
+        "limits": limits.reached(configuration.audit_logs),
+    }
 
 
 def render(data: dict[str, Any], style: Style) -> str:
-    return health.render(data["services"], style)
+    parts = (limits.render(data["limits"], style), health.render(data["services"], style))
+    return "\n\n".join(part for part in parts if part)
 
 
 def exit_status(data: dict[str, Any]) -> int:

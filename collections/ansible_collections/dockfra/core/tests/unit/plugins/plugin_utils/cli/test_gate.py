@@ -581,3 +581,13 @@ def test_refuse(platform: Platform, command: str, status: int, said: str) -> Non
 
 def test_services_of_the_places_are_known() -> None:
     assert set(SERVICES) == set(PLACES)
+
+
+def test_a_refused_call_leaves_a_short_line_finding_s8(platform: Platform) -> None:
+    long = " ".join(["\N{PILE OF POO}" * 200] * 39)
+    outcome = platform.gate("developer", "autopilot").answer(f"config-set {long}", io.BytesIO(), Style())
+    assert outcome.status in (DENIED, USAGE)
+    [entry] = platform.entries("autopilot")
+    [kept] = entry["arguments"]
+    assert kept.endswith(" words more")
+    assert platform.log("autopilot").stat().st_size < 1000

@@ -221,11 +221,16 @@ def monitor_answers(
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def test_the_manager_sees_tickets_and_services(
+def test_the_manager_sees_tickets_services_and_who_reached_a_limit_finding_s8(
     store: TicketStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monitor_answers(tmp_path, monkeypatch, {"services": [UP]}, 0)
+    limit = {"service": "git", "caller": "developer", "limit": "connections", "verdict": "denied", "times": 3}
+    answer = {"services": [UP], "limits": [{**limit, "time": "2026-01-02T03:04:05.678901Z"}]}
+    monitor_answers(tmp_path, monkeypatch, answer, 0)
     outcome = status("manager")
+    assert ["developer", "denied", "connections", "git", "3", "2026-01-02T03:04:05"] in [
+        line.split() for line in outcome.text.splitlines()
+    ]
     assert (outcome.status, outcome.message) == (0, "")
     assert outcome.text.splitlines()[0] == "Tickets: 1 open, 1 in_progress, 0 closed"
     assert re.search(r"^T-0001 +developer +high +First$", outcome.text, re.MULTILINE)
