@@ -27,15 +27,15 @@ def descendants(root: int) -> set[int]:
     """Return the processes that descend from one and are still running."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
-        if entry.isdigit() and (parent := _parent(entry)) is not None:
-            children.setdefault(parent, []).append(int(entry))
-    found: set[int] = set()
+        if entry.isdigit() and (found := _status(entry)) is not None:
+            children.setdefault(found[1], []).append(int(entry))
+    below: set[int] = set()
     waiting = [root]
     while waiting:
-        new = set(children.get(waiting.pop(), ())) - found
-        found |= new
+        new = set(children.get(waiting.pop(), ())) - below
+        below |= new
         waiting += new
-    return found
+    return below
 
 
 def end(root: int | None = None) -> None:
@@ -46,21 +46,46 @@ def end(root: int | None = None) -> None:
     if root is None and not _has_children():
         return
     root = os.getpid() if root is None else root
-    known = {root} - {os.getpid()}
-    asked: set[int] = set()
     begin = time.monotonic()
+    known = _stopped(root)
+    for process in known:
+        _send(process, signal.SIGTERM)
+        _send(process, signal.SIGCONT)
     while time.monotonic() - begin < GRACE + PATIENCE:
-        for process in {root, *known}:
-            known |= descendants(process)
-        known = {process for process in known if _parent(str(process)) is not None}
+        known = {process for process in known | _below({root, *known}) if _state(process) is not None}
         if not known:
             return
-        late = time.monotonic() - begin > GRACE
-        for process in known if late else known - asked:
-            with suppress(OSError):
-                os.kill(process, signal.SIGKILL if late else signal.SIGTERM)
-        asked |= known
+        if time.monotonic() - begin > GRACE:
+            for process in known:
+                _send(process, signal.SIGKILL)
         time.sleep(0.01)
+
+
+def _stopped(root: int) -> set[int]:
+    """Stop a process and all that descends from it: what stands still starts nothing, and so hides nothing."""
+    known: set[int] = set()
+    begin = time.monotonic()
+    while time.monotonic() - begin < GRACE / 2:
+        new = _below({root}) - known
+        for process in new:
+            _send(process, signal.SIGSTOP)
+        known |= new
+        if not new and all(_state(process) in (None, "T", "t") for process in known):
+            break
+    return known
+
+
+def _below(roots: set[int]) -> set[int]:
+    """Some processes and all that descends from them, without this one."""
+    found = set(roots)
+    for process in roots:
+        found |= descendants(process)
+    return found - {os.getpid()}
+
+
+def _send(process: int, number: signal.Signals) -> None:
+    with suppress(OSError):
+        os.kill(process, number)
 
 
 def _has_children() -> bool:
@@ -71,12 +96,18 @@ def _has_children() -> bool:
     return True
 
 
-def _parent(process: str) -> int | None:
-    """The parent of a process; None for one that has ended."""
+def _state(process: int) -> str | None:
+    """The state of a process, see proc(5); None for one that has ended."""
+    found = _status(str(process))
+    return found[0] if found else None
+
+
+def _status(process: str) -> tuple[str, int] | None:
+    """State and parent of a process; None for one that has ended."""
     try:
-        with open(f"/proc/{process}/stat", "rb") as file:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as file:
             # The name, in parentheses, may hold anything.
-            state, parent = file.read(1024).rpartition(b")")[2].split()[:2]
+            state, parent = file.read(1024).rpartition(")")[2].split()[:2]
     except (OSError, ValueError):
         return None
-    return None if state in (b"Z", b"X") else int(parent)
+    return None if state in ("Z", "X") else (state, int(parent))

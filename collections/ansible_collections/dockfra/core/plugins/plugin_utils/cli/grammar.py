@@ -201,8 +201,8 @@ def _module(command: str, place: str, caller: str) -> str | None:
 
 
 def _legible(word: str) -> str:
-    """A word of bytes that are no UTF-8, as one may have meant it."""
-    return shown(word.encode(errors="surrogateescape").decode("latin-1"))
+    """A word of bytes that are no UTF-8, as one may have meant it: Python keeps such a byte as U+DC00 and its value."""
+    return shown("".join(chr(ord(sign) - 0xDC00) if "\udc80" <= sign <= "\udcff" else sign for sign in word))
 
 
 def suggest(action: argparse.Action, values: Suggestions) -> None:

@@ -85,6 +85,12 @@ def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None
     assert gone(written(tmp_path / "grandchild"))
 
 
+def test_what_is_started_at_the_last_moment_is_ended_too() -> None:
+    with pytest.raises(TooMuchError):
+        child.run(["sh", "-c", "while :; do echo x; sleep 600 & done"], timeout=60, limit=100)
+    assert not tree.descendants(os.getpid())
+
+
 def test_a_program_that_closes_its_outputs_and_goes_on_is_late() -> None:
     with pytest.raises(LateError):
         child.run(["sh", "-c", "exec >&- 2>&-; sleep 600"], timeout=0.5)

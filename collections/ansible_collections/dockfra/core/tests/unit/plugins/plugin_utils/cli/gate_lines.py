@@ -110,11 +110,18 @@ def words_of(line: str) -> list[str] | None:
     if len(line) > 128 * 1024 or "\0" in line:
         return None
     try:
-        words = shlex.split(line)
-        "".join(words).encode()
+        return shlex.split(line) or None
     except ValueError:
         return None
-    return words or None
+
+
+def is_text(words: list[str]) -> bool:
+    """Whether words have a form in UTF-8."""
+    try:
+        "".join(words).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def expected(caller: str, place: str, line: str) -> tuple[str, set[int]]:
@@ -132,4 +139,6 @@ def expected(caller: str, place: str, line: str) -> tuple[str, set[int]]:
         return "", {OK, DENIED} if caller in AT.get(rest[0], {}).get(place, []) else {DENIED}
     if caller not in AT.get(verb, {}).get(place, []):
         return "", {DENIED}
+    if not is_text(words):
+        return "", {USAGE}
     return verb, {OK, FAILED, USAGE, DENIED}

@@ -109,7 +109,7 @@ def test_bytes_that_are_no_text_are_refused_in_one_line(box: Box) -> None:
     environment[b"SSH_ORIGINAL_COMMAND"] = b"ticket-list \xff\xfe"
     done = subprocess.run(box.gate_command("autopilot"), env=environment, capture_output=True, check=False)
     assert done.returncode == 2
-    assert message(done).startswith("gate: ")
+    assert message(done).startswith("ticket-list: '\\xff\\xfe' is no UTF-8 text")
     assert len(box.entries("manager")) == 1
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.audit import files as audit_files
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.settings import file as settings_file
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import github, runner
@@ -37,6 +38,7 @@ def test_settings_that_cannot_be_used_are_refused(
     (tmp_path / "manager").mkdir()
     (tmp_path / "manager" / settings_file.FILE).write_text(lines)
     monkeypatch.setattr(settings_file, "HOMES", tmp_path)
+    monkeypatch.setattr(audit_files, "DIRECTORY", str(tmp_path))
     monkeypatch.setattr(github, "IssueGateway", None)  # nothing is asked of GitHub
     outcome = runner.run(PLACE, "manager", [command], io.BytesIO(), Style())
     assert (outcome.status, outcome.text) == (1, "")
