@@ -182,6 +182,7 @@ class Project:
             "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"),
             "HOME": str(self.root),
             "NO_COLOR": "1",
+            "PYTHONUNBUFFERED": "1",  # what is told while a run waits is read then
         }
         return subprocess.Popen(
             command,
