@@ -88,8 +88,12 @@ class Daemon:
         new.write_text(f"{beat}\n{told}\n", encoding="utf-8")
         new.rename(heart)
 
-    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+    def stop(self) -> None:
+        """Let this step be the last one."""
         self._stopped = True
+
+    def _stop(self, _number: int, _frame: FrameType | None) -> None:
+        self.stop()
 
 
 class Watched(Generic[T]):

@@ -136,7 +136,8 @@ class Guard:
         """Take what sshd has said, without waiting for more."""
         while select.select([self._source], [], [], 0)[0]:
             part = os.read(self._source, 65536)
-            if not part:
+            if not part:  # nobody is left who could say anything
+                self._daemon.stop()
                 return
             *lines, self._half = (self._half + part).split(b"\n")
             self._half = self._half[:MAX_LINE]
