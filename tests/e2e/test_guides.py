@@ -22,7 +22,6 @@ PATIENCE = 300
 
 # What is answered where a line asks.
 ANSWERS = {
-    "config-developer": "\n" * 40,
     "config-developer OPENROUTER_API_KEY": "sk-or-v1-a-key-of-the-guide\n",
     "ssh-to developer": "help\nexit\n",
 }
@@ -40,6 +39,8 @@ ELSEWHERE = {
     "ask=": "tests/unit/test_configure_playbook.py, on a terminal",
     ". .venv/bin/activate": "the tests run in an environment",
 }
+# Asks for one setting after the other, on a terminal: test_configuration.py of the collection.
+QUESTIONS = "config-developer"
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,9 @@ def lines(guide: str) -> list[Line]:
         found += [
             Line(block["service"] or "", text) for text in block["text"].replace("\\\n", "").splitlines()
         ]
-    return [line for line in found if not any(word in line.text for word in ELSEWHERE)]
+    return [
+        line for line in found if line.text != QUESTIONS and not any(word in line.text for word in ELSEWHERE)
+    ]
 
 
 class Reader:
@@ -96,14 +99,15 @@ class Reader:
 
     def _in(self, service: str, text: str) -> subprocess.CompletedProcess[str]:
         there = f"{self.directory} && {text}" if self.directory and not text.startswith("cd ") else text
-        options = ["-tt"] if text in ANSWERS else []
+        options = ["-tt"] if text == "ssh-to developer" else []
         return self.platform.ssh(
             service, there, options=options, text=ANSWERS.get(text, ""), timeout=PATIENCE
         )
 
     def _here(self, text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            ["bash", "-c", text.replace("ssh -t ", "ssh -tt ")],
+            # Without a terminal a secret is read from the input.
+            ["bash", "-c", text.replace("ssh -t ", "ssh ")],
             cwd=ROOT,
             env=runs.environment(ROOT),
             input=next((answer for asked, answer in ANSWERS.items() if text.endswith(asked)), "exit\n"),

@@ -45,7 +45,7 @@ def with_target(config, port, kind="http", host="127.0.0.1", **changes):
     ("answer", "state", "detail"),
     [
         (HTTP % b"200 OK", "up", "HTTP 200"),
-        (HTTP % b"404 Not Found", "up", "HTTP 404"),
+        (HTTP % b"404 Not Found", "down", "HTTP 404"),
         (HTTP % b"301", "up", "HTTP 301"),
         (HTTP % b"503 Service Unavailable", "down", "HTTP 503"),
         (b"SSH-2.0-OpenSSH_10.0\r\n", "down", "does not speak HTTP"),

@@ -105,7 +105,7 @@ class Gate:
             self.enter()
             if words[0] in grammar.HELP:
                 return self._help(words[1:], stdin, style)
-            return runner.run(self.place, self.caller, words, stdin, style, terminal)
+            return runner.run(self.place, self.caller, words, stdin, style, terminal, audited=True)
 
         return self._journal.kept("gate", words, work)
 

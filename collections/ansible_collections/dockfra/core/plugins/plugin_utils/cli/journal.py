@@ -8,7 +8,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from ...module_utils.audit import files
@@ -70,7 +70,6 @@ class Journal:
             work: does it.
         """
         started = time.monotonic()
-        entry = record(words)
         ended: BaseException | None = None
         # A signal ends what the command does. It cannot come between that and the audit line.
         with Signals() as signals:
@@ -83,15 +82,14 @@ class Journal:
             except BaseException as error:  # noqa: BLE001  raised again below
                 ended = error
                 outcome = Outcome(codes.status(error))
-            outcome = self._written(name, entry, outcome, started)
+            outcome = self._written(name, words, outcome, started)
         if ended is not None:
             raise ended
         return outcome
 
-    def _written(self, name: str, entry: Mapping[str, Any], outcome: Outcome, started: float) -> Outcome:
+    def _written(self, name: str, words: Sequence[str], outcome: Outcome, started: float) -> Outcome:
         verdict = _VERDICTS.get(outcome.status, "allowed")
-        if verdict != "allowed":
-            entry = shortened(entry)
+        entry = record(words, MAX_BYTES if verdict == "allowed" else MAX_REFUSED)
         try:
             self._log.append(
                 {
@@ -108,8 +106,8 @@ class Journal:
         return outcome
 
 
-def record(words: Sequence[str]) -> dict[str, Any]:
-    """Return a call's words as the audit log keeps them: cut, and without what looks like a secret."""
+def record(words: Sequence[str], most: int = MAX_BYTES) -> dict[str, Any]:
+    """Return a call's words as the audit log keeps them: cut, at most so many bytes, and without what looks like a secret."""
     kept: list[str] = []
     size = 0
     before = ""
@@ -121,25 +119,12 @@ def record(words: Sequence[str]) -> dict[str, Any]:
             before = word
         entry = masked if len(masked) <= MAX_WORD else f"{masked[:MAX_WORD]}…"
         size += len(json.dumps(entry))
-        if size > MAX_BYTES:
+        if size > most:
             break
         kept.append(entry)
     if len(kept) < len(words):
         kept.append(f"… {len(words) - len(kept)} words more")
     return {"verb": kept[0] if kept else "", "arguments": kept[1:]}
-
-
-def shortened(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the audit log keeps of a call that was refused: as much as says what was tried."""
-    kept: list[str] = []
-    size = 0
-    for word in entry["arguments"]:
-        size += len(json.dumps(word))
-        if size > MAX_REFUSED:
-            kept.append(f"… {len(entry['arguments']) - len(kept)} words more")
-            break
-        kept.append(word)
-    return {**entry, "arguments": kept}
 
 
 def _masked(word: str, before: str) -> str:

@@ -29,7 +29,13 @@ HELP = ("help", "Show this list; help COMMAND says more about one")
 
 
 def run(
-    place: Place, caller: str, words: Sequence[str], stdin: IO[bytes], style: Style, terminal: bool = False
+    place: Place,
+    caller: str,
+    words: Sequence[str],
+    stdin: IO[bytes],
+    style: Style,
+    terminal: bool = False,
+    audited: bool = False,
 ) -> Outcome:
     """Run a command and return how it ended; never raises an error of the library, nor an unforeseen one.
 
@@ -40,6 +46,7 @@ def run(
         stdin: its input.
         style: how to write for a person.
         terminal: whether a person sits in front of it.
+        audited: whether the call leaves its line in the audit log already.
     """
     # What thousands of tickets are made of stays: with Python's 700, looking for garbage among it takes longer than to print it.
     gc.set_threshold(100_000)
@@ -55,8 +62,8 @@ def run(
         def work() -> Outcome:
             return _done(found, call, where, words, style)
 
-        # Callers from elsewhere are in the gate's log already, and so is what is done elsewhere.
-        if caller == where and found.changes(options):
+        # What is done elsewhere leaves its line there.
+        if not audited and caller == where and found.changes(options):
             return _journal(place).kept(command, words, work)
         return work()
     except grammar.HelpShown as shown:

@@ -264,7 +264,7 @@ def test_what_runs_elsewhere_goes_there_by_itself_finding_u2(developer: Home) ->
     assert home.run("ticket-create", "Fix").returncode == 0
     assert home.sent is not None
     assert (home.sent[-2], home.line) == ("ssh-manager", ["ticket-create", "--json", "Fix"])
-    home.answers(0, b'{"services": []}')
+    home.answers(0, b'{"services": [], "limits": []}')
     assert home.run("status").returncode == 0
     assert home.sent[-2] == "ssh-monitor"
 
