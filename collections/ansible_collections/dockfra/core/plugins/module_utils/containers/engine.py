@@ -157,10 +157,8 @@ def wait_ready(client: Client, name: str, service: str, timeout: float, log_line
     while True:
         try:
             details = client.get(f"/containers/{name}/json")
-        except NotFoundError as missing:
-            raise EngineError(
-                f"{service}: the container {name} is gone. Run the playbook again."
-            ) from missing
+        except NotFoundError:
+            raise EngineError(f"{service}: the container {name} is gone. Run the playbook again.") from None
         except EngineError as refusal:
             raise EngineError(f"{service}: the Docker Engine refuses to answer: {refusal}") from refusal
         state = status(details)

@@ -18,7 +18,7 @@ from . import codes, grammar, output, remote, signals
 from .call import Call, Place
 from .events import RESULT, Events
 from .grammar import Command
-from .outcome import Outcome as Outcome  # what `run` returns
+from .outcome import Outcome
 from .output import Style
 
 if TYPE_CHECKING:

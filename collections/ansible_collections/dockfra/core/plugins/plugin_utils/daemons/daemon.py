@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import FrameType
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
@@ -127,8 +127,7 @@ class Watched(Generic[T]):
             # A file that is being replaced or wrong changes nothing.
             if self._value is None:
                 raise
-        assert self._value is not None
-        return self._value
+        return cast(T, self._value)  # what a file is read as is never None
 
 
 def save(path: Path, data: Any) -> None:
