@@ -83,9 +83,9 @@ def test_tab_completes_values_in_the_shell_finding_u6(platform: Platform) -> Non
     [ticket] = re.findall(r'"id": "(T-[0-9]+)"', shown)
     stored = data(as_role(platform, "manager", f"ticket-show {ticket} --json"))
     assert (stored["priority"], stored["assigned_to"]) == ("critical", None)
-    shown = at_terminal(platform, "manager", "ssh-to dev\tid </dev/null\nconfig-monitor MONITOR_POLL\t45")
+    shown = at_terminal(platform, "manager", "ssh-to dev\tid </dev/null\nconfig-monitor MONITOR_POLL\t47")
     assert "caller=manager" in shown
-    assert "MONITOR_POLL_INTERVAL is now 45" in shown
+    assert "MONITOR_POLL_INTERVAL is now 47" in shown
     assert as_role(platform, "manager", "config-monitor MONITOR_POLL_INTERVAL=").returncode == OK
     shown = at_terminal(platform, "developer", f"ticket-show {ticket}\t")
     assert f"{ticket}  Tab" in shown

@@ -6,6 +6,7 @@ import json
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,10 @@ def test_every_service_is_shown_and_up(platform: Platform) -> None:
         for probe in service["probes"]
     }
     assert asked == {
-        (service.name, port.name) for service in TOPOLOGY.services.values() for port in service.ports
+        (service.name, port.name)
+        for service in TOPOLOGY.services.values()
+        for port in service.ports
+        if port.networks
     }
 
 
@@ -174,13 +178,18 @@ def test_the_manager_is_told_when_the_monitor_is_away(platform: Platform) -> Non
 
 def test_a_changed_line_is_found(platform: Platform) -> None:
     with changed_log(platform, '1s/"verdict": "[a-z]*"/"verdict": "forged"/'):
-        assert problems(platform) == [f"{LOG}: line 2 does not follow line 1"]
+        assert problems(platform) == [
+            f"{LOG}: line 1 of {Path(LOG).name} is not what the monitor's copy has",
+            f"{LOG}: line 2 does not follow line 1",
+        ]
     assert problems(platform) == []
 
 
 def test_lines_cut_off_at_the_end_are_found(platform: Platform) -> None:
     with changed_log(platform, "$d"):
-        (problem,) = problems(platform)
+        copied, problem = problems(platform)
+        assert copied.startswith(f"{LOG}: line ")
+        assert copied.endswith("is missing, which the monitor's copy has")
         assert problem.startswith(f"{LOG}: it ends at line ")
         told = platform.ssh("monitor", "verify")
         assert told.returncode == 1

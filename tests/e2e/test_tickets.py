@@ -112,7 +112,7 @@ SLIPS = [
     gate("autopilot", "ticket-show 'T-0001;id'", USAGE, "'T-0001;id'", *NO_ID),
     # fields
     manager("ticket-create Title --priority urgent", USAGE, "--priority", "'urgent'", PRIORITIES),
-    manager("ticket-create Title --assign nobody", USAGE, "--assign", "'nobody'", "developer, monitor"),
+    manager("ticket-create Title --assign nobody", USAGE, "--assign", "'nobody'", "choose from manager, autopilot, monitor, developer, none"),
     manager("ticket-create ''", USAGE, "The title is empty", "write one"),
     manager("ticket-create", USAGE, "title", "ticket-create --help"),
     manager("ticket-list --status done", USAGE, "'done'", "open, in_progress, closed"),
@@ -140,7 +140,7 @@ SLIPS = [
     manager("ticket-create $'two\\nlines'", USAGE, "The title holds the control character '\\n'; remove it"),
     manager("ticket-create $'red \\e[31m'", USAGE, "'\\x1b'; remove it"),
     manager("ticket-create $'txt.\\u202egnp'", USAGE, "'\\u202e'; remove it"),
-    manager("ticket-create $'latin \\xff'", USAGE, "'\\udcff'; remove it"),
+    manager("ticket-create $'latin \\xff'", USAGE, "'latin \\xff' is no UTF-8 text"),
     manager("printf 'a\\0b' | ticket-create Title --desc -", USAGE, "The description", "'\\x00'; remove it"),
     developer("ticket-done $WORKING --comment $'red \\e[31m'", USAGE, "'\\x1b'; remove it"),
     developer("printf 'a\\0b' | ticket-done $WORKING --comment -", USAGE, "A comment", "'\\x00'; remove it"),
@@ -148,7 +148,7 @@ SLIPS = [
     gate("autopilot", "ticket-create 'two\nlines'", USAGE, "'\\n'; remove it"),
     gate("autopilot", "ticket-create 'red \x1b[31m'", USAGE, "'\\x1b'; remove it"),
     gate("autopilot", "ticket-create 'txt.\u202egnp'", USAGE, "'\\u202e'; remove it"),
-    Slip("autopilot", "ssh ssh-manager $'ticket-create a\\xffb'", USAGE, ("'a\\udcffb' is no UTF-8 text",)),
+    Slip("autopilot", "ssh ssh-manager $'ticket-create a\\xffb'", USAGE, ("'a\\xffb' is no UTF-8 text",)),
     Slip(
         "autopilot",
         "printf 'a\\0b' | ssh ssh-manager ticket-create Title --desc -",

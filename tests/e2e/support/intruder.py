@@ -154,8 +154,9 @@ def writable(paths: list[str]) -> list[str]:
                 with tempfile.NamedTemporaryFile(dir=path):
                     found.append(path)
             else:
-                with open(path, "ab"):
-                    found.append(path)
+                # One that is not there is not made: the directory that it would be made in is asked about itself.
+                os.close(os.open(path, os.O_WRONLY | os.O_APPEND))
+                found.append(path)
         except OSError:
             continue
     return found
