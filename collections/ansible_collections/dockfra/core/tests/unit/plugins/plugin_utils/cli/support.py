@@ -20,9 +20,9 @@ import yaml
 from ansible_collections.dockfra.core.plugins.module_utils.audit import log as audit
 from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read, verify
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import Gate
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.outcome import Outcome
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
@@ -103,7 +103,7 @@ class Platform:
     def gate(self, caller: str, place: str) -> Gate:
         return Gate(self.place(place), caller, audit.AuditLog(self.log(place)))
 
-    def ask(self, caller: str, place: str, line: str, stdin: bytes = b"") -> runner.Outcome:
+    def ask(self, caller: str, place: str, line: str, stdin: bytes = b"") -> Outcome:
         """Send a line to the gate of a place."""
         return self.gate(caller, place).answer(line, io.BytesIO(stdin), Style())
 

@@ -27,6 +27,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.settings import file 
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import call as calls
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate, grammar, journal, remote, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.outcome import Outcome
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 
 SECRET = "sk-or-v1-hunter2hunter2"
@@ -78,7 +79,7 @@ class Platform:
     def text(self, role: str) -> str:
         return self.file(role).read_text() if self.file(role).exists() else ""
 
-    def gate(self, place: str, caller: str, line: str, text: str = "") -> runner.Outcome:
+    def gate(self, place: str, caller: str, line: str, text: str = "") -> Outcome:
         log = audit.AuditLog(self.root / f"{place}.jsonl")
         return gate.Gate(self.places[place], caller, log).answer(line, io.BytesIO(text.encode()), Style())
 
@@ -100,7 +101,7 @@ class Platform:
         terminal: bool = False,
         caller: str = "manager",
         style: Style | None = None,
-    ) -> runner.Outcome:
+    ) -> Outcome:
         """What a command at home ends with."""
         stdin = Terminal() if terminal else io.BytesIO(text.encode())
         return runner.run(self.places[caller], caller, words, stdin, style or Style(), terminal)

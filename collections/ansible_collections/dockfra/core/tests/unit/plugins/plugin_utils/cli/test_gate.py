@@ -32,6 +32,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import gate as ga
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, runner, signals
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, Call
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.journal import record
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.outcome import Outcome
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.gate_lines import (
     DENIED,
@@ -197,9 +198,7 @@ def test_each_verb_runs_for_each_caller_exactly_where_the_policy_says(
 ) -> None:
     # Arguments stand in nobody's way here.
     monkeypatch.setattr(grammar.Command, "parse", lambda _self, _words, _host: _anything())
-    monkeypatch.setattr(
-        runner, "_finished", lambda found, data, _json, _style: runner.Outcome(OK, found.name)
-    )
+    monkeypatch.setattr(runner, "_finished", lambda found, data, _json, _style: Outcome(OK, found.name))
     monkeypatch.setitem(globals(), "REAL", set())
     missing = set()
     for place in PLACES:

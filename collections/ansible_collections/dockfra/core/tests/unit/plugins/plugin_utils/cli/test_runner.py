@@ -14,11 +14,12 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, DeniedError, UsageError
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, runner
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.outcome import Outcome
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import Platform
 
 
-def run(platform: Platform, caller: str, place: str, *words: str, terminal: bool = False) -> runner.Outcome:
+def run(platform: Platform, caller: str, place: str, *words: str, terminal: bool = False) -> Outcome:
     return runner.run(platform.place(place), caller, words, io.BytesIO(), Style(), terminal)
 
 
@@ -82,7 +83,7 @@ def test_a_command_says_what_its_data_means(platform: Platform, monkeypatch: pyt
         render=lambda _data, _style: "down",
         exit_status=lambda _d: 1,
     )
-    assert run(platform, "autopilot", "manager", "ticket-list") == runner.Outcome(1, "down", "")
+    assert run(platform, "autopilot", "manager", "ticket-list") == Outcome(1, "down", "")
     outcome = run(platform, "autopilot", "manager", "ticket-list", "--json")
     assert (outcome.status, json.loads(outcome.text)) == (1, {"down": 1})
 

@@ -11,22 +11,23 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import runner
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.outcome import Outcome
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import Platform, one_line
 
 OK, FAILED, USAGE, DENIED = 0, 1, 2, 77
 
 
-def manager(platform: Platform, *words: str, stdin: str = "") -> runner.Outcome:
+def manager(platform: Platform, *words: str, stdin: str = "") -> Outcome:
     """Type a command in the manager's own shell."""
     return runner.run(platform.place("manager"), "manager", words, io.BytesIO(stdin.encode()), Style())
 
 
-def developer(platform: Platform, line: str, stdin: str = "") -> runner.Outcome:
+def developer(platform: Platform, line: str, stdin: str = "") -> Outcome:
     return platform.ask("developer", "manager", line, stdin.encode())
 
 
-def data(outcome: runner.Outcome) -> dict[str, Any]:
+def data(outcome: Outcome) -> dict[str, Any]:
     assert outcome.status == OK, outcome
     found: dict[str, Any] = json.loads(outcome.text)
     return found
