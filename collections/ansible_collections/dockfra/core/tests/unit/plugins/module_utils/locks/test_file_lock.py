@@ -75,11 +75,20 @@ def test_a_directory_can_be_locked_too(tmp_path: Path) -> None:
         os.close(two)
 
 
-def test_a_file_that_was_removed_meanwhile_is_not_what_others_lock(tmp_path: Path) -> None:
+def test_a_file_that_was_removed_meanwhile_is_not_what_others_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "lock"
     old = file_lock.open_file(path)
-    assert file_lock.take(old)
-    entered = threading.Event()
+    take = file_lock.take
+    assert take(old)
+    waits, entered = threading.Event(), threading.Event()
+
+    def waited(descriptor: int, timeout: float = 0.0) -> bool:
+        waits.set()
+        return take(descriptor, timeout)
+
+    monkeypatch.setattr(file_lock, "take", waited)
 
     def second() -> None:
         with file_lock.held(path, 20):
@@ -87,9 +96,10 @@ def test_a_file_that_was_removed_meanwhile_is_not_what_others_lock(tmp_path: Pat
 
     waiting = threading.Thread(target=second)
     waiting.start()
+    assert waits.wait(20), "it has the file open that is to be removed"
     path.unlink()
     new = file_lock.open_file(path)
-    assert file_lock.take(new)
+    assert take(new)
     os.close(old)
     assert not entered.wait(0.2)
     os.close(new)
