@@ -255,7 +255,7 @@ def ways_in(platform: Platform) -> Iterator[dict[str, Future[Done]]]:
         exit 0
         """
     with ThreadPoolExecutor() as pool:
-        yield {name: pool.submit(platform.run, name, "bash", "-c", script) for name in STRANGERS}
+        yield {name: pool.submit(platform.run, name, "bash", "-c", script) for name in CLIENTS}
 
 
 @pytest.mark.parametrize("service", STRANGERS)
@@ -263,6 +263,15 @@ def test_no_other_container_has_a_way_in(ways_in: dict[str, Future[Done]], servi
     """Neither by the configuration it has nor with the address and every key it finds."""
     done = ways_in[service].result()
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+@pytest.mark.parametrize("service", sorted(READERS))
+def test_by_the_same_ways_its_readers_get_in_finding_s15(
+    ways_in: dict[str, Future[Done]], service: str
+) -> None:
+    """Twice: by the configuration, and with the address and the key; so the ways are ways."""
+    done = ways_in[service].result()
+    assert done.stdout.split().count("in") == 2, done.stderr
 
 
 def test_nothing_of_it_is_published_and_nobody_has_a_shell(platform: Platform) -> None:

@@ -257,14 +257,50 @@ def test_denied(refusals: Callable[[str], dict[str, Answer]], capability: str, r
 
 @dataclass(frozen=True)
 class Loot:
-    """What an intruder with a role's shell could get at; see support/intruder.py."""
+    """What an intruder with a role's shell could get at; see support/intruder.py.
 
+    Attributes:
+        own: what was laid out to be found, by kind.
+        keys: private keys.
+        found: (canary, where it is).
+        sockets: Unix sockets.
+        open: [address, port] that accept a connection.
+        writable: of the paths asked about.
+        attempts: what each line did on each server with each key.
+    """
+
+    own: dict[str, str]
     keys: list[str]
-    found: list[str]
+    found: list[list[str]]
     sockets: list[str]
     open: list[list[Any]]
     writable: list[str]
     attempts: list[dict[str, Any]]
+
+    def see(self, role: str, open_to_all: list[list[Any]]) -> Loot:
+        """This loot, of an intruder who is not blind: what is the role's own was found by the same means."""
+        own = SERVICE[role]
+        canary = CANARY.format(role=role)
+        assert "/etc/dockfra/ssh/id_ed25519" in self.keys
+        assert [canary, f"/home/{role}/.env"] in self.found
+        assert [canary, self.own["environment"]] in self.found
+        assert self.own["socket"] in self.sockets
+        assert {f"/home/{role}/.env", f"/shared/logs/audit/{own}.jsonl"} <= set(self.writable)
+        assert [place for place in open_to_all if place not in self.open] == []
+        for server, line in admitted(role):
+            codes = [a["code"] for a in self.attempts if (a["server"], a["line"]) == (server, line)]
+            assert 0 in codes, f"{line} at {server} is admitted and did not run: {codes}"
+        return self
+
+
+def admitted(role: str) -> list[tuple[str, str]]:
+    """A harmless line for each server whose gate has something for a role: help of a command it may use there."""
+    places = {place: POLICY.commands(role, place) for place in TOPOLOGY.places() if place != role}
+    return [
+        (TOPOLOGY.places()[place], f"{next(name for name in commands if exists(name))} --help")
+        for place, commands in places.items()
+        if any(exists(name) for name in commands)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -297,6 +333,14 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
     targets = [[address, port] for address in filter(None, [*gateways, "127.0.0.1"]) for port in (2375, 2376)]
     targets += [[server["address"], server["port"]] for server in servers if server["name"] in BASTIONS]
     generic = ["true", "bash -i", "cat .env"]
+    # Everybody has business at the origin or may at least knock.
+    open_to_all = [
+        [server["address"], server["port"]]
+        for server in servers
+        if server["name"] == "git"
+        and platform.addresses("git")[str(server["address"])][0].endswith("shared-net")
+    ]
+    assert open_to_all
     paths = [
         "/shared/tickets",
         "/shared/tickets/T-0001.json",
@@ -310,12 +354,14 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
     def search(role: str) -> Loot:
         request = {
             "servers": [server for server in servers if server["name"] != SERVICE[role]],
-            "targets": targets,
+            "targets": [*targets, *open_to_all],
             "lines": [
                 *generic,
+                *dict.fromkeys(line for _server, line in admitted(role)),
                 *(line for name, denied in DENIED if denied == role for line in lines_of(name)),
             ],
-            "paths": paths,
+            "paths": [*paths, f"/home/{role}/.env"],
+            "own": CANARY.format(role=role),
             "needles": [CANARY.format(role=other) for other in ROLES if other != role],
         }
         script = f"import io, sys\nsys.stdin = io.StringIO({json.dumps(request)!r})\n{INTRUDER}"
@@ -323,11 +369,18 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
             SERVICE[role], "python3", "-", text=script.replace("from __future__ import annotations\n", "")
         )
         assert done.returncode == 0, done.stderr
-        return Loot(**json.loads(done.stdout))
+        return Loot(**json.loads(done.stdout)).see(role, open_to_all)
 
     with ThreadPoolExecutor() as pool:  # four intruders at the same time: most of it is waiting
         found = {role: pool.submit(search, role) for role in ROLES}
         yield lambda role: found[role].result()
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_an_intruder_finds_what_is_its_own_finding_s15(loot: Callable[[str], Loot], role: str) -> None:
+    """What makes the denials below mean something; `Loot.see` has looked."""
+    assert admitted(role)
+    assert loot(role).attempts
 
 
 @pytest.mark.parametrize(("capability", "role"), DENIED)
@@ -349,13 +402,14 @@ def test_a_shell_opens_nothing_else(platform: Platform, loot: Callable[[str], Lo
     got = loot(role)
     own = SERVICE[role]
     assert {Path(key).name for key in got.keys} <= {"id_ed25519", "ssh_host_ed25519_key"}
-    assert got.found == [], "a secret of another role"
-    assert got.sockets == []
+    assert {canary for canary, _place in got.found} == {CANARY.format(role=role)}, "a secret of another role"
+    assert got.sockets == [got.own["socket"]]
     expected = {own} if role != "manager" else {own, "tickets"}
     assert {path for path in got.writable if "audit" in path} <= {f"/shared/logs/audit/{own}.jsonl"}
-    rest = {path for path in got.writable if "audit" not in path}
+    rest = {path for path in got.writable if "audit" not in path} - {f"/home/{role}/.env"}
     assert rest == ({"/shared/tickets", "/shared/tickets/T-0001.json"} if "tickets" in expected else set())
-    addresses = {address for address, _port in got.open}
+    git = set(platform.addresses("git"))
+    addresses = {address for address, _port in got.open} - git
     bastions = {address for name in BASTIONS for address in platform.addresses(name)}
     assert addresses <= (bastions if role == "monitor" else set())
     shells = {a["server"] for a in got.attempts if a["line"] == "true" and a["code"] == 0}

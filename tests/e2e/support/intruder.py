@@ -1,11 +1,13 @@
 """What somebody with a full shell in a container can try against the rights of others. Runs inside the container.
 
 Reads a request as JSON from standard input and prints what was possible. It knows no pinned host keys, uses every private key
-it can read, and tries every server under every address.
+it can read, and tries every server under every address. What is its own it must find by the same means: a search that finds
+nothing proves nothing otherwise.
 """
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -30,9 +32,11 @@ def files() -> Iterator[str]:
             yield os.path.join(folder, name)
 
 
-def readable(needles: list[bytes]) -> tuple[list[str], list[str], list[str]]:
-    """Return (private keys, files with a needle, Unix sockets) among all that can be read."""
-    keys, found, sockets = [], [], []
+def readable(needles: list[bytes]) -> tuple[list[str], list[list[str]], list[str]]:
+    """Return (private keys, files with the needles in them, Unix sockets) among all that can be read."""
+    keys: list[str] = []
+    found: list[list[str]] = []
+    sockets: list[str] = []
     for path in files():
         try:
             status = os.lstat(path)
@@ -46,13 +50,12 @@ def readable(needles: list[bytes]) -> tuple[list[str], list[str], list[str]]:
             continue
         if content.startswith(b"-----BEGIN OPENSSH PRIVATE KEY-----"):
             keys.append(path)
-        if any(needle in content for needle in needles):
-            found.append(path)
+        found += [[needle.decode(), path] for needle in needles if needle in content]
     return keys, found, sockets
 
 
-def environments(needles: list[bytes]) -> list[str]:
-    """Processes whose environment or arguments can be read and hold a needle."""
+def environments(needles: list[bytes]) -> list[list[str]]:
+    """Processes whose environment or arguments can be read, with the needles in them."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         for name in ("environ", "cmdline"):
@@ -61,9 +64,22 @@ def environments(needles: list[bytes]) -> list[str]:
                     content = file.read()
             except OSError:
                 continue
-            if any(needle in content for needle in needles):
-                found.append(f"/proc/{pid}/{name}")
+            found += [[needle.decode(), f"/proc/{pid}/{name}"] for needle in needles if needle in content]
     return found
+
+
+@contextlib.contextmanager
+def decoys(canary: str) -> Iterator[dict[str, str]]:
+    """A socket and a process of one's own, to be found like those of others: by kind, where they are."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(f"{folder}/decoy")
+        with subprocess.Popen(
+            ["sleep", "600"], env={"CANARY": canary, "PATH": os.environ["PATH"]}
+        ) as process:
+            try:
+                yield {"socket": f"{folder}/decoy", "environment": f"/proc/{process.pid}/environ"}
+            finally:
+                process.kill()
 
 
 def opens(address: str, port: int) -> bool:
@@ -164,11 +180,14 @@ def writable(paths: list[str]) -> list[str]:
 
 def main() -> None:
     request = json.load(sys.stdin)
-    needles = [needle.encode() for needle in request["needles"]]
-    keys, found, sockets = readable(needles)
+    needles = [needle.encode() for needle in [request["own"], *request["needles"]]]
+    with decoys(request["own"]) as own:
+        keys, found, sockets = readable(needles)
+        found += environments(needles)
     answer = {
+        "own": own,
         "keys": keys,
-        "found": [*found, *environments(needles)],
+        "found": found,
         "sockets": sockets,
         "open": open_among(request["targets"]),
         "writable": writable(request["paths"]),
