@@ -30,6 +30,7 @@ from tests.e2e.support.runs import INVENTORY
 # Options of teardown.yml; images stay for the next session.
 REMOVE_DATA = ("-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
 
+HERE = Path(__file__).resolve().parent
 KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
 SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
@@ -40,7 +41,13 @@ ORDER = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: ORDER.index(item.path.stem.removeprefix("test_")))
+    def place(item: pytest.Item) -> int:
+        # Tests of the library, in the same session, need no platform and come first.
+        if item.path.parent != HERE:
+            return -1
+        return ORDER.index(item.path.stem.removeprefix("test_"))
+
+    items.sort(key=place)
 
 
 def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
