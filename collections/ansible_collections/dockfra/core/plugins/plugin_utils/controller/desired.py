@@ -78,7 +78,7 @@ class Platform:
         hosts: Iterable[str],
         only: Sequence[str] | None = None,
     ) -> None:
-        self._file_templar = templar.copy_with_new_env()
+        self._file_templar = templar.copy_with_new_env(searchpath=os.sep)
         self._variables = Variables(templar, loader, hostvars, hosts, only)
         self.root = self._variables.project_root
         self.variables = self._variables.typed
@@ -237,20 +237,19 @@ class Platform:
         return {path.stem: self._render(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
 
     def _render(self, source: Path, available: dict[str, Any]) -> str:
-        # One environment for all templates: it has found the filters and tests that they use.
+        # One environment for all templates: it knows the filters and tests that they use, and compiles a file that it includes
+        # once, however many services have it.
         templar = self._file_templar
         templar.available_variables = available
         try:
-            rendered = templar.template(
-                trust_as_template(source.read_text(encoding="utf-8")),
-                escape_backslashes=False,
-                overrides={"trim_blocks": True, "lstrip_blocks": False},
-            )
+            rendered = templar.template(trust_as_template(f"{{% include {str(source)!r} %}}"))
         except AnsibleError as error:
             raise TopologyError(
                 [f"{available['inventory_hostname']}: {source} cannot be rendered: {error}"]
             ) from error
-        return str(rendered if rendered is not None else "")
+        text = str(rendered if rendered is not None else "")
+        # Jinja takes the end of a file's last line away.
+        return text + "\n" * (_line_ends(source.read_text(encoding="utf-8")) - _line_ends(text))
 
     # Containers and networks ----------------------------------------------------------------------------------------
 
@@ -282,3 +281,8 @@ class Platform:
                 "subnets": subnets,
             }
         return wanted
+
+
+def _line_ends(text: str) -> int:
+    """How many there are at a text's end."""
+    return len(text) - len(text.rstrip("\n"))
