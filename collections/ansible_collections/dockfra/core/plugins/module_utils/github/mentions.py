@@ -10,6 +10,7 @@ called, and the comment would be seen. Where it is in doubt whether something is
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 
 _QUIET = "@<!-- -->"
@@ -19,7 +20,9 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 _CODE_SPAN = re.compile(r"(?<![\\`])(`+)(?!`)(?:.*?[^`])??\1(?!`)", re.DOTALL)
 _INDENTED = re.compile(r"( {4}|\t)")
 _LIST_ITEM = re.compile(r"\s*([-*+]|[0-9]{1,9}[.)])(\s|$)")
-_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*://[^\s<>]*", re.IGNORECASE)
+# Without a bound of the scheme's length, a long word would be searched anew from each of its letters.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]{0,30}://[^\s<>]*", re.IGNORECASE)
+_NOWHERE = (sys.maxsize, sys.maxsize)
 
 
 def quiet(text: str) -> str:
@@ -35,9 +38,17 @@ def loud(text: str) -> str:
 def _quiet_part(text: str) -> str:
     kept = [match.span() for match in _CODE_SPAN.finditer(text) if "\n" not in match[0]]
     kept += [match.span() for match in _ADDRESS.finditer(text)]
-    return _MENTION.sub(
-        lambda match: "@" if any(start <= match.start() < end for start, end in kept) else _QUIET, text
-    )
+    spans = iter(sorted(kept))
+    start, end = next(spans, _NOWHERE)
+
+    def sent(match: re.Match[str]) -> str:
+        nonlocal start, end
+        while end <= match.start():
+            # Spans overlap where an address is in code; what lies further on still counts.
+            start, end = next(spans, _NOWHERE)
+        return "@" if start <= match.start() else _QUIET
+
+    return _MENTION.sub(sent, text)
 
 
 def _blocks(text: str) -> Iterator[tuple[str, bool]]:

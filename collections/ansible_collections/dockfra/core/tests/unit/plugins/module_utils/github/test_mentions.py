@@ -59,3 +59,12 @@ def test_what_calls_nobody_stays_as_it_is(text: str) -> None:
 @given(st.text(st.sampled_from("@a` \n\t-~.\\/:"), max_size=60) | st.text(max_size=60))
 def test_a_text_comes_back_as_it_was(text: str) -> None:
     assert loud(quiet(text)) == text
+
+
+@pytest.mark.parametrize(
+    "piece", ["x", "@", "@a ", "`", "` ``", "`@a` ", "a:", "http://a@b ", "`http://@a` @b ", "\\`", "- ", "    ", "```\n", "\n"]
+)  # fmt: skip
+def test_the_longest_text_takes_no_longer_for_what_is_in_it(piece: str) -> None:
+    """A search that begins anew from each sign would take minutes here."""
+    text = piece * (65_536 // len(piece))
+    assert loud(quiet(text)) == text
