@@ -242,7 +242,7 @@ prepare() {
   fi
   if wanted e2e || wanted slow || wanted bench; then needs+=(docker="$(client_package)"); fi
   if wanted e2e || wanted slow; then
-    needs+=(ip=iproute2)
+    needs+=(ip=iproute2 curl=curl)
     if wanted slow; then needs+=(docker-registry=docker-registry); fi
     type -P chromium-browser google-chrome >/dev/null || needs+=(chromium=chromium)
     # Without any font a browser draws boxes instead of letters.

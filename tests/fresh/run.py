@@ -54,6 +54,8 @@ RIGHTS: dict[str, Any] = {
     "security_opt": ["seccomp=unconfined", "apparmor=unconfined"],
     "binds": ["/sys/fs/cgroup:/sys/fs/cgroup:rw"],
     "init": True,
+    # A machine has IPv6, at least with itself.
+    "sysctls": {"net.ipv6.conf.all.disable_ipv6": "0", "net.ipv6.conf.lo.disable_ipv6": "0"},
 }
 PROXIES = re.compile(r"(?i)^(https?|ftp|no|all)_proxy$|^PIP_")
 

@@ -25,7 +25,7 @@ from .objects import (
 from .refusals import Answer, refusal
 from .transport import PER_PAGE, REDIRECTS, Transport
 
-_LINK = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?')
+_LINK = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
 
 
 class IssueGateway:
