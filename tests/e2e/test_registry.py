@@ -24,13 +24,13 @@ def registry() -> Iterator[FakeRegistry]:
         yield found
 
 
-def options(tmp_path: Path, image: str) -> list[str]:
+def options(folder: Path, image: str) -> list[str]:
     """Those of a platform of its own, beside that of the other tests, on another base image."""
     variables = {
         "dockfra_project": "dockfra-pulled",
         "dockfra_port_offset": 25000,
-        "dockfra_state_dir": str(tmp_path / "state"),
-        "dockfra_data_root": str(tmp_path / "data"),
+        "dockfra_state_dir": str(folder / "state"),
+        "dockfra_data_root": str(folder / "data"),
         "dockfra_base_image": image,
     }
     return ["-e", json.dumps(variables)]
@@ -46,6 +46,14 @@ def remove(chosen: list[str]) -> None:
     runs.playbook("playbooks/teardown.yml", *chosen, "-e", json.dumps(removal), name="pulled-teardown").ok()
 
 
+@pytest.fixture(scope="module")
+def place(untouched: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where that platform is for all tries to pull, none of which gets further than that; removed at the end."""
+    folder = tmp_path_factory.mktemp("pulled")
+    yield folder
+    remove(options(folder, "debian:trixie-slim"))
+
+
 # What Docker tries again for a minute and a half is in the slow ones.
 @pytest.mark.parametrize(
     ("fault", "reason"),
@@ -58,22 +66,19 @@ def remove(chosen: list[str]) -> None:
     ],
 )
 def test_a_wrong_or_cut_answer_is_one_line_finding_t5(
-    untouched: None, registry: FakeRegistry, tmp_path: Path, fault: str, reason: str
+    place: Path, registry: FakeRegistry, fault: str, reason: str
 ) -> None:
     image = f"{registry.address}/debian:trixie-slim"
     registry.fault = fault
-    run = runs.playbook("site.yml", *options(tmp_path, image), "--limit", "redis", name=f"registry-{fault}")
-    try:
-        assert run.code != 0
-        assert len(run.errors) == 1, f"{run.errors}, see {run.log}"
-        assert f"{image} could not be pulled on localhost: " in run.errors[0]
-        assert reason in run.errors[0]
-        assert "http+docker" not in run.errors[0]
-        assert "Check that its registry" in run.errors[0]
-        with pytest.raises(ImageNotFound):
-            docker.from_env().images.get(image)
-    finally:
-        remove(options(tmp_path, image))
+    run = runs.playbook("site.yml", *options(place, image), "--limit", "redis", name=f"registry-{fault}")
+    assert run.code != 0
+    assert len(run.errors) == 1, f"{run.errors}, see {run.log}"
+    assert f"{image} could not be pulled on localhost: " in run.errors[0]
+    assert reason in run.errors[0]
+    assert "http+docker" not in run.errors[0]
+    assert "Check that its registry" in run.errors[0]
+    with pytest.raises(ImageNotFound):
+        docker.from_env().images.get(image)
 
 
 @pytest.fixture
