@@ -1,14 +1,17 @@
 """What the platform's API says, typed: the answers are decoded and checked in one step."""
 
-import http.client
 import ssl
 import urllib.error
 import urllib.request
 from datetime import datetime
+from http.client import HTTPException
 from typing import TypeVar
 
 import msgspec
 
+from .timely import handlers
+
+# Bytes of an answer that are read, and seconds for all of it.
 MAX_ANSWER = 4 * 1024 * 1024
 TIMEOUT = 10
 
@@ -78,7 +81,7 @@ class Snapshot(msgspec.Struct):
 class Platform:
     def __init__(self, url: str, tls: ssl.SSLContext) -> None:
         self.url = url.rstrip("/")
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=tls))
+        self._opener = urllib.request.build_opener(*handlers(tls))
 
     def look(self) -> Snapshot:
         snapshot = Snapshot(url=self.url)
@@ -103,7 +106,7 @@ class Platform:
                 body = response.read(MAX_ANSWER + 1)
         except urllib.error.HTTPError as error:
             raise PlatformError(f"{path}: HTTP {error.code}{_detail(error)}") from error
-        except (OSError, http.client.HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise Unreachable(f"{self.url}: {_reason(error)}") from error
         if len(body) > MAX_ANSWER:
             raise PlatformError(f"{path}: the answer is larger than {MAX_ANSWER} bytes")
@@ -116,7 +119,7 @@ class Platform:
 def _detail(error: urllib.error.HTTPError) -> str:
     try:
         return f": {msgspec.json.decode(error.read(4096), type=dict[str, str])['detail']}"
-    except (OSError, http.client.HTTPException, msgspec.DecodeError, UnicodeDecodeError, KeyError):
+    except (OSError, HTTPException, msgspec.DecodeError, UnicodeDecodeError, KeyError):
         return ""
 
 

@@ -93,13 +93,18 @@ class FakeServices:
         hostname: str = "localhost",
         authority: str = "",
     ) -> None:
+        self.secured(service, _http(pages), hostname=hostname, authority=authority)
+
+    def secured(
+        self, service: str, plain: Answer, *, hostname: str = "localhost", authority: str = ""
+    ) -> None:
+        """A service over TLS that does with each connection what is given."""
         keyring = Keyring(self.file.parent / authority) if authority else self._keyring
         certificate, key = self.file.with_name("server.crt"), self.file.with_name("server.key")
         certificate.write_text(keyring.server_certificate("server", [hostname]))
         key.write_text(keyring.server_key("server"))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate, key)
-        plain = _http(pages)
 
         def answer(connection: socket.socket) -> None:
             with context.wrap_socket(connection, server_side=True) as secured:

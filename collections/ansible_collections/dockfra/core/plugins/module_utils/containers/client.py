@@ -9,7 +9,6 @@ changes something is done by the modules of ``community.docker``.
 from __future__ import annotations
 
 import http.client
-import json
 import os
 import socket
 import ssl
@@ -19,14 +18,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..errors import EngineError
+from ..answers.data import decoded
+from ..answers.http import Bounded, Bounds
+from ..errors import EngineError, LateError, TooMuchError
 
 _DEFAULT_SOCKET = "/var/run/docker.sock"
 _TLS_PORT = 2376
 _PLAIN_PORT = 2375
 
-# More than this is no answer of an engine.
+# More than this is no answer of an engine: bytes, and values of its JSON.
 _MAX_ANSWER = 64 * 1024 * 1024
+_MAX_VALUES = 8_000_000
 
 
 class NotFoundError(EngineError):
@@ -39,22 +41,30 @@ class Client:
     Args:
         environment: names the engine as for Docker's own client: ``DOCKER_HOST``, ``DOCKER_TLS_VERIFY`` and
             ``DOCKER_CERT_PATH``; without them it is the local socket.
-        timeout: seconds to wait for an answer.
+        timeout: seconds for an answer, all of it.
+        size: bytes that an answer may have.
 
     Raises:
         EngineError: the environment names no engine that can be asked.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None, timeout: float = 60) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str] | None = None,
+        timeout: float = 60,
+        size: int = _MAX_ANSWER,
+    ) -> None:
+        self._size = size
         self._connection = _connection(os.environ if environment is None else environment, timeout)
+        self._connection.bounds = Bounds(self._connection.host, size, timeout)
 
     def get(self, path: str, **query: str) -> Any:
         """Return the JSON answer; raises NotFoundError and EngineError."""
         body = self.read(path, **query)
         try:
-            return json.loads(body)
-        except ValueError as error:
-            raise EngineError(f"its answer to {path} is no JSON") from error
+            return decoded(body, _MAX_VALUES)
+        except (ValueError, TooMuchError) as error:
+            raise EngineError(f"its answer to {path} is no JSON that can be read: {error}") from error
 
     def read(self, path: str, **query: str) -> bytes:
         """Return the answer as it is; raises NotFoundError and EngineError."""
@@ -62,8 +72,8 @@ class Client:
         if status < 300:
             return body
         try:
-            message = str(json.loads(body)["message"])
-        except (ValueError, TypeError, KeyError):
+            message = str(decoded(body, _MAX_VALUES)["message"])
+        except (ValueError, TypeError, KeyError, TooMuchError):
             message = f"HTTP {status}"
         raise (NotFoundError if status == 404 else EngineError)(message)
 
@@ -88,16 +98,19 @@ class Client:
                 # The engine has closed the kept connection meanwhile.
                 self.close()
                 answer = self._answer(address)
-            body = answer.read(_MAX_ANSWER)
-            if not answer.isclosed():
-                raise EngineError(f"its answer to {path} is longer than {_MAX_ANSWER} bytes")
-            return answer.status, body
+            # Not more than that is asked for, or an announced length would take the memory before the first byte comes.
+            return answer.status, answer.read(self._size)
+        except (LateError, TooMuchError) as error:
+            self.close()  # the rest of it would be taken for the next answer
+            raise EngineError(f"{error} (asked for {path})") from error
         except TimeoutError as error:
             raise EngineError(f"no answer in {self._connection.timeout:g} s") from error
         except OSError as error:
             raise EngineError(f"{self._connection.host}: {error.strerror or error}") from error
         except http.client.HTTPException as error:
-            raise EngineError(f"{self._connection.host}: what answers is no Docker Engine") from error
+            raise EngineError(
+                f"{self._connection.host}: what answers is no Docker Engine ({str(error) or type(error).__name__})"
+            ) from error
 
     def _answer(self, address: str) -> http.client.HTTPResponse:
         self._connection.request("GET", address, headers={"Host": "docker"})
@@ -108,7 +121,15 @@ class Client:
         self._connection.close()
 
 
-class _SocketConnection(http.client.HTTPConnection):
+class _PlainConnection(Bounded, http.client.HTTPConnection):
+    """HTTP over TCP."""
+
+
+class _SecureConnection(Bounded, http.client.HTTPSConnection):
+    """HTTP over TLS."""
+
+
+class _Socket(http.client.HTTPConnection):
     """HTTP over a unix socket, whose path stands for the host."""
 
     def connect(self) -> None:
@@ -120,7 +141,14 @@ class _SocketConnection(http.client.HTTPConnection):
         return host, 0  # a path may have colons
 
 
-def _connection(environment: Mapping[str, str], timeout: float) -> http.client.HTTPConnection:
+class _SocketConnection(Bounded, _Socket):
+    """The same with bounds."""
+
+
+_Connection = _PlainConnection | _SecureConnection | _SocketConnection
+
+
+def _connection(environment: Mapping[str, str], timeout: float) -> _Connection:
     address = environment.get("DOCKER_HOST") or f"unix://{_DEFAULT_SOCKET}"
     scheme, _separator, rest = address.partition("://")
     if scheme == "unix" and rest:
@@ -137,7 +165,7 @@ def _connection(environment: Mapping[str, str], timeout: float) -> http.client.H
     except ValueError as error:
         raise EngineError(f"DOCKER_HOST is '{address}', whose port is no number") from error
     if not secure:
-        return http.client.HTTPConnection(parts.hostname, port, timeout=timeout)
+        return _PlainConnection(parts.hostname, port, timeout=timeout)
     folder = Path(environment.get("DOCKER_CERT_PATH") or "~/.docker").expanduser()
     try:
         context = ssl.create_default_context(cafile=str(folder / "ca.pem"))
@@ -146,4 +174,4 @@ def _connection(environment: Mapping[str, str], timeout: float) -> http.client.H
         raise EngineError(
             f"the certificates in {folder} cannot be read: {error.strerror or error}"
         ) from error
-    return http.client.HTTPSConnection(parts.hostname, port, timeout=timeout, context=context)
+    return _SecureConnection(parts.hostname, port, timeout=timeout, context=context)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Requests to GitHub through PyGithub; the only file that imports it.
+"""Requests to GitHub through PyGithub; this file and `connections` are the only ones that import it.
 
 PyGithub signs, sends and reads requests. When to send one again is decided here, because PyGithub would send a POST
 again after a 502 (which may make a second issue), does not retry 429 without ``Retry-After``, waits as long as a server
@@ -12,14 +12,16 @@ from __future__ import annotations
 import contextlib
 import datetime
 import email.utils
-import json
 import re
 import time
 import traceback
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..errors import GitHubSettingError, GitHubUnavailableError, GitHubUnclearError
+from ..answers.data import decoded
+from ..answers.http import Bounds
+from ..errors import GitHubSettingError, GitHubUnavailableError, GitHubUnclearError, LateError, TooMuchError
+from . import connections
 from .address import clean_api_url, host_of
 from .refusals import Answer, asked_wait, is_limit, may_be_limit
 
@@ -28,6 +30,10 @@ if TYPE_CHECKING:
 
 PER_PAGE = 100
 REDIRECTS = (301, 302, 307, 308)
+
+# Bytes of an answer: a page of issues, each with the longest text, has some 20 MB. And values of its JSON.
+MAX_ANSWER = 32 * 1024 * 1024
+_MAX_VALUES = 2_000_000
 
 # GitHub asks for a second between writes where there are many; a few go at once.
 _FREE_WRITES = 10
@@ -38,7 +44,15 @@ _TOKEN = re.compile(r"[\x21-\x7e]{1,1000}")
 
 
 class _Lost(Exception):
-    """No usable answer came; the text says why."""
+    """No usable answer came; the text says why.
+
+    Attributes:
+        again: whether the next may be another, should the request be sent again.
+    """
+
+    def __init__(self, why: str, *, again: bool = True) -> None:
+        super().__init__(why)
+        self.again = again
 
 
 class Transport:
@@ -47,7 +61,8 @@ class Transport:
     Args:
         token: a token that may read and write issues.
         api_url: address of the API.
-        timeout: seconds to wait for each answer.
+        timeout: seconds for each answer, all of it.
+        max_answer: bytes that each may have.
         max_wait: seconds that all failures and waits of this object together may cost.
         write_pause: seconds between writes, from the eleventh on.
         backoff: seconds before the first repetition; doubles with each.
@@ -67,6 +82,7 @@ class Transport:
         api_url: str,
         *,
         timeout: int = 20,
+        max_answer: int = MAX_ANSWER,
         max_wait: float = 120.0,
         write_pause: float = 1.0,
         backoff: float = 1.0,
@@ -77,6 +93,7 @@ class Transport:
         self.api_url = clean_api_url(api_url)
         self.host = host_of(self.api_url)
         self._timeout = timeout
+        self._bounds = Bounds(self.host, max_answer, timeout)
         self._wait_left = max_wait
         self._max_wait = max_wait
         self._write_pause = write_pause
@@ -133,6 +150,8 @@ class Transport:
                     raise GitHubUnclearError(
                         f"{why}, so it is not known whether the request took effect."
                     ) from error
+                if not error.again:
+                    raise GitHubUnavailableError(f"{why}; check the API address.") from error
             else:
                 # A request refused for its rate was not looked at, so it may be sent again whatever it is.
                 if is_limit(answer):
@@ -163,6 +182,8 @@ class Transport:
             status, headers, output = self._requester.requestJson(verb, url, query, None, body)
         except _Redirected as moved:
             return Answer(moved.status, {"location": moved.location}, None)
+        except (LateError, TooMuchError) as error:
+            raise _Lost(str(error), again=isinstance(error, LateError)) from error
         # requests raises many kinds, PyGithub RuntimeError and AssertionError of its own.
         except (OSError, RuntimeError, AssertionError, ValueError) as error:
             raise _Lost(_short(error)) from error
@@ -170,8 +191,10 @@ class Transport:
         if status >= 500 or status in (204, 304):
             return Answer(status, headers, None)
         try:
-            return Answer(status, headers, json.loads(output))
-        except (TypeError, ValueError) as error:
+            return Answer(status, headers, decoded(output.encode(), _MAX_VALUES))
+        except TooMuchError as error:
+            raise _Lost(f"its answer is too long: {error}", again=False) from error
+        except (AttributeError, ValueError) as error:
             if status >= 400:
                 return Answer(status, headers, None)  # a proxy's page, perhaps; its status says enough
             raise _Lost("no JSON") from error
@@ -193,17 +216,18 @@ class Transport:
 
             # One try, and redirects are answers like others.
             retry = _watching_retry()
-            self._made = github.Github(
-                auth=github.Auth.Token(self._token),
-                base_url=self.api_url,
-                timeout=self._timeout,
-                user_agent="dockfra",
-                per_page=PER_PAGE,
-                retry=retry,
-                seconds_between_requests=None,
-                seconds_between_writes=None,
-                lazy=True,
-            ).requester
+            with connections.injected(self._bounds):
+                self._made = github.Github(
+                    auth=github.Auth.Token(self._token),
+                    base_url=self.api_url,
+                    timeout=self._timeout,
+                    user_agent="dockfra",
+                    per_page=PER_PAGE,
+                    retry=retry,
+                    seconds_between_requests=None,
+                    seconds_between_writes=None,
+                    lazy=True,
+                ).requester
         return self._made
 
 
@@ -275,6 +299,21 @@ def _short(error: BaseException) -> str:
             return "no answer in time"
         if "SSL" in name:
             return _UNTRUSTED
+    if type(error).__name__ == "ChunkedEncodingError":
+        return f"its answer is broken: {error}"
+    if (broken := _not_http(error)) is not None:
+        return f"what it sends is no HTTP: {broken}"
     if "Connection" in type(error).__name__:
         return "the connection failed"
     return type(error).__name__
+
+
+def _not_http(error: BaseException | None) -> BaseException | None:
+    """The error of `http.client` behind another: a header too long or too many of them, a status that is none."""
+    import http.client
+
+    while error is not None and not (
+        isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError)
+    ):
+        error = error.__context__
+    return error

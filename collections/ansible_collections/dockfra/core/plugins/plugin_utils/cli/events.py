@@ -43,9 +43,8 @@ class Events:
             output.put(sys.stdout, json.dumps(event, ensure_ascii=False))
 
 
-def parse(line: bytes) -> dict[str, Any]:
-    """Return the event that a line from another container stands for; raises ValueError."""
-    event = json.loads(line)
+def checked(event: Any) -> dict[str, Any]:
+    """Return an event that came from another container; raises ValueError when it is none."""
     if not isinstance(event, dict) or event.get("event") not in (PROGRESS, OUTPUT, RESULT):
         raise ValueError("it is no event")
     if event["event"] != RESULT and not isinstance(event.get("text"), str):

@@ -17,7 +17,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.errors import CommandError
+from ...module_utils.answers.http import BoundedSocket, Bounds
+from ...module_utils.errors import CommandError, LateError, TooMuchError
 from ...module_utils.probes.probe import Result, Target, answered, probe_all, works
 from .output import Style, table
 
@@ -26,6 +27,9 @@ CONFIGURATION = Path("/etc/dockfra/monitor/targets.json")
 # The states of a service, the worst last: works; could not be asked; answers, and says that it does not work; is silent.
 UP, UNKNOWN, DEGRADED, DOWN = STATES = ("up", "unknown", "degraded", "down")
 COLOURS = {UP: "green", UNKNOWN: "dim", DEGRADED: "yellow", DOWN: "red"}
+
+# Bytes of an answer over TLS that are read: its status and headers are all that is looked at.
+MAX_HEAD = 64 * 1024
 
 _TARGET_FIELDS = {field.name for field in fields(Target)}
 _HTTP_STATUS = re.compile(r"HTTP (\d{3})\b")
@@ -184,7 +188,8 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
             context.wrap_socket(connection, server_hostname=configuration.hostname) as secured,
         ):
             request = http.client.HTTPConnection(configuration.hostname, timeout=timeout)
-            request.sock = secured
+            left = max(0.01, begin + timeout - time.monotonic())
+            request.sock = BoundedSocket(secured, Bounds(target.service, MAX_HEAD, left))
             request.request("GET", target.path, headers={"User-Agent": "dockfra", "Connection": "close"})
             answer = request.getresponse()
             ok = works(answer.status, target.below)
@@ -196,12 +201,14 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
         detail = f"its certificate is not good: {error.verify_message}"
     except socket.gaierror:
         detail = f"nobody is called {target.host} here"
-    except TimeoutError:
+    except (TimeoutError, LateError):
         detail = f"no answer in {timeout:g} s"
+    except TooMuchError as error:
+        detail = str(error)
     except OSError as error:
         detail = (error.strerror or str(error) or type(error).__name__).lower()
-    except (http.client.HTTPException, ValueError):
-        detail = "the answer is not what https sends"
+    except (http.client.HTTPException, ValueError) as error:
+        detail = f"the answer is not what https sends ({str(error) or type(error).__name__})"
     return Result(
         target.service, target.kind, ok, " ".join(detail.split()), round((time.monotonic() - begin) * 1000)
     )

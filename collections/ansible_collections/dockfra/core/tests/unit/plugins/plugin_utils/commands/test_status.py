@@ -9,6 +9,7 @@ import json
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,29 @@ def test_a_frozen_service_is_down_and_does_not_hold_up_the_others(services: Fake
     assert outcome.status == 1
     assert states(outcome) == {"frozen": "down", "ssh-monitor": "up"}
     assert details(outcome, "frozen") == ["no answer in 1 s"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "pause", "detail"),
+    [
+        (b"HTTP/1.1 100 Continue\r\n\r\n" * 1000, 0, "answers more than 65536 bytes; it was not read on"),
+        (b"x" * 65536, 0, "answers more than 65536 bytes; it was not read on"),
+        (b"HTTP/1.1 200 OK\r\n" + b"X: 1\r\n" * 1000, 0, "got more than 100 headers"),
+        (b"H", 0.05, "no answer in 1 s"),
+    ],
+)
+def test_finding_s4_an_endless_answer_over_tls_is_down(
+    services: FakeServices, sent: bytes, pause: float, detail: str
+) -> None:
+    def answer(connection: socket.socket) -> None:
+        while True:
+            connection.sendall(sent)
+            time.sleep(pause)
+
+    services.secured("traefik", answer)
+    outcome = status("monitor", "--json")
+    assert (outcome.status, states(outcome)) == (1, {"traefik": "down"})
+    assert detail in details(outcome, "traefik")[0]
 
 
 def test_a_service_that_says_it_cannot_work_is_degraded(services: FakeServices) -> None:
