@@ -44,6 +44,9 @@ class AuditLog:
         now: the clock.
         limit: bytes after which the file is full and the next one begins.
         keep: full files that are kept.
+
+    Attributes:
+        path: the file.
     """
 
     def __init__(
@@ -53,8 +56,8 @@ class AuditLog:
         limit: int = rotation.LIMIT,
         keep: int = rotation.KEEP,
     ) -> None:
-        self._path = os.fspath(path)
-        folder, name = os.path.split(self._path)
+        self.path = os.fspath(path)
+        folder, name = os.path.split(self.path)
         self._lock_path = os.path.join(folder, f".{name}.lock")
         self._now = now
         self._limit = limit
@@ -79,7 +82,7 @@ class AuditLog:
         with self._explained(), self._locked():
             # What cannot be rotated grows on: better a long log than none.
             with contextlib.suppress(OSError):
-                rotation.rotate(self._path, self._limit, self._keep, self._now())
+                rotation.rotate(self.path, self._limit, self._keep, self._now())
             with self._opened() as file:
                 self._write(file, entry)
 
@@ -99,7 +102,7 @@ class AuditLog:
             raise
 
     def _opened(self) -> BinaryIO:
-        descriptor = self._open(self._path, os.O_RDWR | os.O_APPEND, MODE)
+        descriptor = self._open(self.path, os.O_RDWR | os.O_APPEND, MODE)
         try:
             found = os.fstat(descriptor)
             if not stat.S_ISREG(found.st_mode):
@@ -130,6 +133,6 @@ class AuditLog:
             yield
         except OSError as error:
             raise AuditError(
-                f"The audit log {self._path} cannot be written: {error.strerror}. Nothing is done without a trace; "
+                f"The audit log {self.path} cannot be written: {error.strerror}. Nothing is done without a trace; "
                 "put that right first."
             ) from error

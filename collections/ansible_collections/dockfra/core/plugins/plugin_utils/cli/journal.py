@@ -9,9 +9,10 @@ import os
 import re
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
-from ...module_utils.audit import files
+from ...module_utils.audit import files, underway
 from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import DockfraError
 from . import codes
@@ -71,8 +72,10 @@ class Journal:
         """
         started = time.monotonic()
         ended: BaseException | None = None
+        with suppress(DockfraError):  # this call's own line says so
+            underway.tell_lost(self._log)
         # A signal ends what the command does. It cannot come between that and the audit line.
-        with Signals() as signals:
+        with Signals() as signals, underway.noted(self._log.path, self._entry(words, MAX_BYTES)):
             try:
                 with signals.heeded():
                     self._log.check()
@@ -89,13 +92,10 @@ class Journal:
 
     def _written(self, name: str, words: Sequence[str], outcome: Outcome, started: float) -> Outcome:
         verdict = _VERDICTS.get(outcome.status, "allowed")
-        entry = record(words, MAX_BYTES if verdict == "allowed" else MAX_REFUSED)
         try:
             self._log.append(
                 {
-                    "caller": self._caller,
-                    "role": self._role,
-                    **entry,
+                    **self._entry(words, MAX_BYTES if verdict == "allowed" else MAX_REFUSED),
                     "verdict": verdict,
                     "result": outcome.status,
                     "duration": round(time.monotonic() - started, 3),
@@ -104,6 +104,9 @@ class Journal:
         except DockfraError as error:
             return Outcome(codes.status(error), "", codes.message(name, error))
         return outcome
+
+    def _entry(self, words: Sequence[str], most: int) -> dict[str, Any]:
+        return {"caller": self._caller, "role": self._role, **record(words, most)}
 
 
 def record(words: Sequence[str], most: int = MAX_BYTES) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.audit import underway
 from ...module_utils.audit.files import DIRECTORY
 from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import DockfraError
@@ -47,6 +48,7 @@ class Limits:
         self._log = AuditLog(os.path.join(directory, f"{place.service}.jsonl")) if place else None
         self._counts: dict[tuple[str, str, str], int] = {}
         self._next: dict[tuple[str, str, str], float] = {}
+        self._lost_next = 0.0
 
     @classmethod
     def here(cls, daemon: Daemon) -> Limits:
@@ -61,8 +63,14 @@ class Limits:
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def tell(self) -> None:
-        """Tell what is due."""
+        """Tell what is due, calls of this container that were lost among it."""
         now = self._clock()
+        if self._log is not None and self._lost_next <= now:
+            self._lost_next = now + PERIOD
+            try:
+                underway.tell_lost(self._log)
+            except DockfraError as error:
+                self._daemon.log("audit", problem=str(error))
         self._next = {key: due for key, due in self._next.items() if due > now or key in self._counts}
         for key in [key for key in self._counts if self._next.get(key, now) <= now]:
             who, limit, verdict = key

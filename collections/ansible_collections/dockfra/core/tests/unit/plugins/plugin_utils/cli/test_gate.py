@@ -595,3 +595,24 @@ def test_a_refused_call_leaves_a_short_line_finding_s8(platform: Platform) -> No
     [kept] = entry["arguments"]
     assert kept.endswith(" words more")
     assert platform.log("autopilot").stat().st_size < 1000
+
+
+def test_a_gate_that_is_killed_within_a_call_leaves_its_line_to_the_next(box: Box) -> None:
+    reading = subprocess.Popen(
+        box.gate_command("developer"),
+        env=box.environment("ticket-done T-0001 --comment=-"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd="/",
+    )
+    with reading:
+        deadline = time.monotonic() + 20
+        while not [note for note in box.audit.glob(".*.call.*") if note.stat().st_size]:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        reading.kill()
+    assert box.connect("autopilot", "ticket-list").returncode == OK
+    lost, following = box.entries("manager")
+    assert (lost["caller"], lost["verb"], lost["result"]) == ("developer", "ticket-done", "lost")
+    assert (following["caller"], following["verb"], following["result"]) == ("autopilot", "ticket-list", OK)
