@@ -4,7 +4,8 @@
 
 sshd starts it with the caller's name, which stands in authorized_keys, and what the caller sent in
 SSH_ORIGINAL_COMMAND. The words of that line are looked up in the policy and parsed by the command's own grammar; nothing
-is ever handed to a shell. Every call leaves a line in the audit log, and where that cannot be written nothing is done.
+is ever handed to a shell. Every call leaves a line in the audit log, and where that cannot be written nothing is done; of
+refusals without end it has the number (see `refusals`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from .call import CONFIGURATION, Place, StrPath
 from .journal import Journal, log_path
 from .outcome import Outcome
 from .output import Style
+from .refusals import Refusals
 from .slots import DIRECTORY as SLOTS
 from .slots import Slots
 
@@ -56,7 +58,7 @@ def main(
         caller = arguments[1]
         place = Place.load(configuration)
         log = AuditLog(log_path(place.service, audit_directory))
-        gate = Gate(place, caller, log, Slots(caller, slots_directory))
+        gate = Gate(place, caller, log, Slots(caller, slots_directory), Refusals(caller, slots_directory))
         line = environment.get("SSH_ORIGINAL_COMMAND")
         terminal = output.is_terminal(sys.stdin)
         if line is None and terminal:
@@ -78,12 +80,20 @@ class Gate:
         caller: whose key opened the connection.
         log: the audit log of this container.
         slots: the calls that the caller may have under way; without them there is no limit.
+        refusals: counts its refused calls; without them there is no limit of their lines in the log.
     """
 
-    def __init__(self, place: Place, caller: str, log: AuditLog, slots: Slots | None = None) -> None:
+    def __init__(
+        self,
+        place: Place,
+        caller: str,
+        log: AuditLog,
+        slots: Slots | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
         self.place = place
         self.caller = caller
-        self._journal = Journal(log, place.name, caller)
+        self._journal = Journal(log, place.name, caller, refusals)
         self._slots = slots
 
     def enter(self) -> None:
@@ -92,7 +102,7 @@ class Gate:
             self._slots.take()
 
     def answer(self, line: str, stdin: IO[bytes], style: Style, terminal: bool = False) -> Outcome:
-        """Run one line and return how it ended; it is in the audit log by then."""
+        """Run one line and return how it ended; it is in the audit log by then, as `Journal.kept` says."""
         wrong: UsageError | None = None
         try:
             words = grammar.split(line)

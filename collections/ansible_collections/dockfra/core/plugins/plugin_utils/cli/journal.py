@@ -18,6 +18,7 @@ from ...module_utils.errors import DockfraError
 from . import codes
 from .call import StrPath
 from .outcome import Outcome
+from .refusals import Refusals
 from .signals import Signals
 
 # What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
@@ -55,15 +56,19 @@ class Journal:
         log: the audit log of this container.
         role: what the policy calls the container.
         caller: who asks; at home the role itself.
+        refusals: counts those of the caller; without them each has a line.
     """
 
-    def __init__(self, log: AuditLog, role: str, caller: str) -> None:
+    def __init__(self, log: AuditLog, role: str, caller: str, refusals: Refusals | None = None) -> None:
         self._log = log
         self._role = role
         self._caller = caller
+        self._refusals = refusals
 
     def kept(self, name: str, words: Sequence[str], work: Callable[[], Outcome]) -> Outcome:
         """Do a call and return how it ended; it is in the log by then, and where that cannot be written it is not done.
+
+        Of a caller that is refused all the time, the log has the number of further refusals instead of each.
 
         Args:
             name: what speaks of errors before and after the call.
@@ -93,6 +98,10 @@ class Journal:
     def _written(self, name: str, words: Sequence[str], outcome: Outcome, started: float) -> Outcome:
         verdict = _VERDICTS.get(outcome.status, "allowed")
         try:
+            if verdict != "allowed" and self._refusals is not None and not self._refusals.one_more():
+                if (line := self._refusals.due()) is not None:
+                    self._log.append({**line, "role": self._role, "result": outcome.status})
+                return outcome
             self._log.append(
                 {
                     **self._entry(words, MAX_BYTES if verdict == "allowed" else MAX_REFUSED),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from ...module_utils.audit import underway
 from ...module_utils.audit.files import DIRECTORY
 from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import DockfraError
+from ..cli import refusals
 from ..cli.call import CONFIGURATION, Place
 from ..cli.codes import BUSY
+from ..cli.slots import DIRECTORY as SLOTS
 from .daemon import Daemon
 
 # Seconds between two lines of the same: whoever runs into a limit all the time must not fill the log.
@@ -33,6 +35,7 @@ class Limits:
         place: this container, None where it has no audit log.
         directory: of the audit logs.
         clock: seconds.
+        gate: directory of what the gate counts.
     """
 
     def __init__(
@@ -41,10 +44,12 @@ class Limits:
         place: Place | None,
         directory: str = DIRECTORY,
         clock: Callable[[], float] = time.monotonic,
+        gate: str = SLOTS,
     ) -> None:
         self._daemon = daemon
         self._place = place
         self._clock = clock
+        self._gate = gate
         self._log = AuditLog(os.path.join(directory, f"{place.service}.jsonl")) if place else None
         self._counts: dict[tuple[str, str, str], int] = {}
         self._next: dict[tuple[str, str, str], float] = {}
@@ -63,12 +68,15 @@ class Limits:
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def tell(self) -> None:
-        """Tell what is due, calls of this container that were lost among it."""
+        """Tell what is due; among it the calls of this container that were lost, and refused calls that had no line."""
         now = self._clock()
         if self._log is not None and self._lost_next <= now:
             self._lost_next = now + PERIOD
             try:
                 underway.tell_lost(self._log)
+                for line in refusals.all_due(self._gate):
+                    self._daemon.log("limit", **line)
+                    self._append(line)
             except DockfraError as error:
                 self._daemon.log("audit", problem=str(error))
         self._next = {key: due for key, due in self._next.items() if due > now or key in self._counts}
@@ -77,10 +85,11 @@ class Limits:
             self._next[key] = now + PERIOD
             fields: dict[str, Any] = {"limit": limit, "verdict": verdict, "count": self._counts.pop(key)}
             self._daemon.log("limit", caller=who, **fields)
-            if self._log is not None and self._place is not None:
-                try:
-                    self._log.append(
-                        {"caller": who, "role": self._place.name, "verb": "", **fields, "result": BUSY}
-                    )
-                except DockfraError as error:
-                    self._daemon.log("audit", problem=str(error))
+            try:
+                self._append({"caller": who, "verb": "", **fields})
+            except DockfraError as error:
+                self._daemon.log("audit", problem=str(error))
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        if self._log is not None and self._place is not None:
+            self._log.append({"role": self._place.name, **line, "result": BUSY})

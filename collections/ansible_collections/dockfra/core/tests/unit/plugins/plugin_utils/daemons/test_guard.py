@@ -20,6 +20,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import re
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.ssh import keys
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.refusals import MAX_LINES, Refusals
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons import guard as module
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons import room
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
@@ -170,3 +171,18 @@ def test_a_full_home_is_told_closed_and_opened_again_finding_s8(
     (home / "file").unlink()
     assert list(container.guard.step()) == []
     assert not (container.folder / "closed").exists()
+
+
+def test_refused_calls_that_had_no_line_are_counted_when_their_caller_has_gone(tmp_path: Path) -> None:
+    said: list[str] = []
+    daemon = Daemon("guard", tmp_path)
+    daemon.log = lambda event, **_fields: said.append(event)  # type: ignore[method-assign]
+    gate = tmp_path / "gate"
+    limits = Limits(daemon, PLACE, str(tmp_path), lambda: 0.0, str(gate))
+    refused = Refusals("developer", str(gate))
+    for _call in range(MAX_LINES + 7):
+        refused.one_more()
+    limits.tell()
+    [line] = read(tmp_path / "git.jsonl")
+    assert (line["caller"], line["verdict"], line["count"], line["role"]) == ("developer", "denied", 7, "git")
+    assert said == ["limit"]
