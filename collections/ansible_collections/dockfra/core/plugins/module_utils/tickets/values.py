@@ -31,7 +31,8 @@ _BAD_IN_TEXT = re.compile(f"[{_CONTROLS}]")
 _BAD_IN_LINE = re.compile(rf"[\t\n{_CONTROLS}]")
 _PLAIN = bytes(range(0x20, 0x7F)) + b"\t\n"
 _ID = re.compile(r"T-([0-9]{4}|[1-9][0-9]{4,17})")
-_MEANT_ID = re.compile(r"(?:[Tt]-?|#)?([0-9]{1,18})")
+_MEANT_ID = re.compile(r"(?:[Tt]-?)?([0-9]{1,18})")
+_MEANT_ISSUE = re.compile(r"#([0-9]{1,18})")
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})"
 )
@@ -53,7 +54,13 @@ def parse_id(text: object) -> int:
 
 
 def clean_id(text: object) -> str:
-    """Return the id that somebody means by T-0069, t-69, #69 or 69; raises TicketInvalidError for anything else."""
+    """Return the id that somebody means by T-0069, t-69 or 69; raises TicketInvalidError for anything else."""
+    if isinstance(text, str) and (issue := _MEANT_ISSUE.fullmatch(text)) and int(issue[1]):
+        # Lists show issues like that, and a ticket's issue rarely has the ticket's number.
+        raise TicketInvalidError(
+            f"{shown(text)} may mean the issue of that number on GitHub, so it is no ticket id; write "
+            f"{ticket_id(int(issue[1]))} for the ticket, or for the issue the id that ticket-list shows beside {text}."
+        )
     match = _MEANT_ID.fullmatch(text) if isinstance(text, str) else None
     if match is None or not int(match[1]):
         raise TicketInvalidError(f"{shown(text)} is no ticket id; an id looks like T-0001.")

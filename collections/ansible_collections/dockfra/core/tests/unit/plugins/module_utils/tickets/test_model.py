@@ -199,9 +199,19 @@ def test_ids(text: str, number: int) -> None:
     assert values.ticket_id(number) == text
 
 
-@pytest.mark.parametrize("text", ["T-0069", "t-0069", "T-69", "t69", "T69", "69", "0069", "#69", "#0069"])
+@pytest.mark.parametrize("text", ["T-0069", "t-0069", "T-69", "t69", "T69", "69", "0069"])
 def test_an_id_that_cannot_be_misunderstood_is_understood_finding_u11(text: str) -> None:
     assert values.clean_id(text) == "T-0069"
+
+
+@pytest.mark.parametrize("text", ["#69", "#0069"])
+def test_what_may_be_an_issue_is_refused_with_both_right_forms(text: str) -> None:
+    with pytest.raises(TicketInvalidError, match=r"is no ticket id") as caught:
+        values.clean_id(text)
+    message = str(caught.value)
+    assert "write T-0069 for the ticket" in message
+    assert f"for the issue the id that ticket-list shows beside {text}" in message
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(

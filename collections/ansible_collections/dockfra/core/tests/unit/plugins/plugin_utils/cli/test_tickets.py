@@ -176,7 +176,7 @@ def test_create_update_and_list_name_a_role_alike_finding_u12(platform: Platform
     assert [ticket["id"] for ticket in listed] == ["T-0003"]
 
 
-@pytest.mark.parametrize("text", ["1", "t-1", "T-1", "#1", "T-0001"])
+@pytest.mark.parametrize("text", ["1", "t-1", "T-1", "T-0001"])
 def test_ids_are_understood_wherever_one_is_taken_finding_u11(platform: Platform, text: str) -> None:
     assert data(manager(platform, "ticket-show", text, "--json"))["id"] == "T-0001"
     assert manager(platform, "ticket-update", text, "--priority", "low").status == OK
@@ -185,3 +185,13 @@ def test_ids_are_understood_wherever_one_is_taken_finding_u11(platform: Platform
         assert developer(platform, words).status == OK
     ticket = platform.store.get("T-0001")
     assert (ticket.priority, ticket.status, len(ticket.comments)) == ("low", "closed", 1)
+
+
+def test_an_issues_number_is_refused_wherever_an_id_is_taken(platform: Platform) -> None:
+    before = platform.store.get("T-0001")
+    outcomes = [manager(platform, "ticket-show", "#1"), manager(platform, "ticket-update", "#1", "--close")]
+    outcomes += [developer(platform, "ticket-work '#1'"), developer(platform, "ticket-comment '#1' Yes")]
+    for outcome in outcomes:
+        assert (outcome.status, outcome.text) == (USAGE, "")
+        assert "write T-0001 for the ticket, or for the issue the id" in outcome.message
+    assert platform.store.get("T-0001") == before
