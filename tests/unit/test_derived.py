@@ -109,6 +109,26 @@ def test_a_port_is_written_in_the_inventory_only_finding_p3(load: Load) -> None:
         assert f"traefik.proxy-net:{inside}" in listens, port.name
 
 
+def test_the_login_message_is_the_roles_whatever_the_service_is_called(load: Load) -> None:
+    second = {
+        "dockfra_description": "Bastion of the backend",
+        "dockfra_role": "ssh_backend",
+        "dockfra_user": "deployer",
+        "dockfra_uid": 10015,
+        "dockfra_shared_uid": True,
+        "dockfra_networks": ["ssh-net", "backend-net"],
+        "dockfra_ports": [{"name": "ssh", "port": 2222, "networks": ["ssh-net"]}],
+        "dockfra_ssh_logins": ["monitor"],
+    }
+    platform = load({"second-bastion": second})
+
+    def message(service: str) -> str:
+        return platform.desired(service).files["ssh/motd"].content.decode()
+
+    assert len(message("ssh-backend").splitlines()) > 1
+    assert message("second-bastion") == message("ssh-backend").replace("ssh-backend", "second-bastion")
+
+
 def test_a_routed_service_needs_no_group_finding_p4(load: Load) -> None:
     platform = load(
         {

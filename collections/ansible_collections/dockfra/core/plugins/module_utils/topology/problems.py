@@ -11,7 +11,7 @@ from __future__ import annotations
 import difflib
 import functools
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 
 from . import service_problems
 from .model import Service
@@ -121,84 +121,94 @@ def _publishing(topology: Topology) -> Problems:
                 )
 
 
+def _disputed(
+    topology: Topology, claims: Iterable[tuple[Hashable, Service, str]], variable: str
+) -> Iterator[tuple[str, Service, Service]]:
+    """What more than one service claims: what it is, the service to change, and the one that has it.
+
+    Args:
+        topology: the inventory.
+        claims: what is claimed, as it is compared and as it is told, and by whom.
+        variable: where it is claimed.
+    """
+    owners: dict[Hashable, Service] = {}
+    for claim, service, told in claims:
+        other = owners.setdefault(claim, service)
+        if other is not service:
+            yield told, *_culprit(topology, other, service, variable)
+
+
 def _uids(topology: Topology) -> Problems:
     """Services of one uid may read each other's files on the Docker host, so only those share it that say so."""
-    owners: dict[int, Service] = {}
-    for service in topology.containers():
-        other = owners.setdefault(service.uid, service)
-        if other is not service and not (service.shares_uid and other.shares_uid):
-            wrong, right = _culprit(topology, other, service, "dockfra_uid")
+    claims = ((service.uid, service, str(service.uid)) for service in topology.containers())
+    for uid, wrong, right in _disputed(topology, claims, "dockfra_uid"):
+        if not (wrong.shares_uid and right.shares_uid):
             yield Problem(
                 wrong,
                 "dockfra_uid",
-                f"dockfra_uid is {service.uid}, which is that of {right.name}; "
+                f"dockfra_uid is {uid}, which is that of {right.name}; "
                 f"choose another, such as {max(each.uid for each in topology.services.values()) + 1}.",
             )
 
 
 def _keys(topology: Topology) -> Problems:
-    owners: dict[str, Service] = {}
-    for service in topology.services.values():
-        other = owners.setdefault(service.client_key, service)
-        if service.client_key and other is not service:
-            wrong, right = _culprit(topology, other, service, "dockfra_ssh_client_key")
-            yield Problem(
-                wrong,
-                "dockfra_ssh_client_key",
-                f"dockfra_ssh_client_key is '{service.client_key}', which is that of {right.name}; "
-                "give each a key of its own.",
-            )
+    keys = (
+        (service.client_key, service, service.client_key)
+        for service in topology.services.values()
+        if service.client_key
+    )
+    for key, wrong, right in _disputed(topology, keys, "dockfra_ssh_client_key"):
+        yield Problem(
+            wrong,
+            "dockfra_ssh_client_key",
+            f"dockfra_ssh_client_key is '{key}', which is that of {right.name}; give each a key of its own.",
+        )
 
 
 def _published_ports(topology: Topology) -> Problems:
-    owners: dict[tuple[str, int], Service] = {}
-    for service in topology.containers():
-        for port in service.ports:
-            if port.publish is None:
-                continue
-            other = owners.setdefault((service.docker_host, port.publish), service)
-            if other is not service:
-                wrong, right = _culprit(topology, other, service, "dockfra_ports")
-                yield Problem(
-                    wrong,
-                    "dockfra_ports",
-                    f"publishes port {port.publish} on {service.docker_host}, as {right.name} does; "
-                    "change `publish` in dockfra_ports of one of them.",
-                )
+    ports = (
+        ((service.docker_host, port.publish), service, f"{port.publish} on {service.docker_host}")
+        for service in topology.containers()
+        for port in service.ports
+        if port.publish is not None
+    )
+    for port, wrong, right in _disputed(topology, ports, "dockfra_ports"):
+        yield Problem(
+            wrong,
+            "dockfra_ports",
+            f"publishes port {port}, as {right.name} does; change `publish` in dockfra_ports of one of them.",
+        )
 
 
 def _volume_writers(topology: Topology) -> Problems:
     """A volume has one writer; others may only read it."""
-    owners: dict[tuple[str, str], Service] = {}
-    for service in topology.containers():
-        for volume in service.volumes:
-            if volume.read_only:
-                continue
-            other = owners.setdefault((service.docker_host, volume.name), service)
-            if other is not service:
-                wrong, right = _culprit(topology, other, service, "dockfra_volumes")
-                yield Problem(
-                    wrong,
-                    "dockfra_volumes",
-                    f"writes to the volume '{volume.name}', as {right.name} does; "
-                    "say read_only: true for the one that only reads, or give each a volume of its own.",
-                )
+    volumes = (
+        ((service.docker_host, volume.name), service, volume.name)
+        for service in topology.containers()
+        for volume in service.volumes
+        if not volume.read_only
+    )
+    for volume, wrong, right in _disputed(topology, volumes, "dockfra_volumes"):
+        yield Problem(
+            wrong,
+            "dockfra_volumes",
+            f"writes to the volume '{volume}', as {right.name} does; "
+            "say read_only: true for the one that only reads, or give each a volume of its own.",
+        )
 
 
 def _routes(topology: Topology) -> Problems:
+    routed = [(service, route) for service in topology.services.values() for route in service.routes]
+    claims = (((route.path.rstrip("/"), route.priority), service, route.path) for service, route in routed)
+    for path, wrong, right in _disputed(topology, claims, "dockfra_routes"):
+        yield Problem(
+            wrong,
+            "dockfra_routes",
+            f"has the route {path}, as {right.name} has; "
+            "change its `path`, or give the two a different `priority`.",
+        )
     proxies = topology.reverse_proxies()
-    owners: dict[tuple[str, int], Service] = {}
     for service in topology.services.values():
-        for route in service.routes:
-            other = owners.setdefault((route.path.rstrip("/"), route.priority), service)
-            if other is not service:
-                wrong, right = _culprit(topology, other, service, "dockfra_routes")
-                yield Problem(
-                    wrong,
-                    "dockfra_routes",
-                    f"has the route {route.path}, as {right.name} has; "
-                    "change its `path`, or give the two a different `priority`.",
-                )
         if service.routes and not proxies:
             yield Problem(
                 service,
@@ -207,15 +217,14 @@ def _routes(topology: Topology) -> Problems:
             )
     for proxy in proxies:
         served = {(route.service, route.path) for route in topology.served_routes(proxy.name)}
-        for service in topology.services.values():
-            for route in service.routes:
-                if (service.name, route.path) not in served:
-                    yield Problem(
-                        service,
-                        "dockfra_networks",
-                        f"the route {route.path} cannot be served, because {proxy.name} shares no network on which the "
-                        f"port '{route.port}' listens; add one of {', '.join(proxy.networks)} to dockfra_networks.",
-                    )
+        for service, route in routed:
+            if (service.name, route.path) not in served:
+                yield Problem(
+                    service,
+                    "dockfra_networks",
+                    f"the route {route.path} cannot be served, because {proxy.name} shares no network on which the "
+                    f"port '{route.port}' listens; add one of {', '.join(proxy.networks)} to dockfra_networks.",
+                )
 
 
 def _tunnels(topology: Topology) -> Problems:

@@ -55,6 +55,10 @@ class Place(NamedTuple):
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise PolicyError(f"{path} cannot be read ({error}); run site.yml again.") from error
 
+    def named(self, word: str) -> str:
+        """Return the place that somebody means by its name or by its service's; other words as they are."""
+        return next((place for place, service in self.services.items() if word in (place, service)), word)
+
 
 def _nowhere(_home: Place, place: str, _words: Sequence[str], _text: str | None) -> NoReturn:
     raise CommandError(f"there is no way to {place} from here")

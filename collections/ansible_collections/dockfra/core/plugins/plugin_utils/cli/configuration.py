@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...module_utils.errors import CommandError, UsageError
 from ...module_utils.settings import catalogue
@@ -94,8 +94,35 @@ class Word:
     read: bool = False
 
 
-def add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
-    """The arguments of the command that configures a role."""
+_HOW = """Without arguments, a person is shown each setting and asked for a new value, and a program gets them all. A new value holds
+at once. Secrets are typed, or read from the input; never write one into the arguments."""
+
+# Seconds that the command may take; a person may be asked for each setting.
+_TIME_LIMIT = 3600.0
+
+
+class Face(NamedTuple):
+    """What the file of a command that configures a role has to say, see `grammar.Command`."""
+
+    arguments: Callable[[argparse.ArgumentParser], None]
+    changes: Callable[[argparse.Namespace], bool]
+    run: Callable[[Call], dict[str, Any]]
+    render: Callable[[dict[str, Any], Style], str]
+    time_limit: float
+
+
+def face(role: str) -> Face:
+    """Return the command that shows a role's settings, asks for new ones, or sets those of its arguments."""
+    return Face(
+        arguments=lambda parser: _add_arguments(parser, role),
+        changes=lambda options: bool(options.settings),
+        run=lambda call: _configure(call, role),
+        render=render,
+        time_limit=_TIME_LIMIT,
+    )
+
+
+def _add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
     action = parser.add_argument(
         "settings",
         nargs="*",
@@ -109,11 +136,10 @@ def add_arguments(parser: argparse.ArgumentParser, role: str) -> None:
     suggest(action, lambda _place, _given: names)
     width = max(len(setting.name) for setting in found)
     rows = [f"  {setting.name:<{width}}  {setting.meaning}" for setting in found]
-    parser.description = "\n".join([parser.description or "", "", "Settings:", *rows])
+    parser.description = "\n".join([parser.description or "", "", _HOW, "", "Settings:", *rows])
 
 
-def configure(call: Call, role: str) -> dict[str, Any]:
-    """Show a role's settings, ask for new ones, or set those of the arguments."""
+def _configure(call: Call, role: str) -> dict[str, Any]:
     words: list[Word] = call.options.settings
     if words:
         return write(call, role, _values(call, words, role))

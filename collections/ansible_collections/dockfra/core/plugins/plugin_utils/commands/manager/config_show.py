@@ -8,11 +8,12 @@ import argparse
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from ....module_utils.errors import CommandError, DockfraError
+from ....module_utils.errors import DockfraError, UsageError
 from ....module_utils.policy.roles import ROLES
+from ....module_utils.text import shown
 from ...cli import codes, configuration
-from ...cli.call import Call
-from ...cli.grammar import choices
+from ...cli.call import Call, Place
+from ...cli.grammar import suggest
 
 EXAMPLES: list[str] = ["config-show", "config-show developer", "config-show ssh-monitor --json"]
 
@@ -20,18 +21,33 @@ ALL = "all"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    names = (ALL, *ROLES, *(f"ssh-{role}" for role in ROLES))
-    parser.add_argument("service", nargs="?", default=ALL, help="whose; all by default", **choices(names))
+    service = parser.add_argument(
+        "service",
+        nargs="?",
+        default=ALL,
+        metavar="ROLE",
+        help="whose, by the role or its service; all by default",
+    )
+    suggest(
+        service,
+        lambda place, _given: [ALL, *_there(place), *(place.services[role] for role in _there(place))],
+    )
 
 
 def run(call: Call) -> dict[str, Any]:
-    wanted = call.options.service.removeprefix("ssh-")
-    roles = [role for role in ROLES if wanted in (ALL, role) and role in call.place.services]
+    wanted = call.place.named(call.options.service)
+    roles = [role for role in _there(call.place) if wanted in (ALL, role)]
     if not roles:
-        raise CommandError(f"this platform has no {wanted}")
+        raise UsageError(
+            f"there is no role {shown(wanted)} here; choose from {', '.join((ALL, *_there(call.place)))}"
+        )
     # Each waits for its own container, and one that is down keeps nobody else waiting.
     with ThreadPoolExecutor(len(roles)) as pool:
         return {"services": list(pool.map(lambda role: _found(call, role), roles))}
+
+
+def _there(place: Place) -> list[str]:
+    return [role for role in ROLES if role in place.services]
 
 
 def _found(call: Call, role: str) -> dict[str, Any]:

@@ -33,11 +33,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     # argparse takes what is left for required, though it may be nothing.
     command.required = False
-    suggest(command, lambda place, given: place.policy.commands(place.name, given[0].removeprefix("ssh-")))
+    suggest(command, lambda place, given: place.policy.commands(place.name, place.named(given[0])))
 
 
 def run(call: Call) -> dict[str, Any]:
-    role = call.options.role.removeprefix("ssh-")
+    role = call.place.named(call.options.role)
     policy = call.place.policy
     if role == call.place.name or call.place.name not in policy.callers(role):
         reachable = ", ".join(_reachable(call.place)) or "nobody"

@@ -17,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import MAX_INPUT, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.remote import MAX_LINE
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.slots import MAX_CALLS
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import (
@@ -405,3 +406,12 @@ def test_the_callers_directory_and_environment_load_nothing(box: Box, tmp_path: 
         check=False,
     )
     assert done.returncode == 0, one_line(done.stderr.decode())
+
+
+@pytest.mark.parametrize(
+    ("word", "place"),
+    [("developer", "developer"), ("workshop", "developer"), ("ssh-developer", "ssh-developer")],
+)
+def test_a_place_is_meant_by_its_name_and_by_its_services_whatever_that_is(word: str, place: str) -> None:
+    here = Place("manager", "office", Policy({}, {}), {"manager": "office", "developer": "workshop"})
+    assert here.named(word) == place
