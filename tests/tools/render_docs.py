@@ -46,9 +46,6 @@ VARIABLES = ROOT / "docs" / "variables.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 COLLECTION_ROLES = ROOT / "collections" / "ansible_collections" / "dockfra" / "core" / "roles"
 
-# Groups that are stacks, in the order of the picture, with the names of their panels.
-STACKS = {"management": "Management", "app": "Application", "helpers": "Helpers"}
-
 
 class DocsError(Exception):
     """The documentation cannot be made."""
@@ -59,15 +56,9 @@ class DocsError(Exception):
 
 @dataclass(frozen=True)
 class Platform:
-    """The topology, and to which stack each service belongs."""
+    """The topology, and who listens and calls on its networks."""
 
     topology: Topology
-    stacks: Mapping[str, str]
-
-    def stack(self, name: str) -> list[Service]:
-        return [
-            service for service in self.topology.services.values() if self.stacks.get(service.name) == name
-        ]
 
     def listeners(self, network: str) -> list[tuple[Service, list[Port]]]:
         """Who listens on a network, and on which ports."""
@@ -100,13 +91,17 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
         raise DocsError(f"{inventory} cannot be read:\n{done.stderr}")
     data = json.loads(done.stdout)
     hosts: dict[str, dict[str, Any]] = data["_meta"]["hostvars"]
-    stacks = {host: stack for stack in STACKS for host in data.get(stack, {}).get("hosts", ())}
-    strangers = [
-        host for host, values in hosts.items() if "dockfra_networks" in values and host not in stacks
+    # The groups have them in the order of the inventory, the variables by name.
+    groups: list[str] = data["all"]["children"]
+    order = dict.fromkeys(host for group in groups for host in data.get(group, {}).get("hosts", ()))
+    services = [
+        Service.from_variables(host, hosts[host])
+        for host in order
+        if "dockfra_networks" in hosts.get(host, {})
     ]
+    strangers = [service.name for service in services if not service.stack]
     if strangers:
-        raise DocsError(f"{', '.join(strangers)}: no member of the groups {', '.join(STACKS)}")
-    services = [Service.from_variables(host, hosts[host]) for host in stacks]
+        raise DocsError(f"{', '.join(strangers)}: no dockfra_stack")
     first = hosts[services[0].name]
     topology = Topology(
         first.get("dockfra_project") or "dockfra",
@@ -114,7 +109,7 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
         first.get("dockfra_network_options"),
         Policy(*(in_order(first, name) for name in ("dockfra_capabilities", "dockfra_commands"))),
     )
-    return Platform(topology, stacks)
+    return Platform(topology)
 
 
 def in_order(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -141,15 +136,15 @@ def services_table(platform: Platform) -> str:
     rows = [
         [
             f"`{service.name}`",
-            description(service),
+            service.description,
             service.user,
             ", ".join(str(port.publish) for port in service.ports if port.publish is not None),
             ", ".join(str(port.number) for port in service.ports),
             ", ".join(service.networks),
             stack,
         ]
-        for stack in STACKS
-        for service in platform.stack(stack)
+        for stack, services in platform.topology.stacks().items()
+        for service in services
     ]
     return table(header, rows)
 
@@ -309,10 +304,6 @@ def web_address(platform: Platform) -> str:
     return f"https://localhost{'' if publish in (None, 443) else f':{publish}'}"
 
 
-def description(service: Service) -> str:
-    return str(service.variables.get("dockfra_description") or "")
-
-
 def shortened(text: str) -> str:
     """As much of a description as fits its box, cut at a comma or between words."""
     if len(text) <= NOTE_LENGTH:
@@ -420,8 +411,8 @@ class Drawing:
 
     def __init__(self, platform: Platform) -> None:
         self.platform = platform
-        self.stacks = [stack for stack in STACKS if platform.stack(stack)]
-        self.services = [service for stack in self.stacks for service in platform.stack(stack)]
+        self.stacks = platform.topology.stacks()
+        self.services = [service for services in self.stacks.values() for service in services]
         chips = max(sum(port.publish is not None for port in service.ports) for service in self.services)
         self.box_x = MARGIN + 20 + chips * (CHIP_WIDTH + CHIP_GAP) + 22
         self.box_width = max(self._box_width(service) for service in self.services)
@@ -446,7 +437,7 @@ class Drawing:
             len(service.name) * 14 * 0.62
             + len(" ".join(f":{port.number}" for port in service.ports)) * 12 * 0.62
         )
-        second = (len(shortened(description(service))) + len(self._paths(service)) + 1) * 12 * CHARACTER
+        second = (len(shortened(service.description)) + len(self._paths(service)) + 1) * 12 * CHARACTER
         return max(first, second) + 24
 
     def _paths(self, service: Service) -> str:
@@ -454,10 +445,10 @@ class Drawing:
 
     def _place_rows(self) -> None:
         y = float(HEADER)
-        for stack in self.stacks:
+        for stack, services in self.stacks.items():
             top = y
             y += PANEL_TITLE
-            for service in self.platform.stack(stack):
+            for service in services:
                 self.rows[service.name] = y + BOX / 2
                 y += ROW
             self.panels.append((stack, top, y))
@@ -508,7 +499,7 @@ class Drawing:
         for stack, top, bottom in self.panels:
             width, height = self.width - 2 * MARGIN, bottom - top
             yield f'<rect class="panel" x="{MARGIN}" y="{top:g}" width="{width:g}" height="{height:g}" rx="10"/>'
-            yield f'<text class="stack" x="{self.box_x:g}" y="{top + 20:g}">{STACKS[stack].upper()}</text>'
+            yield f'<text class="stack" x="{self.box_x:g}" y="{top + 20:g}">{escape(stack.upper())}</text>'
 
     def _column_titles(self) -> Iterator[str]:
         y = HEADER - 12
@@ -546,7 +537,7 @@ class Drawing:
         y, x, right = self.rows[service.name], self.box_x, self.box_x + self.box_width
         yield f'<rect class="box" x="{x:g}" y="{y - BOX / 2:g}" width="{self.box_width:g}" height="{BOX}" rx="8"/>'
         yield f'<text class="name" x="{x + 12:g}" y="{y - 4:g}">{escape(service.name)}</text>'
-        yield f'<text class="note" x="{x + 12:g}" y="{y + 13:g}">{escape(shortened(description(service)))}</text>'
+        yield f'<text class="note" x="{x + 12:g}" y="{y + 13:g}">{escape(shortened(service.description))}</text>'
         inside = " ".join(f":{port.number}" for port in service.ports)
         yield f'<text class="port mono" x="{right - 12:g}" y="{y - 4:g}">{inside}</text>'
         if paths := self._paths(service):

@@ -24,14 +24,14 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.model import
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform  # noqa: E402
 
 Services = dict[str, dict[str, Any]]
-Load = Callable[[Services], Platform]
+Load = Callable[..., Platform]
 
 
 @pytest.fixture(scope="module")
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     """Load the inventory of this project with changes; nothing is made, secrets neither."""
 
-    def platform(changes: Services) -> Platform:
+    def platform(changes: Services, only: list[str] | None = None) -> Platform:
         folder = tmp_path_factory.mktemp("inventory")
         extra = folder / "changes.yml"
         own = {"dockfra_state_dir": str(folder / "state")}
@@ -44,7 +44,8 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
         variables._options_vars = {**variables._options_vars, **config}
         hostvars = HostVars(inventory, variables, loader)
         hosts = [host.name for host in inventory.get_hosts("all")]
-        return Platform(Templar(loader, variables={"hostvars": hostvars, **config}), loader, hostvars, hosts)
+        templar = Templar(loader, variables={"hostvars": hostvars, **config})
+        return Platform(templar, loader, hostvars, hosts, only)
 
     return platform
 
@@ -178,3 +179,49 @@ def test_all_ask_for_health_as_the_entry_says_finding_u4(
     assert container["env"]["DOCKFRA_HEALTH_PATH"] == path
     command = health if isinstance(health, list) else health.get("command", ["/usr/local/bin/healthcheck"])
     assert container.get("healthcheck", {}).get("test", ["CMD"])[1:] == command
+
+
+def web_page(platform: Platform) -> dict[str, Any]:
+    """What the web page is told."""
+    told: dict[str, Any] = json.loads(platform.desired("frontend").files["frontend.json"].content)
+    return told
+
+
+def test_finding_u14_the_page_knows_the_ways_in_from_the_topology(load: Load) -> None:
+    before = load({})
+    logins = web_page(before)["logins"]
+    assert [login["role"] for login in logins] == ["manager", "autopilot", "monitor", "developer"]
+    # Nothing more than user and port, and what it is for.
+    assert {key for login in logins for key in login} == {"role", "description", "user", "port", "local_only"}
+    for login in logins:
+        service = before.topology.services[f"ssh-{login['role']}"]
+        assert (login["user"], login["port"]) == (service.user, service.port("ssh").publish)
+        assert login["local_only"] is True
+    ssh = {"name": "ssh", "port": 2222, "publish": 7022}
+    moved = load(
+        {
+            "ssh-manager": {"dockfra_ports": [ssh], "dockfra_publish_address": "192.0.2.7"},
+            "ssh-autopilot": {"dockfra_ports": [{"name": "ssh", "port": 2222}]},
+        }
+    )
+    after = {login["role"]: login for login in web_page(moved)["logins"]}
+    assert set(after) == {"manager", "monitor", "developer"}, "what is not published is no way in"
+    assert (after["manager"]["port"], after["manager"]["local_only"]) == (7022, False)
+
+
+def test_finding_u14_the_backend_knows_all_services_by_their_stack(load: Load) -> None:
+    platform = load({"git": {"dockfra_stack": ""}})
+    told = json.loads(platform.desired("backend").files["backend.json"].content)
+    assert told["name"] == "backend"
+    assert [stack["name"] for stack in told["stacks"]] == ["Management", "Application", "Helpers", ""]
+    assert [member["name"] for member in told["stacks"][-1]["services"]] == ["git"]
+    listed = [member["name"] for stack in told["stacks"] for member in stack["services"]]
+    assert sorted(listed) == sorted(platform.topology.services)
+
+
+@pytest.mark.parametrize(("name", "file"), [("frontend", "frontend.json"), ("backend", "backend.json")])
+def test_finding_u14_a_run_for_one_service_tells_it_the_same(load: Load, name: str, file: str) -> None:
+    """The neighbours are known without their roles' defaults then; a difference would make the container anew."""
+    told = [json.loads(load({}, only).desired(name).files[file].content) for only in (None, [name])]
+    for key in ("stacks", "logins"):
+        assert told[0].get(key) == told[1].get(key)

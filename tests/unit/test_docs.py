@@ -53,6 +53,8 @@ NO_VARIABLES = {
     "dockfra_permitted_tunnels",
     "dockfra_published",
     "dockfra_reach",
+    "dockfra_role_logins",
+    "dockfra_stacks",
     "dockfra_served_routes",
     "dockfra_tunnels",
     "dockfra_probe_targets",

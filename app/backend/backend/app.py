@@ -1,53 +1,51 @@
 """The application: its resources, its health, its routes."""
 
 import asyncio
-import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend import __version__, deployments, devices, status
+from backend.about import About
 from backend.config import CacheConfig, Config
 from backend.database import Database, DatabaseUnavailable
-
-log = logging.getLogger("uvicorn.error")
+from backend.web import HeadAsGet, refuse_request, report_database, report_statement
 
 MAX_BODY = 64 * 1024
-
-
-class HeadAsGet:
-    """HEAD is answered as GET would be, without the body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if "body" in message else message)
-
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self.app({**scope, "method": "GET"}, receive, send_head)
-        else:
-            await self.app(scope, receive, send)
+ABOUT = About(
+    name="dockfra-backend",
+    title="Dockfra backend",
+    text="The platform's API: the state of its services, its deployments and its devices.",
+    version=__version__,
+    links={
+        "Documentation": "/api/docs",
+        "Description for programs (OpenAPI)": "/api/openapi.json",
+        "Services": "/api/status",
+        "Deployments": "/api/deployments",
+        "Devices": "/api/devices",
+    },
+)
 
 
 def create_app(config: Config) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with app.state.database.lifespan(), app.state.redis:
-            yield
+            watching = asyncio.create_task(status.watch(config, app.state.redis))
+            try:
+                yield
+            finally:
+                watching.cancel()
 
     # Offline: the documentation's scripts come from the image, not from a content delivery network.
     app = FastAPIOffline(
@@ -64,6 +62,7 @@ def create_app(config: Config) -> FastAPI:
         swagger_ui_oauth2_redirect_url="/api/docs/oauth2-redirect",
     )
     app.state.config = config
+    app.state.started_at = datetime.now(UTC)
     app.state.database = Database(config.database)
     app.state.redis = connect_redis(config.cache)
     app.add_middleware(HeadAsGet)
@@ -72,6 +71,9 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(psycopg.Error, report_statement)
     app.get("/health", tags=["status"], responses={503: {}})(health)
     app.get("/api/info", tags=["status"])(info)
+    # Asked at its own port, and behind the proxy.
+    for root in ("/", "/api", "/api/"):
+        app.get(root, include_in_schema=False)(ABOUT.answer)
     for module in (status, deployments, devices):
         app.include_router(module.router)
     return app
@@ -121,22 +123,3 @@ async def info() -> dict[str, str]:
         "docs": "/api/docs",
         "openapi": "/api/openapi.json",
     }
-
-
-async def report_database(_: Request, error: Exception) -> Response:
-    log.warning("database unavailable: %s", error.__cause__ or error)
-    return JSONResponse({"detail": "the database is unavailable, try again"}, 503, {"Retry-After": "5"})
-
-
-async def report_statement(request: Request, error: Exception) -> Response:
-    """A statement failed; its message, which may quote values, stays out of the log."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    log.error("%s %s: %s (%s)", request.method, request.url.path, type(error).__name__, state)
-    return JSONResponse({"detail": "the request could not be done"}, 500)
-
-
-async def refuse_request(_: Request, error: Exception) -> Response:
-    """FastAPI's answer without the client's own input, which may not even be encodable."""
-    assert isinstance(error, RequestValidationError)
-    detail = [{"loc": entry["loc"], "msg": entry["msg"], "type": entry["type"]} for entry in error.errors()]
-    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")

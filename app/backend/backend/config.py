@@ -41,14 +41,30 @@ class Target(Section):
     below: int = 400
 
 
+class Member(Section):
+    """A service of the platform, whether or not the backend can reach it."""
+
+    name: str
+    description: str = ""
+
+
+class Stack(Section):
+    """Services that belong together, under the heading they are shown with."""
+
+    name: str
+    services: tuple[Member, ...]
+
+
 class Config(Section):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database: DatabaseConfig
     cache: CacheConfig
     api_token: SecretStr = Field(min_length=16)
     status_cache_seconds: int = Field(default=5, ge=0, le=3600)
+    status_watch_seconds: int = Field(default=30, ge=0, le=120)
+    name: str = Field(default="backend", description="What the platform calls this service.")
     targets: tuple[Target, ...] = ()
-    services: int = Field(default=0, ge=0, description="How many the platform has, the backend among them.")
+    stacks: tuple[Stack, ...] = Field(default=(), description="All of the platform, the backend among them.")
 
 
 def load_config() -> Config:

@@ -1,4 +1,7 @@
-"""The state of the services around the backend, asked at most once in a few seconds."""
+"""The state of the services around the backend, asked at most once in a few seconds.
+
+Somebody asks all the time, so that it is known since when a service has been as it is.
+"""
 
 import asyncio
 import time
@@ -6,16 +9,19 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, TypeAdapter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from backend.config import Target
+from backend.config import Config, Stack, Target
 
 router = APIRouter(prefix="/api/status", tags=["status"])
 
 CACHE_KEY = "backend:status"
+SINCE_KEY = "backend:since"
 PROBE_SECONDS = 2.0
+# For how long nobody may have looked before it is unknown what happened meanwhile.
+UNSEEN_SECONDS = 300
 
 
 class ServiceState(BaseModel):
@@ -25,6 +31,14 @@ class ServiceState(BaseModel):
     state: Literal["up", "down"]
     latency_ms: float
     detail: str
+    since: datetime | None = Field(default=None, description="Since when it has been found so, each time.")
+
+
+class Answerer(BaseModel):
+    """The backend itself, which is up as it answers."""
+
+    service: str
+    since: datetime
 
 
 class Snapshot(BaseModel):
@@ -37,6 +51,8 @@ class Status(Snapshot):
     total: int = Field(description="How many the platform has; the others are out of the backend's reach.")
     status: Literal["ok", "degraded"]
     cache: Literal["hit", "miss", "unavailable"]
+    answered_by: Answerer
+    stacks: tuple[Stack, ...] = Field(description="All services of the platform, by what they belong to.")
 
 
 @router.get("")
@@ -51,8 +67,7 @@ async def get_status(request: Request) -> Status:
     except RedisError:
         cache = "unavailable"
     if snapshot is None:
-        services = await asyncio.gather(*(probe(target) for target in config.targets))
-        snapshot = Snapshot(checked_at=datetime.now(UTC), services=services)
+        snapshot = await look(config, redis)
         if cache == "miss" and config.status_cache_seconds:
             try:
                 await redis.set(CACHE_KEY, snapshot.model_dump_json(), ex=config.status_cache_seconds)
@@ -62,12 +77,66 @@ async def get_status(request: Request) -> Status:
     asked = len({service.service for service in snapshot.services})
     return Status(
         asked=asked,
-        total=max(asked, config.services),
+        total=max(asked, sum(len(stack.services) for stack in config.stacks)),
         status="ok" if up and cache != "unavailable" else "degraded",
         cache=cache,
         checked_at=snapshot.checked_at,
         services=snapshot.services,
+        answered_by=Answerer(service=config.name, since=request.app.state.started_at),
+        stacks=config.stacks,
     )
+
+
+async def watch(config: Config, redis: Redis) -> None:
+    """Look again and again, until cancelled, so that no long time goes by unseen."""
+    while config.status_watch_seconds:
+        await look(config, redis)
+        await asyncio.sleep(config.status_watch_seconds)
+
+
+async def look(config: Config, redis: Redis) -> Snapshot:
+    """Ask every target, and add since when each has been as it is."""
+    services = list(await asyncio.gather(*(probe(target) for target in config.targets)))
+    now = datetime.now(UTC)
+    return Snapshot(checked_at=now, services=await _with_since(redis, services, now))
+
+
+class Seen(BaseModel):
+    """A state, and since when it has been the same."""
+
+    state: str
+    since: datetime
+
+
+SEEN = TypeAdapter(dict[str, Seen])
+
+
+async def _with_since(redis: Redis, services: list[ServiceState], now: datetime) -> list[ServiceState]:
+    """The services with what redis remembers of them; without it nothing is known."""
+    try:
+        before = _remembered(await redis.get(SINCE_KEY))
+        seen = {}
+        for service in services:
+            known = before.get(_place(service))
+            if known is None or known.state != service.state:
+                known = Seen(state=service.state, since=now)
+            seen[_place(service)] = known
+        # Forgotten by itself where nobody looks for too long.
+        await redis.set(SINCE_KEY, SEEN.dump_json(seen), ex=UNSEEN_SECONDS)
+    except RedisError:
+        return services
+    return [service.model_copy(update={"since": seen[_place(service)].since}) for service in services]
+
+
+def _remembered(stored: bytes | None) -> dict[str, Seen]:
+    try:
+        return SEEN.validate_json(stored) if stored else {}
+    except ValueError:  # written by another version of the backend
+        return {}
+
+
+def _place(service: ServiceState) -> str:
+    return f"{service.service}:{service.port}"
 
 
 async def _cached(redis: Redis) -> Snapshot | None:

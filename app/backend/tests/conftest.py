@@ -199,7 +199,7 @@ class CacheSwitch:
 def cache(redis_server: redis.Redis) -> Iterator[CacheSwitch]:
     switch = CacheSwitch(redis_server, f"dockfra_test_{secrets.token_hex(6)}")
     switch.start()
-    redis_server.delete("backend:status")
+    redis_server.delete("backend:status", "backend:since")
     yield switch
     redis_server.execute_command("ACL", "DELUSER", switch.name)
 

@@ -3,9 +3,10 @@
 import socket
 import threading
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import pytest
-from backend.config import Target
+from backend.config import Member, Stack, Target
 
 HTTP = b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n"
 
@@ -119,5 +120,64 @@ def test_says_how_many_services_it_covers_finding_u5(config, serve):
         Target(service="a", host="127.0.0.1", port=1, kind="tcp"),
         Target(service="a", host="127.0.0.1", port=2, kind="tcp"),
     )
-    report = serve(config.model_copy(update={"targets": asked, "services": 17})).get("/api/status").json()
+    stacks = (
+        Stack(name="Application", services=tuple(Member(name=name) for name in "abcdefghij")),
+        Stack(name="Management", services=tuple(Member(name=name) for name in "tuvwxyz")),
+    )
+    report = serve(config.model_copy(update={"targets": asked, "stacks": stacks})).get("/api/status").json()
     assert (report["asked"], report["total"]) == (1, 17)
+
+
+def test_finding_u14_status_names_every_service_by_its_stack(config, serve):
+    stack = Stack(name="Application", services=(Member(name="backend", description="REST API"),))
+    report = serve(config.model_copy(update={"stacks": (stack,)})).get("/api/status").json()
+    assert report["stacks"] == [
+        {"name": "Application", "services": [{"name": "backend", "description": "REST API"}]}
+    ]
+    assert report["answered_by"]["service"] == "backend"
+    assert datetime.fromisoformat(report["answered_by"]["since"]) <= datetime.now(UTC)
+
+
+def test_finding_u14_status_says_since_when(config, serve, cache):
+    """The moment stays while the state does, and a change is a new one; each restart of the backend included."""
+
+    def since():
+        [neighbour] = serve(changed).get("/api/status").json()["services"]
+        return neighbour["state"], datetime.fromisoformat(neighbour["since"])
+
+    begin = datetime.now(UTC)
+    with service(HTTP % b"200 OK") as port:
+        changed = with_target(config, port, status_cache_seconds=0, status_watch_seconds=0)
+        state, first = since()
+        assert (state, begin <= first <= datetime.now(UTC)) == ("up", True)
+        assert since() == ("up", first)
+    state, second = since()
+    assert (state, second > first) == ("down", True)
+    assert since() == ("down", second)
+    # Where nobody has looked for a while nobody knows.
+    assert 0 < cache.admin.ttl("backend:since") <= 300
+    cache.admin.delete("backend:since")
+    assert since()[1] > second
+
+
+def test_finding_u14_since_is_kept_while_nobody_asks(config, serve, cache, eventually):
+    with service(HTTP % b"200 OK") as port:
+        serve(with_target(config, port, status_watch_seconds=1))
+        eventually(lambda: cache.admin.get("backend:since"))
+        cache.admin.expire("backend:since", 100)
+        eventually(lambda: cache.admin.ttl("backend:since") > 100)
+
+
+@pytest.mark.parametrize("stored", [b"garbage", b'{"neighbour:1": 1}', b"[]", b"\xff"])
+def test_finding_u14_since_of_somebody_else_is_none(client, cache, config, serve, stored):
+    cache.admin.set("backend:since", stored)
+    with service(HTTP % b"200 OK") as port:
+        [neighbour] = serve(with_target(config, port)).get("/api/status").json()["services"]
+    assert (neighbour["state"], neighbour["since"] is not None) == ("up", True)
+
+
+def test_finding_u14_without_a_cache_nobody_knows_since_when(config, serve, cache):
+    cache.stop()
+    with service(HTTP % b"200 OK") as port:
+        [neighbour] = serve(with_target(config, port)).get("/api/status").json()["services"]
+    assert (neighbour["state"], neighbour["since"]) == ("up", None)

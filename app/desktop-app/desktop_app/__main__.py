@@ -22,6 +22,7 @@ def main() -> None:
         log_level=config["log_level"],
         access_log=False,
         server_header=False,
+        headers=[("X-Content-Type-Options", "nosniff")],
         timeout_graceful_shutdown=3,
     )
 

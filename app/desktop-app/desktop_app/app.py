@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from desktop_app import __version__
+from desktop_app.about import About
 from desktop_app.artifacts import Artifact, Artifacts
 
 STYLE = """
@@ -24,14 +25,21 @@ code { overflow-wrap: anywhere }
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     f"style-src 'sha256-{b64encode(sha256(STYLE.encode()).digest()).decode()}'",
-    "X-Content-Type-Options": "nosniff",
     "Cache-Control": "no-cache",
 }
+ABOUT = About(
+    name="dockfra-desktop-app",
+    title="Dockfra downloads",
+    text="Serves the command-line client that shows the platform's state in a terminal.",
+    version=__version__,
+    links={"Downloads": "/artifacts/", "Manifest for programs": "/artifacts/manifest.json"},
+)
 
 
 def create_app(directory: Path) -> Starlette:
     app = Starlette(
         routes=[
+            Route("/", ABOUT.answer),
             Route("/health", health),
             Route("/artifacts", listing),
             Route("/artifacts/", listing),

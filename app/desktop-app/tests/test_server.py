@@ -75,7 +75,7 @@ def test_a_slash_too_many_is_not_found_finding_w1(server):
     asked = paths(server)
     assert {"/health", "/artifacts", f"/artifacts/{FILE}"} <= set(asked)
     for path in asked:
-        if f"{path}/" not in asked:
+        if path != "/" and f"{path}/" not in asked:
             for method in ("GET", "HEAD", "POST"):
                 answer = server.request(method, f"{path}/", follow_redirects=False)
                 assert (answer.status_code, answer.headers.get("location")) == (404, None), (method, path)

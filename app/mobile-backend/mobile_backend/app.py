@@ -1,8 +1,6 @@
 """The application: its database, its health, its routes."""
 
 import asyncio
-import json
-import logging
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,18 +9,28 @@ from typing import Any
 import psycopg
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mobile_backend import __version__, devices, sync
+from mobile_backend.about import About
 from mobile_backend.config import Config
 from mobile_backend.database import Database, DatabaseUnavailable
-
-log = logging.getLogger("uvicorn.error")
+from mobile_backend.web import HeadAsGet, refuse_request, report_database, report_statement
 
 MAX_BODY = 512 * 1024
 PREFIX = re.compile(r"(/[A-Za-z0-9._~-]{1,64}){1,8}")
+ABOUT = About(
+    name="dockfra-mobile-backend",
+    title="Dockfra mobile backend",
+    text="Registers mobile clients and synchronises their events. Made for applications on phones: there is little to see here.",
+    version=__version__,
+    links={
+        "What a client needs to know": "/config",
+        "Description for programs (OpenAPI)": "/openapi.json",
+        "Health": "/health",
+    },
+)
 
 
 class ForwardedPrefix:
@@ -37,22 +45,6 @@ class ForwardedPrefix:
             if PREFIX.fullmatch(prefix):
                 scope = {**scope, "root_path": prefix}
         await self.app(scope, receive, send)
-
-
-class HeadAsGet:
-    """HEAD is answered as GET would be, without the body."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_head(message: Message) -> None:
-            await send({**message, "body": b""} if "body" in message else message)
-
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self.app({**scope, "method": "GET"}, receive, send_head)
-        else:
-            await self.app(scope, receive, send)
 
 
 def create_app(config: Config) -> FastAPI:
@@ -79,6 +71,7 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(psycopg.Error, report_statement)
     app.get("/health", tags=["service"], responses={503: {}})(health)
     app.get("/config", tags=["service"])(client_config)
+    app.get("/", include_in_schema=False)(ABOUT.answer)
     app.include_router(devices.router)
     app.include_router(sync.router)
     return app
@@ -104,22 +97,3 @@ async def client_config(request: Request) -> dict[str, str | int]:
         "min_version": config.min_version,
         "poll_seconds": config.poll_seconds,
     }
-
-
-async def report_database(_: Request, error: Exception) -> Response:
-    log.warning("database unavailable: %s", error.__cause__ or error)
-    return JSONResponse({"detail": "the database is unavailable, try again"}, 503, {"Retry-After": "5"})
-
-
-async def report_statement(request: Request, error: Exception) -> Response:
-    """A statement failed; its message, which may quote values, stays out of the log."""
-    state = error.sqlstate if isinstance(error, psycopg.Error) else None
-    log.error("%s %s: %s (%s)", request.method, request.url.path, type(error).__name__, state)
-    return JSONResponse({"detail": "the request could not be done"}, 500)
-
-
-async def refuse_request(_: Request, error: Exception) -> Response:
-    """FastAPI's answer without the client's own input, which may not even be encodable."""
-    assert isinstance(error, RequestValidationError)
-    detail = [{"loc": entry["loc"], "msg": entry["msg"], "type": entry["type"]} for entry in error.errors()]
-    return Response(json.dumps({"detail": detail}), 422, media_type="application/json")

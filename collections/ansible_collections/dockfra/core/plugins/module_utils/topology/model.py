@@ -9,6 +9,7 @@ itself in `problems`.
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -228,6 +229,24 @@ class Service:
         """The host address to which its published ports are bound."""
         return str(self.variables.get("dockfra_publish_address") or "")
 
+    @property
+    def is_local_only(self) -> bool:
+        """Whether its published ports answer on the Docker host itself and nowhere else, as they do unless it says otherwise."""
+        try:
+            return not self.publish_address or ipaddress.ip_address(self.publish_address).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def description(self) -> str:
+        """What it is for, in a few words."""
+        return str(self.variables.get("dockfra_description") or "")
+
+    @property
+    def stack(self) -> str:
+        """The heading under which people find it, or an empty string."""
+        return str(self.variables.get("dockfra_stack") or "")
+
     @classmethod
     def from_variables(
         cls, name: str, variables: Mapping[str, Any], sources: Mapping[str, str] | None = None
@@ -304,6 +323,25 @@ class Listener:
     protocol: str
     host: str
     port: int
+
+
+@dataclass(frozen=True)
+class Login:
+    """A person's way into the container of a role.
+
+    Attributes:
+        role: whose container it is.
+        description: what the role is for.
+        user: as whom a person logs in.
+        port: the SSH port on the Docker host.
+        local_only: whether that port answers on the Docker host itself and nowhere else.
+    """
+
+    role: str
+    description: str
+    user: str
+    port: int
+    local_only: bool
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..audit import files as audit_files
 from ..policy.model import Policy
-from .model import Edge, Listener, Network, Reach, ServedRoute, Service, Volume
+from .model import Edge, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -95,6 +95,14 @@ class Topology:
     def containers(self) -> Iterator[Service]:
         """The services that run as containers here, real devices left out."""
         return (service for service in self.services.values() if not service.external_address)
+
+    def stacks(self) -> dict[str, list[Service]]:
+        """The services by their stack, both in the order of the inventory; those of no stack come last."""
+        names = dict.fromkeys(service.stack for service in self.services.values())
+        return {
+            name: [service for service in self.services.values() if service.stack == name]
+            for name in sorted(names, key=lambda name: not name)
+        }
 
     def on_host(self, docker_host: str) -> list[Service]:
         """The services that run as containers on a Docker host."""
@@ -252,6 +260,16 @@ class Topology:
     def roles(self) -> list[str]:
         """The places that people log in to with the key that lives there."""
         return [service.place for service in self.services.values() if service.client_key in service.logins]
+
+    def role_logins(self) -> list[Login]:
+        """People's ways in to `roles`, where they are published, in the order of the inventory."""
+        roles = set(self.roles())
+        return [
+            Login(service.place, service.description, service.user, port.publish, service.is_local_only)
+            for service in self.containers()
+            for port in service.ssh_ports
+            if service.place in roles and port.publish is not None
+        ]
 
     def gate_callers(self, name: str) -> list[str]:
         """The client keys that reach the gate of service ``name``, in the order of the policy."""

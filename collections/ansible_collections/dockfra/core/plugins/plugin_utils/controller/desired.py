@@ -185,9 +185,19 @@ class Platform:
             "dockfra_probe_targets": reachable,
             "dockfra_published": {port.name: port.port for port in topology.published_ports(name)},
             "dockfra_reach": reach,
+            "dockfra_role_logins": [asdict(login) for login in topology.role_logins()],
             "dockfra_served_routes": [asdict(route) for route in topology.routes_within_reach(name)],
             "dockfra_service_names": list(topology.services),
             "dockfra_ssh_peers": self._ssh_peers(service),
+            "dockfra_stacks": [
+                {
+                    "name": stack,
+                    "services": [
+                        {"name": member.name, "description": member.description} for member in members
+                    ],
+                }
+                for stack, members in topology.stacks().items()
+            ],
             "dockfra_tunnels": {
                 other.name: other.tunnels[service.client_key]
                 for other in topology.services.values()

@@ -41,7 +41,7 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
     return {
         "name": service.name,
         "container": topology.container_name(service.name),
-        "description": service.variables.get("dockfra_description", ""),
+        "description": service.description,
         "user": service.user,
         "networks": list(service.networks),
         "ports": [

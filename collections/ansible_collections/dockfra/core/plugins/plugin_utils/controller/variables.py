@@ -40,11 +40,14 @@ _OF_ALL = (
 # What is to be known of a service to reach it.
 _NEIGHBOUR_VARIABLES = (
     "dockfra_address",
+    "dockfra_description",
     "dockfra_docker_host",
     "dockfra_health",
     "dockfra_host_key",
     "dockfra_networks",
+    "dockfra_port_offset",
     "dockfra_ports",
+    "dockfra_publish_address",
     "dockfra_reverse_proxy",
     "dockfra_routes",
     "dockfra_ssh_client_key",
@@ -52,6 +55,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_ssh_port",
     "dockfra_ssh_tunnels",
     "dockfra_ssh_user",
+    "dockfra_stack",
     "dockfra_user",
 )
 
