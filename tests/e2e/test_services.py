@@ -80,8 +80,8 @@ def test_every_declared_route_leads_to_its_service(platform: Platform, web: requ
 # Behind each route, a path that its service answers with a page and one it would have to correct.
 _PAGES = {
     "/": ["/", "/style.css", "/config.json"],
-    "/api": ["/api/info", "/api/status", "/api/deployments", "/api/docs"],
-    "/mobile": ["/mobile/config", "/mobile/health", "/mobile/openapi.json"],
+    "/api": ["/api", "/api/info", "/api/status", "/api/deployments", "/api/docs"],
+    "/mobile": ["/mobile", "/mobile/config", "/mobile/health", "/mobile/openapi.json"],
     "/artifacts": ["/artifacts", "/artifacts/", "/artifacts/manifest.json"],
     "/vnc": ["/vnc", "/vnc/vnc.html", "/vnc/app", "/vnc/core", "/vnc/app/ui.js"],
 }

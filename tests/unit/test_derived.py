@@ -225,3 +225,34 @@ def test_finding_u14_a_run_for_one_service_tells_it_the_same(load: Load, name: s
     told = [json.loads(load({}, only).desired(name).files[file].content) for only in (None, [name])]
     for key in ("stacks", "logins"):
         assert told[0].get(key) == told[1].get(key)
+
+
+def test_finding_u14_where_a_service_does_not_answer_the_page_says_so(load: Load) -> None:
+    """All but the service that has the page; what strips the path goes on doing it."""
+
+    def routes(changes: Services) -> dict[str, Any]:
+        text = load(changes).desired("traefik").files["traefik/routes.yml"].content
+        found: dict[str, Any] = yaml.safe_load(text)["http"]
+        return found
+
+    http = routes({})
+    middlewares = {name: router.get("middlewares", []) for name, router in http["routers"].items()}
+    assert middlewares.pop("dashboard")
+    assert middlewares == {
+        "frontend": [],
+        "backend": ["error-page"],
+        "desktop-app": ["error-page"],
+        "mobile-backend": ["error-page", "strip-mobile-backend"],
+        "vnc-rpi3": ["error-page", "strip-vnc-rpi3"],
+    }
+    page = http["middlewares"]["error-page"]["errors"]
+    assert (page["service"], set(page["status"])) == ("frontend", {"502", "504"})
+    assert (ROOT / "app/frontend/site" / page["query"].removeprefix("/")).is_file()
+    others: list[Services] = [
+        {"frontend": {"dockfra_routes": []}},
+        {"traefik": {"traefik_error_page_service": ""}},
+    ]
+    for changes in others:
+        without = routes(changes)
+        assert "error-page" not in without["middlewares"]
+        assert without["routers"]["backend"].get("middlewares", []) == []

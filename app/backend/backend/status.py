@@ -128,7 +128,7 @@ async def _with_since(redis: Redis, services: list[ServiceState], now: datetime)
     return [service.model_copy(update={"since": seen[_place(service)].since}) for service in services]
 
 
-def _remembered(stored: bytes | None) -> dict[str, Seen]:
+def _remembered(stored: bytes | str | None) -> dict[str, Seen]:
     try:
         return SEEN.validate_json(stored) if stored else {}
     except ValueError:  # written by another version of the backend

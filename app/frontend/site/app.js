@@ -1,51 +1,45 @@
 // The page: asks the platform's services for their state and draws it, again and again.
 // What they answer is drawn as text only, and an answer that cannot be used leaves the last good one on the page.
 
-import { element, moment, number, pill, table } from "./view.js";
+import { ways } from "./access.js";
+import { attention } from "./attention.js";
 import { isRecord, isRecordList, load } from "./load.js";
+import { down, NOT_ASKED, stacks, validStatus } from "./services.js";
+import { element, moment, note, number, pill, second, show, table } from "./view.js";
 
 const sections = [
   {
     id: "services",
     path: "/api/status",
-    valid: (answer) => isRecord(answer) && isRecordList(answer.services) && Number.isInteger(answer.total),
-    rows: (answer) => answer.services.toSorted((a, b) => (a.state === "up") - (b.state === "up")),
-    empty: "The backend reaches no other service yet.",
-    columns: {
-      Service: (row) => row.service,
-      State: (row) => pill(row.state),
-      Port: (row) => row.port,
-      Latency: (row) => (row.state === "up" ? number(row.latency_ms, 0, "ms") : ""),
-      Detail: (row) => row.detail,
-    },
+    valid: validStatus,
+    draw: (answer) => drawServices(answer),
   },
   {
     id: "deployments",
     path: "/api/deployments?limit=10",
     valid: isRecordList,
-    rows: (answer) => answer,
     empty: "Nothing has been deployed yet. The first deployment will appear here.",
     columns: {
-      Service: (row) => row.service,
+      Service: (row) => [row.service, second(row.version, row.note)],
       Status: (row) => pill(row.status),
-      Version: (row) => row.version,
-      By: (row) => row.deployed_by,
-      Started: (row) => moment(row.started_at),
-      Note: (row) => row.note,
+      Started: (row) => [moment(row.started_at), second(`by ${row.deployed_by}`)],
     },
+  },
+  {
+    id: "access",
+    path: "/config.json",
+    valid: isRecord,
+    once: true,
+    draw: (answer) => configure(answer),
   },
   {
     id: "devices",
     path: "/api/devices",
     valid: isRecordList,
-    rows: (answer) => answer,
     empty: "No devices yet. A device appears here once it has reported or registered.",
     columns: {
-      Device: (row) => row.name,
-      Kind: (row) => row.kind,
-      Architecture: (row) => row.architecture,
+      Device: (row) => [row.name, second(row.kind, row.architecture, row.address)],
       Version: (row) => row.version,
-      Address: (row) => row.address,
       "Last seen": (row) => moment(row.last_seen),
     },
   },
@@ -56,32 +50,43 @@ const sections = [
     rows: (answer) => answer.artifacts,
     empty: "There is nothing to download yet.",
     columns: {
-      File: (row) => element("a", { href: `/artifacts/${encodeURIComponent(row.name)}`, download: "" }, row.name),
+      File: (row) => [
+        element("a", { href: `/artifacts/${encodeURIComponent(row.name)}`, download: "" }, row.name),
+        second(element("span", {}, "SHA-256 ", element("code", {}, row.sha256))),
+      ],
       Size: (row) => number(row.size / 1e6, 1, "MB"),
-      "SHA-256": (row) => element("code", {}, row.sha256),
     },
   },
 ];
 
 const PATIENCE_SECONDS = 1.5;
 const byId = (id) => document.getElementById(id);
-const note = (text) => element("p", { class: "quiet" }, text);
 const answers = new Map();
 const problems = new Map();
 let refreshSeconds = 10;
 let timer = 0;
+let busy = false;
 
 async function refresh() {
+  if (busy) {
+    return;
+  }
   clearTimeout(timer);
-  byId("refresh").disabled = true;
-  const all = Promise.all(sections.map(draw));
+  setBusy(true);
+  const all = Promise.all(sections.filter(({ id, once }) => !(once && answers.has(id))).map(ask));
   // What is known soon is told soon; the slow ones follow.
   await Promise.race([all, new Promise((resolve) => setTimeout(resolve, PATIENCE_SECONDS * 1000))]);
   report();
   await all;
   report();
-  byId("refresh").disabled = false;
+  setBusy(false);
   schedule();
+}
+
+// Not disabled: a button that is loses the keyboard's focus.
+function setBusy(value) {
+  busy = value;
+  byId("refresh").setAttribute("aria-disabled", String(value));
 }
 
 function schedule() {
@@ -91,41 +96,87 @@ function schedule() {
   }
 }
 
-async function draw(section) {
+async function ask(section) {
   const panel = byId(section.id);
   try {
     const answer = await load(section.path, section.valid);
-    const rows = section.rows(answer);
-    panel.replaceChildren(rows.length ? table(section, rows) : note(section.empty));
+    show(panel, section.draw ? section.draw(answer) : drawRows(section, answer));
     panel.classList.remove("stale");
     answers.set(section.id, answer);
     problems.delete(section.id);
   } catch (error) {
     panel.classList.add("stale");
     if (!answers.has(section.id)) {
-      panel.replaceChildren(note("Not available right now."));
+      show(panel, note("Not available right now."));
     }
     problems.set(section.id, error.message);
   }
 }
 
-function report() {
-  const failed = sections.filter(({ id }) => problems.has(id));
-  const lines = Object.entries(Object.groupBy(failed, ({ id }) => problems.get(id))).map(
-    ([message, group]) => `${group.map(({ id }) => byId(`${id}-title`).textContent).join(", ")}: ${message}`
-  );
-  // Live regions are read out when they change, so leave them alone when they do not.
-  if (byId("problems").textContent !== lines.join("")) {
-    byId("problems").replaceChildren(...lines.map((line) => element("li", {}, line)));
+function drawRows({ id, rows = (answer) => answer, empty, columns }, answer) {
+  const found = rows(answer);
+  return found.length ? table(id, columns, [["", found]]) : note(empty);
+}
+
+function drawServices(status) {
+  if (!status.services.length) {
+    return note("The backend reaches no other service yet.");
   }
-  byId("banner").hidden = lines.length === 0;
+  const columns = {
+    Service: (row) =>
+      row.state === NOT_ASKED ? second(row.name) : [row.name, second(row.detail || row.description)],
+    State: (row) => pill(row.state),
+    Since: (row) => moment(row.since),
+  };
+  const asksAll = "The others are out of its reach. The monitor asks all of them: log in there and type status.";
+  return element(
+    "div",
+    {},
+    table("services", columns, stacks(status)),
+    note(`The backend asks ${status.asked} of ${status.total} services. ${status.asked < status.total ? asksAll : ""}`.trim())
+  );
+}
+
+// Settings of the page, and the ways in; returns those to be shown.
+function configure(config) {
+  byId("title").textContent = document.title = String(config.title || "Dockfra");
+  refreshSeconds = Math.max(2, Number(config.refresh_seconds) || refreshSeconds);
+  // Only paths on this platform: an address elsewhere is not a link the page would offer.
+  const links = (isRecordList(config.links) ? config.links : []).filter(({ path }) => /^\/(?!\/)/.test(path));
+  byId("links").replaceChildren(...links.map(({ label, path }) => element("li", {}, element("a", { href: path }, label))));
+  const logins = isRecordList(config.logins) ? config.logins : [];
+  return logins.length ? ways(logins, (text) => (byId("told").textContent = text)) : note("No way in is published.");
+}
+
+function report() {
+  drawAttention();
   const [text, kind] = summary();
+  // Live regions are read out when they change, so leave them alone when they do not.
   if (byId("summary").textContent !== text) {
     byId("summary").textContent = text;
   }
   byId("summary").className = `pill ${kind}`;
   const verb = problems.size < sections.length ? "Updated" : "Last try";
   byId("updated").textContent = `${verb} ${new Date().toLocaleTimeString()}`;
+}
+
+function drawAttention() {
+  const failed = sections
+    .filter(({ id }) => problems.has(id))
+    .map(({ id }) => ({ title: byId(`${id}-title`).textContent, message: problems.get(id) }));
+  const items = attention(answers, failed);
+  const panel = byId("attention");
+  panel.classList.toggle("bad", items.length > 0);
+  const known = sections.every(({ id }) => answers.has(id) || problems.has(id));
+  panel.classList.toggle("good", known && !items.length);
+  if (!items.length) {
+    show(panel, element("p", {}, known ? "Nothing needs attention." : "Loading…"));
+    return;
+  }
+  const lines = items.map(({ what, detail, since, waits }) =>
+    element("li", { class: waits ? "waits" : "" }, element("strong", {}, what), second(detail, moment(since)))
+  );
+  show(panel, element("ul", {}, ...lines));
 }
 
 function summary() {
@@ -140,9 +191,9 @@ function summary() {
     return ["No services yet", ""];
   }
   const asked = `${status.asked} of ${status.total} services asked`;
-  const down = new Set(status.services.filter((row) => row.state !== "up").map((row) => row.service));
-  if (down.size) {
-    return [`${asked}, ${down.size} down`, "bad"];
+  const count = down(status).length;
+  if (count) {
+    return [`${asked}, ${count} down`, "bad"];
   }
   if (status.cache === "unavailable") {
     return ["Cache unavailable", "bad"];
@@ -150,27 +201,11 @@ function summary() {
   return problems.size ? ["Partly unavailable", "bad"] : [`${asked}, all up`, "good"];
 }
 
-async function configure() {
-  try {
-    const config = await load("/config.json", isRecord);
-    byId("title").textContent = document.title = String(config.title || "Dockfra");
-    refreshSeconds = Math.max(2, Number(config.refresh_seconds) || refreshSeconds);
-    // Only paths on this platform: an address elsewhere is not a link the page would offer.
-    const links = (isRecordList(config.links) ? config.links : []).filter(({ path }) => /^\/(?!\/)/.test(path));
-    byId("links").replaceChildren(
-      ...links.map(({ label, path }) => element("li", {}, element("a", { href: path }, label)))
-    );
-  } catch {
-    // The defaults do.
-  }
-}
-
-for (const { id } of sections) {
-  byId(id).replaceChildren(note("Loading…"));
+for (const id of ["attention", ...sections.map((section) => section.id)]) {
+  show(byId(id), note("Loading…"));
 }
 byId("controls").hidden = false;
 byId("refresh").addEventListener("click", refresh);
 byId("auto").addEventListener("change", () => (byId("auto").checked ? refresh() : schedule()));
 document.addEventListener("visibilitychange", () => (document.hidden || !byId("auto").checked ? schedule() : refresh()));
-await configure();
 await refresh();

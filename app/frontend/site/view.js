@@ -2,6 +2,7 @@
 
 const GOOD = ["up", "succeeded"];
 const BAD = ["down", "failed"];
+const UNKNOWN = ["not asked"];
 
 export function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
@@ -12,28 +13,43 @@ export function element(name, attributes = {}, ...children) {
   return node;
 }
 
-export function table({ id, columns }, rows) {
-  const labels = Object.keys(columns);
-  const head = labels.map((label) => element("th", { scope: "col" }, label));
-  const body = rows.map((row) => element("tr", {}, ...labels.map((label) => cell(label, columns[label](row)))));
-  return element(
-    "table",
-    { "aria-labelledby": `${id}-title` },
-    element("thead", {}, element("tr", {}, ...head)),
-    element("tbody", {}, ...body)
-  );
+export const note = (text) => element("p", { class: "quiet" }, text);
+
+// Puts a node into a panel, unless the same is there already: a focus or a selection within it stays.
+export function show(panel, node) {
+  if (!(panel.childNodes.length === 1 && panel.firstChild.isEqualNode(node))) {
+    panel.replaceChildren(node);
+  }
 }
 
-function cell(label, content) {
-  const attributes = { "data-label": label };
-  if (content === "" || content === null || content === undefined) {
-    attributes.class = "empty";
-  }
-  return element("td", attributes, content instanceof Node ? content : element("span", {}, content));
+// A table whose rows stand in groups, each with a heading of its own unless that is empty.
+export function table(id, columns, groups) {
+  const labels = Object.keys(columns);
+  const head = labels.map((label) => element("th", { scope: "col" }, label));
+  const bodies = groups.map(([heading, rows]) =>
+    element(
+      "tbody",
+      {},
+      ...(heading ? [element("tr", {}, element("th", { scope: "rowgroup", colspan: labels.length }, heading))] : []),
+      ...rows.map((row) => element("tr", {}, ...labels.map((label) => cell(columns[label](row)))))
+    )
+  );
+  return element("table", { "aria-labelledby": `${id}-title` }, element("thead", {}, element("tr", {}, ...head)), ...bodies);
+}
+
+function cell(content) {
+  const parts = (Array.isArray(content) ? content : [content]).filter((part) => part instanceof Node || (part ?? "") !== "");
+  return element("td", {}, ...parts.map((part) => (part instanceof Node ? part : element("span", {}, part))));
+}
+
+// A second line of a cell; empty where there is nothing to say.
+export function second(...parts) {
+  const told = parts.filter((part) => part instanceof Node || (part ?? "") !== "");
+  return told.length ? element("small", {}, ...told.flatMap((part, index) => (index ? [" · ", part] : [part]))) : "";
 }
 
 export function pill(state) {
-  const kind = GOOD.includes(state) ? "good" : BAD.includes(state) ? "bad" : "";
+  const kind = [[GOOD, "good"], [BAD, "bad"], [UNKNOWN, "unknown"]].find(([states]) => states.includes(state))?.[1] ?? "";
   return element("span", { class: `pill ${kind}` }, String(state).replaceAll("_", " "));
 }
 
@@ -41,6 +57,7 @@ export function number(value, digits, unit) {
   return Number.isFinite(value) ? `${value.toFixed(digits)}\u00a0${unit}` : "";
 }
 
+// A moment as people say it, or nothing where it is none.
 export function moment(value) {
   const date = new Date(/^\d{4}-\d\d-\d\d/.test(value) ? value : NaN);
   if (Number.isNaN(date.getTime())) {

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import time
 import urllib.error
@@ -21,14 +22,25 @@ import pytest
 FOLDER = Path(__file__).parents[1]
 SITE = FOLDER / "site"
 SCRIPTS = sorted(SITE.glob("*.js"))
+PAGES = sorted(SITE.rglob("*.html"))
+# All that the page and its pictures come to, unpacked; what the proxy sends is a third of it.
+MOST_BYTES = 60_000
 
 
 class Page(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, file: Path) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
         self.inline: list[str] = []
-        self.feed((SITE / "index.html").read_text())
+        self.feed(file.read_text())
+
+    def loaded(self) -> list[str]:
+        """The paths of what a browser fetches with the page."""
+        return [
+            attributes.get("src") or attributes["href"]
+            for tag, attributes in self.tags
+            if tag in ("script", "link", "img")
+        ]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
@@ -40,21 +52,59 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope="module")
 def page() -> Page:
-    return Page()
+    return Page(SITE / "index.html")
 
 
-def test_everything_the_page_loads_is_there(page):
-    loaded = [
-        attributes.get("src") or attributes["href"]
-        for tag, attributes in page.tags
-        if tag in ("script", "link", "img")
-    ]
+def imports(script: Path) -> set[Path]:
+    """A script and all that it imports, directly or not."""
+    found, waiting = set(), {script}
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        waiting |= {SITE / name for name in re.findall(r'from "\./([^"]+)"', file.read_text())} - found
+    return found
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
+def test_everything_a_page_loads_is_there(file):
+    loaded = Page(file).loaded()
     assert loaded
     for path in loaded:
         assert (SITE / path.removeprefix("/")).is_file(), path
 
 
-def test_nothing_is_inline(page):
+def test_finding_u14_the_whole_page_is_light(page):
+    files = {SITE / path.removeprefix("/") for path in page.loaded()} | {SITE / "index.html"}
+    for script in [file for file in files if file.suffix == ".js"]:
+        files |= imports(script)
+    assert set(SCRIPTS) <= files, "a script that nobody loads"
+    assert sum(file.stat().st_size for file in files) < MOST_BYTES
+
+
+def test_finding_u14_what_a_person_wants_to_know_in_its_order(page):
+    """Needs attention, runs, was deployed, how to get in; each a region with its heading."""
+    regions = [attributes.get("aria-labelledby") for tag, attributes in page.tags if tag == "section"]
+    order = ["attention", "services", "deployments", "access", "devices", "downloads"]
+    assert regions == [f"{name}-title" for name in order]
+    headings = [attributes.get("id") for tag, attributes in page.tags if tag == "h2"]
+    assert headings == regions
+
+
+def test_finding_u14_an_icon_where_browsers_look_by_themselves():
+    """A picture of 32 by 32 pixels among those in the file, each of them whole."""
+    content = (SITE / "favicon.ico").read_bytes()
+    zero, kind, count = struct.unpack_from("<HHH", content)
+    assert (zero, kind) == (0, 1)
+    entries = [struct.unpack_from("<BBBBHHII", content, 6 + 16 * number) for number in range(count)]
+    assert 32 in {entry[0] for entry in entries}
+    for *_, size, offset in entries:
+        assert content[offset : offset + size].startswith(b"\x89PNG\r\n")
+        assert content[offset : offset + size].endswith(b"IEND\xaeB`\x82")
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
+def test_nothing_is_inline(file):
+    page = Page(file)
     assert page.inline == []
     for tag, attributes in page.tags:
         assert tag != "style"
@@ -127,10 +177,11 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     process.wait(10)
 
 
-def get(url: str) -> tuple[int, dict[str, str], str]:
+def get(url: str, data: bytes | None = None) -> tuple[int, dict[str, str], str]:
+    """Status, headers and text of an answer; with data it is asked by POST."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return answer.status, dict(answer.headers), answer.read().decode()
+        with urllib.request.urlopen(url, data, timeout=5) as answer:
+            return answer.status, dict(answer.headers), answer.read().decode("utf-8", "replace")
     except urllib.error.HTTPError as error:
         return error.code, dict(error.headers), error.read().decode()
 
@@ -142,6 +193,7 @@ def get(url: str) -> tuple[int, dict[str, str], str]:
         ("/app.js", 200, "application/javascript"),
         ("/style.css", 200, "text/css"),
         ("/favicon.svg", 200, "image/svg+xml"),
+        ("/favicon.ico", 200, "image/x-icon"),
         ("/config.json", 200, "application/json"),
         ("/health", 200, "application/json"),
         ("/nothing", 404, "text/html"),
@@ -162,3 +214,31 @@ def test_serves_with_security_headers(nginx, path, status, kind):
 
 def test_serves_the_settings(nginx):
     assert get(f"{nginx}/config.json")[2] == '{"title": "Test"}'
+
+
+@pytest.mark.parametrize(
+    ("path", "data", "status", "word"),
+    [
+        ("/nope", None, 404, "There is nothing here"),
+        ("/errors/", None, 404, "There is nothing here"),
+        ("/nope/", None, 404, "There is nothing here"),
+        ("/../nginx.conf", None, 400, "This request was refused"),
+        ("/", b"x", 405, "This request was refused"),
+        ("/", b"x" * 2000, 413, "This request was refused"),
+    ],
+)
+def test_finding_u14_what_is_not_there_is_a_page_of_the_sites_own(nginx, path, data, status, word):
+    answer, headers, text = get(nginx + path, data)
+    assert (answer, headers["Content-Type"]) == (status, "text/html; charset=utf-8")
+    assert word in text
+    assert '<a href="/">' in text
+    assert "/style.css" in text
+    assert "nginx" not in text
+
+
+def test_finding_u14_an_answer_that_fails_has_a_page_too():
+    """The proxy asks for this one where a service does not answer."""
+    configured = re.search(r"error_page ([\d ]+) (/errors/50x\.html);", (FOLDER / "nginx.conf").read_text())
+    assert configured
+    assert {"500", "502", "503", "504"} <= set(configured[1].split())
+    assert "does not answer" in (SITE / configured[2].removeprefix("/")).read_text()

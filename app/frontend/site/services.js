@@ -1,0 +1,58 @@
+// What the backend says of the services, as one row for each, whether or not it could ask.
+
+import { isRecord, isRecordList } from "./load.js";
+
+export const NOT_ASKED = "not asked";
+
+export function validStatus(answer) {
+  return (
+    isRecord(answer) &&
+    isRecordList(answer.services) &&
+    Number.isInteger(answer.total) &&
+    isRecordList(answer.stacks) &&
+    answer.stacks.every((stack) => isRecordList(stack.services))
+  );
+}
+
+// Pairs of a stack's name and its rows: {name, description, state, since, detail}. What was not asked is one row.
+export function stacks(status) {
+  const asked = Map.groupBy(status.services, (row) => row.service);
+  const found = status.stacks.map((stack) => [
+    stack.name || "Other",
+    together(stack.services.map(({ name, description }) => service(status, name, description, asked.get(name) ?? []))),
+  ]);
+  const named = new Set(status.stacks.flatMap((stack) => stack.services.map(({ name }) => name)));
+  const others = [...asked].filter(([name]) => !named.has(name));
+  if (others.length) {
+    found.push(["Other", others.map(([name, ports]) => service(status, name, "", ports))]);
+  }
+  return found.filter(([, services]) => services.length);
+}
+
+// The rows of the services that do not work.
+export function down(status) {
+  return stacks(status).flatMap(([, services]) => services.filter(({ state }) => state === "down"));
+}
+
+function together(services) {
+  const silent = services.filter(({ state }) => state === NOT_ASKED);
+  const rest = services.filter(({ state }) => state !== NOT_ASKED);
+  return silent.length ? [...rest, { name: silent.map(({ name }) => name).join(", "), state: NOT_ASKED }] : rest;
+}
+
+function service(status, name, description, ports) {
+  if (!ports.length) {
+    const itself = status.answered_by?.service === name;
+    return { name, description, state: itself ? "up" : NOT_ASKED, since: itself ? status.answered_by.since : null, detail: "" };
+  }
+  const bad = ports.filter((port) => port.state !== "up");
+  const since = (bad.length ? bad : ports).map((port) => port.since).filter(Boolean).sort();
+  return {
+    name,
+    description,
+    state: bad.length ? "down" : "up",
+    // Up since the last of its ports is, down since the first one was.
+    since: bad.length ? since[0] : since.at(-1),
+    detail: bad.map((port) => `port ${port.port}: ${port.detail}`).join(", "),
+  };
+}
