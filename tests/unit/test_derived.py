@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[2]
 init_plugin_loader([str(ROOT / "collections")])
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port  # noqa: E402
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files  # noqa: E402
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform  # noqa: E402
 
 Services = dict[str, dict[str, Any]]
@@ -256,3 +257,31 @@ def test_finding_u14_where_a_service_does_not_answer_the_page_says_so(load: Load
         without = routes(changes)
         assert "error-page" not in without["middlewares"]
         assert without["routers"]["backend"].get("middlewares", []) == []
+
+
+def reach(platform: Platform) -> list[str]:
+    """What the access map says of who reaches the published ports."""
+    shown = operator_files.render(platform)[operator_files.ACCESS_MAP]
+    return [line for line in shown.splitlines() if line.startswith("Reach")]
+
+
+def test_finding_u10_the_access_map_says_who_reaches_the_ports(load: Load) -> None:
+    everywhere = {"dockfra_publish_address": "0.0.0.0"}
+    [line] = reach(load({}))
+    assert "on the Docker host itself only" in line
+    # Where it says to look there is the chapter it names.
+    named = re.search(r'(docs/[a-z]+\.md), "([^"]+)"', line)
+    assert named
+    assert f"\n## {named[2]}\n" in (ROOT / named[1]).read_text()
+    [line] = reach(load({"ssh-manager": everywhere, "db": {"dockfra_publish_address": "192.0.2.7"}}))
+    assert line.split(": ")[1] == "ssh-manager, db; the others on the Docker host itself only"
+    topology = load({}).topology
+    published = [name for name in topology.services if topology.published_ports(name)]
+    assert reach(load(dict.fromkeys(published, everywhere))) == []
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.0.2", "::1"])
+def test_finding_u10_any_loopback_address_is_local(load: Load, address: str) -> None:
+    changes = {name: {"dockfra_publish_address": address} for name in load({}).topology.services}
+    [line] = reach(load(changes))
+    assert "on the Docker host itself only" in line

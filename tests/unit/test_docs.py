@@ -277,6 +277,34 @@ def test_yaml_is_valid(document: Path) -> None:
         assert yaml.load(block.text, AnsibleLoader) is not None
 
 
+def test_finding_u10_examples_say_what_else_they_need() -> None:
+    """Where an example reaches beyond this machine, its chapter says by which address, past what, under which name."""
+    chapters = {}
+    for document in GUIDES:
+        title = ""
+        for part in re.split(r"^## (.+)$", read(document), flags=re.MULTILINE):
+            if "\n" in part:
+                chapters[title] = part
+            title = part
+    person = chapters["Let a person in with their own SSH key"]
+    assert "dockfra_publish_address: " in person
+    assert "known_hosts" in person
+    for title in ("Let a person in with their own SSH key", "Open a port to other machines"):
+        assert "firewall" in chapters[title], title
+    opened = chapters["Open a port to other machines"]
+    for word in ("dockfra_publish_address", "dockfra_hostnames", "DNS", "ca.crt", "every container"):
+        assert word in opened, word
+    # Examples with a machine that is not this one, and what its chapter speaks of.
+    for title, words in (
+        ("Change a port", ["from this machine only"]),
+        ("Put in your own application", ["docker login", "`curl`"]),
+        ("Connect a real Raspberry Pi", ["firewall", "port 22"]),
+        ("GitHub issues", ["api.github.com"]),
+    ):
+        for word in words:
+            assert word in chapters[title], (title, word)
+
+
 # -- roles and commands ------------------------------------------------------------------------------------------------
 
 # Programs that are no commands of a role, as the guides use them in a role's shell.

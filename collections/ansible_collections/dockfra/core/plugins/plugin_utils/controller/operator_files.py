@@ -48,10 +48,12 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
             {"name": port.name, "port": port.number, "publish": port.publish, "networks": list(port.networks)}
             for port in service.ports
         ],
+        "published": any(port.publish is not None for port in service.ports),
         "logins": service.logins,
         "reverse_proxy": service.is_reverse_proxy,
         "address": service.external_address,
         "publish_address": service.publish_address,
+        "local_only": service.is_local_only,
     }
 
 
