@@ -5,17 +5,20 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
+import shutil
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge, Port
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
-from tests.e2e.support.platform import LOCALHOST, Platform
+from tests.e2e.support.platform import LOCALHOST, Platform, as_root
+from tests.e2e.support.runs import ROOT
 
 _DOCKER_DNS = "127.0.0.11"
 
@@ -169,16 +172,19 @@ def host_addresses() -> set[str]:
     }
 
 
-def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(platform: Platform) -> None:
-    gateways = {
-        str(pool["Gateway"])
-        for network in platform.topology.networks
-        for pool in platform.docker.networks.get(platform.topology.network_name(network)).attrs["IPAM"][
-            "Config"
-        ]
+def gateways(platform: Platform) -> dict[str, str]:
+    """The network by the address that this machine has on it."""
+    topology = platform.topology
+    return {
+        str(pool["Gateway"]): network
+        for network in topology.networks
+        for pool in platform.docker.networks.get(topology.network_name(network)).attrs["IPAM"]["Config"]
         if pool.get("Gateway")
     }
-    addresses = gateways | host_addresses()
+
+
+def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(platform: Platform) -> None:
+    addresses = set(gateways(platform)) | host_addresses()
     assert len(addresses) > len(platform.topology.networks)
     numbers = {port.publish for _service, port in published(platform)}
     targets = [(address, number) for address in addresses for number in numbers if number is not None]
@@ -187,6 +193,74 @@ def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(pl
     # The same probe finds every one of them where they are meant to be, on the loopback address of this machine.
     published_here = {(LOCALHOST, number) for number in numbers if number is not None}
     assert platform.reachable_from(os.getpid(), published_here) == published_here
+
+
+@contextmanager
+def host_listeners(addresses: Iterable[str]) -> Iterator[set[tuple[str, int]]]:
+    """Programs of this machine's own, one on each address; gives their places."""
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(socket.create_server((address, 0), backlog=512)) for address in addresses
+        ]
+        yield {(str(server.getsockname()[0]), int(server.getsockname()[1])) for server in servers}
+
+
+def said_of_the_host() -> str:
+    """What SECURITY.md says of containers and the Docker host, its lines joined."""
+    [said] = [
+        " ".join(point.split())
+        for point in re.split(r"^- ", (ROOT / "SECURITY.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+        if "Dockfra writes no firewall rules" in " ".join(point.split())
+    ]
+    return said
+
+
+def test_finding_s14_what_containers_reach_of_the_host_is_what_security_says(platform: Platform) -> None:
+    """Nothing of the host is declared. What is reached all the same is said, and nothing else is reached."""
+    said = said_of_the_host()
+    assert "One with a way out reaches every address of the Docker host" in said
+    assert "one on internal networks alone those of its own networks" in said
+    assert "on 127.0.0.1 none of them reaches" in said
+    topology = platform.topology
+    networks = {address: name for address, name in gateways(platform).items() if ":" not in address}
+    assert set(networks.values()) == set(topology.networks)
+    outward = {
+        service.name: any(not topology.networks[name].internal for name in service.networks)
+        for service in topology.containers()
+    }
+    assert set(outward.values()) == {True, False}, "only one of the two kinds is there to be tried"
+    with host_listeners([*networks, LOCALHOST]) as places:
+        reached = platform.reachable(platform.names, places)
+        # Each of them listens, as this machine itself sees.
+        assert platform.reachable_from(os.getpid(), places) == set(places)
+    for service in topology.containers():
+        expected = {
+            place
+            for place in places
+            if place[0] != LOCALHOST and (outward[service.name] or networks[place[0]] in service.networks)
+        }
+        assert reached[service.name] == expected, service.name
+
+
+def test_finding_s14_the_rule_that_security_names_closes_the_host(platform: Platform) -> None:
+    """As written there, but for the one port, so that nothing else on this machine notices."""
+    found = re.search(r"`iptables -I (INPUT [^`]+)`", said_of_the_host())
+    assert found
+    program = shutil.which("iptables", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    assert program, "Docker Engine makes its own rules with iptables"
+    with socket.create_server(("0.0.0.0", 0), backlog=512) as server:
+        number = int(server.getsockname()[1])
+        places = [(address, number) for address in gateways(platform) if ":" not in address]
+        chain, *match = found[1].split()
+        rule = [*match[: match.index("-j")], "-p", "tcp", "--dport", str(number), *match[match.index("-j") :]]
+        assert all(platform.reachable(platform.names, places).values())
+        subprocess.run(as_root(program, "-w", "-I", chain, *rule), check=True, timeout=30)
+        try:
+            reached = platform.reachable(platform.names, places)
+        finally:
+            subprocess.run(as_root(program, "-w", "-D", chain, *rule), check=True, timeout=30)
+        assert reached == {name: set() for name in platform.names}
+        assert all(platform.reachable(platform.names, places).values())
 
 
 def published(platform: Platform) -> list[tuple[str, Port]]:

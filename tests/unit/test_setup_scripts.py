@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -407,6 +408,85 @@ def test_run_tests_wrong_usage(args: tuple[str, ...], message: str) -> None:
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+class Suite(Clone):
+    """A copy with a suite of three parts: the project's tests, the collection's, and those of one application."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        shutil.copy(ROOT / "run-tests.sh", self.root)
+        (self.root / "tests/tools").mkdir(parents=True)
+        shutil.copy(ROOT / "tests/tools/report.py", self.root / "tests/tools")
+        collection = "collections/ansible_collections/dockfra/core"
+        (self.root / collection / "plugins").mkdir(parents=True)
+        self.test("tests/unit/test_readme.py", "test_readme_is_there")
+        self.test(f"{collection}/tests/unit/test_store.py", "test_store_keeps")
+        self.test("app/shop/tests/test_shop.py", "test_shop_sells")
+        (self.root / "app/shop/requirements-test.txt").write_text("# nothing\n")
+        (self.root / "requirements-dev.lock").write_text("# nothing\n")
+        # Nothing is to be installed, and no other Python is looked for.
+        self.version("3.13")
+        for name in ("redis-server", "nginx", "initdb"):
+            self.program(name, "#!/bin/sh\nexit 99\n")
+        # Only what prepares the environments pretends; the tests are run.
+        real = '  *"-m pytest "* | *tests/tools/report.py*) exec "$REAL" "$@" ;;\n'
+        self.program("python3", FAKE_PYTHON.replace("case $all in\n", f"case $all in\n{real}"))
+        self.env["REAL"] = sys.executable
+
+    def test(self, path: str, name: str, body: str = "pass") -> None:
+        file = self.root / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"def {name}():\n    {body}\n")
+
+    def run_tests(self, *words: str) -> tuple[int, str]:
+        """Exit status and output of ./run-tests.sh."""
+        done = subprocess.run(
+            [str(self.root / "run-tests.sh"), *words],
+            env=self.env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        return done.returncode, done.stdout
+
+
+@pytest.fixture
+def suite(tmp_path: Path) -> Suite:
+    return Suite(tmp_path)
+
+
+def told(output: str) -> list[str]:
+    """What the table at the end says of the target, and of all."""
+    return re.findall(r"^(?:unit|total) +(\w+) ", output, re.MULTILINE)
+
+
+@pytest.mark.parametrize("word", ["readme", "shop"])
+def test_finding_g7_a_selection_that_finds_nothing_in_a_part_is_no_failure(suite: Suite, word: str) -> None:
+    code, output = suite.run_tests("unit", "--", "-k", word)
+    assert (code, told(output)) == (0, ["ok", "ok"]), output
+    assert "1 tests ran" in output
+
+
+def test_finding_g7_a_selection_that_finds_nothing_at_all_is_one(suite: Suite) -> None:
+    code, output = suite.run_tests("unit", "--", "-k", "nowhere")
+    assert (code, told(output)) == (1, ["ok", "FAILED"]), output
+    assert "run-tests.sh: no test ran" in output
+
+
+def test_finding_g7_a_selected_test_that_fails_is_one(suite: Suite) -> None:
+    suite.test("app/shop/tests/test_shop.py", "test_readme_of_the_shop", "assert False")
+    code, output = suite.run_tests("unit", "--", "-k", "readme")
+    assert (code, told(output)) == (1, ["FAILED", "FAILED"]), output
+
+
+def test_finding_g7_without_a_selection_a_part_without_tests_is_one(suite: Suite) -> None:
+    (suite.root / "app/shop/tests/test_shop.py").unlink()
+    code, output = suite.run_tests("unit")
+    assert (code, told(output)) == (1, ["FAILED", "FAILED"]), output
+    assert "unit-shop: no test ran" in output
 
 
 def wait_for(condition: object) -> None:
