@@ -1,10 +1,13 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""In which order images stand on each other: what changes often is above what takes long to make."""
+"""In which order images stand on each other, what changes often above what takes long to make; and that nothing is missing in them."""
 
 from __future__ import annotations
 
+import ast
+import glob
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -42,3 +45,37 @@ def test_a_role_that_people_hold_has_the_libraries(service: str) -> None:
 def test_who_only_passes_on_has_none(service: str) -> None:
     assert GATE in names(service)
     assert "dockfra.core.libraries" not in names(service)
+
+
+LIBRARY = ROOT / "collections/ansible_collections/dockfra/core/plugins"
+
+
+def modules_of_the_gate() -> set[Path]:
+    """The library's modules that the gate's image has."""
+    role = FINDER.role(GATE)
+    patterns = [role.path / pattern for pattern in role.defaults["gate_image_files"].values()]
+    found = {Path(name).resolve() for pattern in patterns for name in glob.glob(str(pattern))}
+    return {module for path in found for module in ([path] if path.is_file() else path.rglob("*.py"))}
+
+
+def imported(module: Path) -> Iterator[Path]:
+    """The library's modules that a module of it imports, wherever in its text."""
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not node.level:
+            continue
+        package = module.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+        names = [package / f"{alias.name}.py" for alias in node.names]
+        yield from (path for path in [*names, package.with_suffix(".py")] if path.is_file())
+        yield from (package / name.stem / "__init__.py" for name in names if name.with_suffix("").is_dir())
+
+
+def test_the_image_has_every_module_that_its_own_import() -> None:
+    there = modules_of_the_gate()
+    assert len(there) > 100
+    missing = {
+        f"{path.relative_to(LIBRARY)}, which {module.relative_to(LIBRARY)} imports"
+        for module in there
+        for path in imported(module)
+        if path not in there
+    }
+    assert missing == set()
