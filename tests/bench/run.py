@@ -4,7 +4,7 @@
 Needs Docker and works on the tests' own platform (tests/inventory), which is removed first and at the end; with
 DOCKFRA_KEEP=1 it stays.
 
-    python tests/bench/run.py [--rounds 3] [--extra 10]
+    python tests/bench/run.py [--rounds 3] [--extra 30]
 
 Figures are seconds of wall time, or of the processor (cpu); each is the median of its rounds, and rounds of what is compared alternate, so that a busy
 machine slows both alike.
@@ -180,7 +180,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--extra", type=int, default=10, help="services added to measure the cost of one")
+    parser.add_argument("--extra", type=int, default=30, help="services added to measure the cost of one")
     parser.add_argument("--remove", action="store_true", help="measure nothing, remove the platform")
     options = parser.parse_args()
     try:

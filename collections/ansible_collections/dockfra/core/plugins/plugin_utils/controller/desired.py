@@ -147,13 +147,15 @@ class Platform:
 
     def render(self, name: str) -> dict[str, WantedFile]:
         """Return the service's configuration files; a template that renders to white space only makes no file."""
+        templates: dict[str, Path] = {}
+        for role in reversed(self._variables.chains[name]):
+            templates.update(role.templates())
+        if not templates:
+            return {}
         raw, typed = self._variables.raw[name], self.variables[name]
         # What was validated is worked out already; only what no specification knows is left to be templated.
         available = {**{key: typed.get(key, value) for key, value in raw.items()}, **self._derived(name)}
         files: dict[str, WantedFile] = {}
-        templates: dict[str, Path] = {}
-        for role in reversed(self._variables.chains[name]):
-            templates.update(role.templates())
         for path, source in templates.items():
             text = self._render(source, available)
             if text.strip():
@@ -227,6 +229,7 @@ class Platform:
 
     def _gate(self, service: Service) -> dict[str, Any]:
         """What the commands of a container know of themselves and of each other."""
+        spoken_of = self.topology.policy.places()
         return {
             "place": service.place,
             "service": service.name,
@@ -234,7 +237,7 @@ class Platform:
             "services": {
                 place: name
                 for place, name in self.topology.places().items()
-                if place in self.topology.policy.places()
+                if place in spoken_of
             },
             **self.topology.policy.to_dict(),
         }
