@@ -234,11 +234,7 @@ class Platform:
             "place": service.place,
             "service": service.name,
             # Those the policy speaks of: another service changes nothing here.
-            "services": {
-                place: name
-                for place, name in self.topology.places().items()
-                if place in spoken_of
-            },
+            "services": {place: name for place, name in self.topology.places().items() if place in spoken_of},
             **self.topology.policy.to_dict(),
         }
 
