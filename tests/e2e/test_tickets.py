@@ -361,6 +361,11 @@ def test_whatever_is_sent_to_a_gate(platform: Platform) -> None:
     assert all(sum(TRACE in sent.line for sent in part) >= 5 for part in requests.values())
     watched = (*places, "autopilot")
     logs = {place: f"/shared/logs/audit/{SERVICE[place]}.jsonl" for place in places}
+    for place in places:
+        # From its first calls a gate keeps what it counts of a caller.
+        assert (
+            platform.run(SERVICE["autopilot"], "ssh", SERVICE[place], "no-such-command").returncode == DENIED
+        )
     starts = {place: int(inside(platform, "manager", f"wc -l < {logs[place]}")) for place in places}
     before = {role: observed(platform, role) for role in watched}
     stored = state(platform)
