@@ -16,7 +16,7 @@ import struct
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from ..answers.data import decoded
 from ..answers.http import Bounded, Bounds
@@ -145,7 +145,7 @@ class _SocketConnection(Bounded, _Socket):
     """The same with bounds."""
 
 
-_Connection = _PlainConnection | _SecureConnection | _SocketConnection
+_Connection: TypeAlias = "_PlainConnection | _SecureConnection | _SocketConnection"
 
 
 def _connection(environment: Mapping[str, str], timeout: float) -> _Connection:
