@@ -167,3 +167,45 @@ class GitHubInvalidError(GitHubError):
 
 class SyncBusyError(DockfraError):
     """Another synchronisation of the same tickets with the same repository is under way."""
+
+
+# -- releases --
+
+
+class ReleaseError(DockfraError):
+    """A release cannot be described, kept or brought to serve; always one line."""
+
+
+class ReleaseInvalidError(ReleaseError, UsageError):
+    """A release id, a service's name or what ``release.yml`` says cannot be meant."""
+
+
+class ReleaseNotFoundError(ReleaseError):
+    """There is no such release."""
+
+
+class ReleaseDamagedError(ReleaseError):
+    """An archive, a record or a report is not what it has to be."""
+
+
+class ReleaseSpaceError(ReleaseError):
+    """There is no room for a release."""
+
+
+class ReleaseStoreError(ReleaseError):
+    """The releases' directory is missing or not permitted."""
+
+
+class ReleaseRefusedError(ReleaseError):
+    """The service does not serve the release it was asked for, and has gone on with the old one.
+
+    Args:
+        message: one line.
+        result: in a word, see ``releases.state.RESULTS``.
+        reason: what the service says of it.
+    """
+
+    def __init__(self, message: str, result: str, reason: str) -> None:
+        super().__init__(message)
+        self.result = result
+        self.reason = reason

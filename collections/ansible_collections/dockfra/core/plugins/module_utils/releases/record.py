@@ -1,0 +1,69 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``release.json``: what a release is, who made it and when, as the monitor says it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from ..errors import ReleaseDamagedError, ReleaseInvalidError
+from ..text import shown
+from .ids import checked_commit, checked_id, checked_service, commit_of
+
+NAME = "release.json"
+MAX_RECORD = 4096
+
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_WHO = re.compile(r"[!-~]([ -~]{0,98}[!-~])?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a release is.
+
+    Attributes:
+        id: its id.
+        service: whose it is.
+        commit: the whole hash of the commit it is made of.
+        sha256: of the archive, in hex digits.
+        time: when it was made, seconds since the epoch.
+        who: who asked for it, up to 100 printable ASCII signs.
+
+    Raises:
+        ReleaseInvalidError: something of that cannot be, or the id is not one of the commit.
+    """
+
+    id: str
+    service: str
+    commit: str
+    sha256: str
+    time: int
+    who: str
+
+    def __post_init__(self) -> None:
+        checked_service(self.service)
+        if checked_commit(self.commit)[:12] != commit_of(checked_id(self.id)):
+            raise ReleaseInvalidError(f"{self.id} is no release of the commit {self.commit}.")
+        if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
+            raise ReleaseInvalidError(f"{shown(self.sha256)} is no SHA-256; it has 64 hex digits.")
+        if type(self.time) is not int or not 0 <= self.time < 2**40:
+            raise ReleaseInvalidError(f"{shown(self.time)} is no time in seconds since the epoch.")
+        if not isinstance(self.who, str) or not _WHO.fullmatch(self.who):
+            raise ReleaseInvalidError(f"{shown(self.who)} names nobody: 1 to 100 printable ASCII signs.")
+
+    def to_json(self) -> bytes:
+        """Return it as `from_json` reads it."""
+        return json.dumps(asdict(self), indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Record:
+        """Return what `to_json` wrote; raises ReleaseDamagedError for anything else."""
+        try:
+            values: Mapping[str, Any] = json.loads(data)
+            return cls(**{field.name: values[field.name] for field in fields(cls)})
+        except (ValueError, RecursionError, KeyError, TypeError, ReleaseInvalidError) as error:
+            raise ReleaseDamagedError(f"{NAME} is damaged: {shown(str(error))}.") from error
