@@ -209,3 +209,7 @@ class ReleaseRefusedError(ReleaseError):
         super().__init__(message)
         self.result = result
         self.reason = reason
+
+
+class ReleaseHopelessError(ReleaseError):
+    """Not even what the image of a service brought can serve."""

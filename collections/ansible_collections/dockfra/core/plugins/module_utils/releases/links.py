@@ -16,6 +16,12 @@ from typing import NamedTuple
 from ..files import atomic
 from .ids import checked_id, valid_id
 
+# Where the releases of services are, with a directory for each, and in the same way what services say of them.
+ROOT = "/srv/releases"
+STATES = "/srv/state"
+# In a release's directory: what its archive had.
+CONTENT = "content"
+
 CURRENT, PREVIOUS, NEXT = "current", "previous", "next"
 
 

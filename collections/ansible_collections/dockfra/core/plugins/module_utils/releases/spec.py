@@ -60,7 +60,7 @@ class WrongValue(ReleaseError):
 
 @dataclass(frozen=True)
 class Start:
-    """How a python release starts.
+    """How the application of a release starts.
 
     Attributes:
         app: the ASGI application, ``module:attribute``.
@@ -89,6 +89,14 @@ class Health:
 
 
 @dataclass(frozen=True)
+class Build:
+    """How what is not in the source is made: command lines in the service's directory, in turn, and packages for them."""
+
+    commands: tuple[tuple[str, ...], ...]
+    requirements: str = ""
+
+
+@dataclass(frozen=True)
 class Tests:
     """How a release is tested: a command line in the service's directory, packages for it, servers it needs."""
 
@@ -102,9 +110,10 @@ class Spec:
     """A service's ``release.yml``.
 
     Attributes:
-        kind: python (an ASGI application), static (pages of a web server) or files (what the image's own application serves).
+        kind: python (an ASGI application and its packages), static (pages of a web server) or files (what the application
+            that the image brought serves).
         files: what of the service's directory goes into a release; everything where it is empty.
-        build: command lines that the builder runs there before, in turn.
+        build: what the builder does there before.
         requirements: pinned packages with hashes, which go into a python release.
         root: the directory of pages or files, of the kinds static and files.
         index: a file in it that has to be there.
@@ -115,7 +124,7 @@ class Spec:
 
     kind: str
     files: tuple[str, ...] = ()
-    build: tuple[tuple[str, ...], ...] = ()
+    build: Build | None = None
     requirements: str = ""
     test: Tests | None = None
     start: Start | None = None
@@ -164,18 +173,19 @@ def checked(values: object) -> Spec:
     if kind is None:
         raise WrongValue((), f"kind is missing: {', '.join(KINDS)}")
     python = kind == "python"
-    top.only(python, kind, "start", "requirements")
+    top.only(python, kind, "requirements")
+    top.only(kind != "static", kind, "start")
     top.only(not python, kind, "root", "index")
     start = top.take("start", _start)
     root = top.take("root", plain_path)
-    if python and start is None:
-        raise WrongValue((), "start is missing: how a python release starts")
+    if kind != "static" and start is None:
+        raise WrongValue((), f"start is missing: how what serves a release of kind {kind} starts")
     if not python and root is None:
         raise WrongValue((), f"root is missing: the directory of what a release of kind {kind} serves")
     return Spec(
         kind=kind,
         files=top.take("files", _list(plain_path)) or (),
-        build=top.take("build", _list(_command)) or (),
+        build=top.take("build", _build),
         requirements=top.take("requirements", plain_path) or "",
         test=top.take("test", _tests),
         start=start,
@@ -184,7 +194,7 @@ def checked(values: object) -> Spec:
         health=top.take("health", _health) or Health(),
         # Never shorter than an idle connection lives at a proxy, see the supervisor.
         drain_seconds=top.number("drain_seconds", 30, 3, 120),
-        settle_seconds=top.number("settle_seconds", 5 if python else 1, 0, 60),
+        settle_seconds=top.number("settle_seconds", 1 if kind == "static" else 5, 0, 60),
         schema_min=top.number("schema_min", 0, 0, 9999),
     )
 
@@ -263,6 +273,14 @@ def _health(value: object, where: Where) -> Health:
         keys.take("path", _matching(_URL_PATH, "path of a URL")) or "/health",
         keys.take("pages", _list(_matching(_URL_PATH, "path of a URL"))) or (),
     )
+
+
+def _build(value: object, where: Where) -> Build:
+    keys = _Section(value, where, set(Build.__dataclass_fields__))
+    commands = keys.take("commands", _list(_command))
+    if not commands:
+        raise WrongValue((*where, "commands"), "is missing: a list of commands, each a list of words")
+    return Build(commands, keys.take("requirements", plain_path) or "")
 
 
 def _tests(value: object, where: Where) -> Tests:

@@ -53,7 +53,7 @@ def read(directory: str | os.PathLike[str], name: str = NAME) -> Spec:
     for where, place in _paths(spec):
         problem = _problem(directory, place)
         if problem:
-            raise ReleaseInvalidError(f"{name}:{_line(lines, where)}: {shown(place)} {problem}.")
+            raise ReleaseInvalidError(f"{name}:{_line(lines, where)}: {shown(place)} {problem}")
     return spec
 
 
@@ -69,7 +69,7 @@ def _parsed(data: bytes, name: str) -> tuple[Spec, dict[Where, int]]:
         text = data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise ReleaseInvalidError(f"{name}:{line}: that is no UTF-8.") from error
+        raise ReleaseInvalidError(f"{name}:{line}: that is no UTF-8") from error
     lines: dict[Where, int] = {}
     keys: dict[Where, int] = {}
     try:
@@ -77,7 +77,7 @@ def _parsed(data: bytes, name: str) -> tuple[Spec, dict[Where, int]]:
         return checked(values), lines
     except WrongValue as error:
         line = keys.get(error.where, 0) if error.at_key else 0
-        raise ReleaseInvalidError(f"{name}:{line or _line(lines, error.where)}: {error}.") from error
+        raise ReleaseInvalidError(f"{name}:{line or _line(lines, error.where)}: {error}") from error
 
 
 def _line(lines: Mapping[Where, int], where: Where) -> int:
@@ -92,6 +92,8 @@ def _paths(spec: Spec) -> Iterator[tuple[Where, str]]:
         yield ("files", position), place
     if spec.requirements:
         yield ("requirements",), spec.requirements
+    if spec.build and spec.build.requirements:
+        yield ("build", "requirements"), spec.build.requirements
     if spec.test and spec.test.requirements:
         yield ("test", "requirements"), spec.test.requirements
     # A build may make it.

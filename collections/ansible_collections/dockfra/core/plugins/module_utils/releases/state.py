@@ -25,6 +25,9 @@ MAX_REASON = 300
 # Of so many releases it is remembered that they crashed, the latest.
 MAX_CRASHED = 20
 
+# Seconds that a service waits for its new release to become the current one.
+CONFIRM_SECONDS = 30.0
+
 # How a try ended: trying and settling have not. What a release that is not ready leaves behind is the old one, serving.
 RESULTS = ("trying", "settling", "ready", "unhealthy", "crashed", "hung", "refused", "damaged", "withdrawn")
 UNDER_WAY = ("trying", "settling")

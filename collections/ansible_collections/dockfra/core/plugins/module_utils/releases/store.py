@@ -39,11 +39,8 @@ from ..locks.work_lock import Holder, Waiting, WorkLock
 from . import archive, links, spec
 from . import record as records
 from .ids import checked_id, checked_service, valid_id
-from .links import CURRENT, NEXT, PREVIOUS
+from .links import CONTENT, CURRENT, NEXT, PREVIOUS, ROOT
 from .record import Record
-
-ROOT = "/srv/releases"
-CONTENT = "content"
 
 # So many releases are kept, those that are needed among them.
 KEPT = 5

@@ -4,7 +4,7 @@
 
 It asks with the link ``next``, waits for what the service reports, and then either moves ``previous`` and ``current``
 or takes ``next`` back. Whatever ends it in between takes ``next`` back as well, and the service returns to the current
-release by itself: when the link is gone, or when a switch that it has made is not confirmed within `CONFIRM_SECONDS`.
+release by itself: when the link is gone, or when a switch that it has made is not confirmed within `state.CONFIRM_SECONDS`.
 """
 
 from __future__ import annotations
@@ -18,17 +18,15 @@ from typing import NamedTuple
 from ..errors import LateError, ReleaseDamagedError, ReleaseRefusedError
 from ..text import shown
 from . import state
+from .links import STATES
 from .spec import Spec
 from .state import UNDER_WAY, State, Try
 from .store import Store
 
-STATES = "/srv/state"
 # Seconds within which a service has to take notice of what it is asked.
 NOTICE_SECONDS = 10.0
 # Seconds for what comes beside starting and settling.
 SPARE_SECONDS = 10.0
-# Seconds that a service waits for its new release to become the current one.
-CONFIRM_SECONDS = 30.0
 # Seconds within which a service is back at its old release.
 BACK_SECONDS = 10.0
 

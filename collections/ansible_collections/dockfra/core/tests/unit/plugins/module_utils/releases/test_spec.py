@@ -20,7 +20,9 @@ kind: python
 files: [backend]
 requirements: requirements.txt
 build:
-  - [python, -m, tools.build]
+  requirements: requirements-build.txt
+  commands:
+    - [python, -m, tools.build]
 test:
   command: [python, -m, pytest, tests]
   requirements: requirements-test.txt
@@ -52,7 +54,7 @@ def test_everything_it_may_say_survives_the_way_to_the_service() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [SMALL, "kind: static\nroot: site\n", "kind: files\nroot: a/b\nbuild: [[make]]\n"]
+    "text", [SMALL, "kind: static\nroot: site\n", "kind: files\nroot: a/b\nstart: {app: a:b}\n"]
 )
 def test_the_rest_has_defaults(text: str) -> None:
     found = spec_file.parse(text.encode())
@@ -87,7 +89,9 @@ def test_the_rest_has_defaults(text: str) -> None:
         (SMALL + 'files: ["a\\0b"]\n', 4, "no text"),
         (SMALL + "files: a\n", 4, "no list"),
         (SMALL + "kind: python\n", 4, "twice"),
-        (SMALL + "build: [[]]\n", 4, "at least one word"),
+        (SMALL + "build:\n  commands: [[]]\n", 5, "at least one word"),
+        (SMALL + "build: {}\n", 4, "commands: is missing"),
+        ("kind: files\nroot: a\n", 1, "start is missing"),
         (SMALL + "test:\n  needs: [redis]\n", 5, "command: is missing"),
         (SMALL + "test:\n  command: [a]\n  needs: [oracle]\n", 6, "postgresql, redis"),
         ("kind: python\nstart:\n  app: os.system\n", 3, "module:attribute"),
