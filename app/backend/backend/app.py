@@ -1,13 +1,14 @@
 """The application: its resources, its health, its routes."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import psycopg
-from fastapi import FastAPI, Request, Response
+from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from redis.asyncio import Redis
@@ -71,6 +72,8 @@ def create_app(config: Config) -> FastAPI:
     app.add_exception_handler(psycopg.Error, report_statement)
     app.get("/health", tags=["status"], responses={503: {}})(health)
     app.get("/api/info", tags=["status"])(info)
+    if config.slow_seconds:
+        app.get("/api/slow", tags=["status"])(slow)
     # Asked at its own port, and behind the proxy.
     for root in ("/", "/api", "/api/"):
         app.get(root, include_in_schema=False)(ABOUT.answer)
@@ -113,13 +116,30 @@ async def health(request: Request, response: Response) -> dict[str, Any]:
     checks = dict(zip(("database", "cache"), await asyncio.gather(database(), cache()), strict=True))
     down = [name for name, state in checks.items() if state == "down"]
     response.status_code = 503 if down else 200
-    return {"status": "unavailable" if down else "ok", "down": down, "checks": checks, "version": __version__}
+    state = {
+        "status": "unavailable" if down else "ok",
+        "down": down,
+        "checks": checks,
+        "version": __version__,
+    }
+    # A release that cannot work with the tables is not waited for.
+    refused = request.app.state.database.refused
+    return {**state, "refused": refused} if down and refused else state
+
+
+async def slow(request: Request, seconds: Annotated[float, Query(ge=0, le=60)] = 0) -> dict[str, float]:
+    """Answer after some seconds, as many as the configuration allows: a request that is under way during a deploy."""
+    waited = min(seconds, request.app.state.config.slow_seconds)
+    await asyncio.sleep(waited)
+    return {"seconds": waited}
 
 
 async def info() -> dict[str, str]:
     return {
         "name": "dockfra-backend",
         "version": __version__,
+        # What the image brought has none.
+        "release": os.environ.get("DOCKFRA_RELEASE", ""),
         "docs": "/api/docs",
         "openapi": "/api/openapi.json",
     }

@@ -63,6 +63,7 @@ class Config(Section):
     status_cache_seconds: int = Field(default=5, ge=0, le=3600)
     status_watch_seconds: int = Field(default=30, ge=0, le=120)
     name: str = Field(default="backend", description="What the platform calls this service.")
+    slow_seconds: int = Field(default=0, ge=0, le=60, description="Most of /api/slow; 0 for none.")
     targets: tuple[Target, ...] = ()
     stacks: tuple[Stack, ...] = Field(default=(), description="All of the platform, the backend among them.")
 

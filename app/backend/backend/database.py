@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import psycopg
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
-from yoyo import get_backend, read_migrations  # type: ignore[import-untyped]
 
 from backend.config import DatabaseConfig
+from backend.schema import SchemaRefused, migrate
 
 SCHEMA = "backend"
-MIGRATIONS = str(Path(__file__).with_name("migrations"))
+MIGRATIONS = Path(__file__).with_name("migrations")
 RETRY_SECONDS = 2.0
+# After an answer that waiting alone does not change.
+REFUSED_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
 
 log = logging.getLogger("uvicorn.error")
@@ -50,6 +52,8 @@ class Database:
             open=False,
         )
         self._preparation: asyncio.Task[None] | None = None
+        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
+        self.refused = ""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -86,27 +90,17 @@ class Database:
         reported = ""
         while True:
             try:
-                return await asyncio.to_thread(migrate, self._params)
+                await asyncio.to_thread(self._migrate)
             except Exception as error:  # noqa: BLE001 - whatever it is: stay up, say 503, try on
+                self.refused = str(error) if isinstance(error, SchemaRefused) else ""
                 if str(error) != reported:
                     reported = str(error)
                     log.warning("database not ready, trying on: %s", reported)
-            await asyncio.sleep(RETRY_SECONDS)
+            else:
+                self.refused = ""
+                return
+            await asyncio.sleep(REFUSED_SECONDS if self.refused else RETRY_SECONDS)
 
-
-def migrate(params: dict[str, Any]) -> None:
-    """Bring the schema up to date; of several processes one works and the others wait."""
-    user, password, host, port, name = (
-        quote(str(params[key]), safe="") for key in ("user", "password", "host", "port", "dbname")
-    )
-    uri = f"postgresql+psycopg://{user}:{password}@{host}:{port}/{name}?schema={SCHEMA}"
-    with psycopg.connect(**params) as guard, get_backend(uri) as backend:
-        # Not an advisory lock, which any role could hold: this one takes a right that only the table's owner has.
-        guard.execute("CREATE TABLE IF NOT EXISTS backend.migration_lock ()")
-        guard.commit()
-        guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-        guard.execute("LOCK TABLE backend.migration_lock IN SHARE ROW EXCLUSIVE MODE")
-        # yoyo locks with a row, which a killed process leaves behind. Under the lock on the table, which
-        # ends with its session, such a row can only be a leftover.
-        backend.break_lock()
-        backend.apply_migrations(backend.to_apply(read_migrations(MIGRATIONS)))
+    def _migrate(self) -> None:
+        schema_min = int(os.environ.get("DOCKFRA_SCHEMA_MIN") or 0)
+        migrate(lambda: psycopg.connect(**self._params), SCHEMA, MIGRATIONS, schema_min)

@@ -1,5 +1,6 @@
 """The backend outlives what it depends on."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 
@@ -54,13 +55,6 @@ def test_an_empty_database_takes_the_old_ones_place(client, database, eventually
     assert client.get("/api/devices").status_code == 200
 
 
-def test_a_leftover_migration_lock_does_not_block(config, client, database, serve, eventually):
-    with database.inside() as connection:
-        connection.execute("INSERT INTO backend.yoyo_lock VALUES (1, now(), 1)")
-    successor = serve(config)
-    eventually(lambda: state(successor) == (200, []), seconds=5)
-
-
 def test_several_starting_at_once_migrate_once(config, database, serve, eventually):
     database.empty()
     with ThreadPoolExecutor() as pool:
@@ -68,8 +62,7 @@ def test_several_starting_at_once_migrate_once(config, database, serve, eventual
     for client in clients:
         eventually(lambda client=client: state(client) == (200, []))
     with database.inside() as connection:
-        applied = connection.execute("SELECT migration_id FROM backend._yoyo_migration").fetchall()
-    assert sorted(applied) == [("0001.deployments",), ("0002.devices",)]
+        assert connection.execute("SELECT version FROM backend.schema_state").fetchall() == [(2,)]
 
 
 def test_nobody_else_holds_up_the_migrations_finding_s5(config, database, serve, eventually):
@@ -78,3 +71,36 @@ def test_nobody_else_holds_up_the_migrations_finding_s5(config, database, serve,
         stranger.execute("SELECT pg_advisory_lock(hashtext('migrations of backend'))")
         client = serve(config)
         eventually(lambda: client.get("/health").status_code == 200)
+
+
+def test_a_release_that_is_too_old_for_the_tables_says_so(config, client, database, serve, eventually):
+    with database.inside() as connection:
+        connection.execute("UPDATE backend.schema_state SET version = 9, schema_min = 7")
+    try:
+        too_old = serve(config)
+        eventually(lambda: "refused" in too_old.get("/health").json())
+        answer = too_old.get("/health")
+        assert answer.status_code == 503
+        told = "schema 9 of backend's tables needs a release that knows 7; this one knows 2"
+        assert answer.json()["refused"] == told
+        # What ran before goes on.
+        assert state(client) == (200, [])
+    finally:
+        database.empty()
+
+
+def test_which_release_it_is(config, serve, monkeypatch):
+    assert serve(config).get("/api/info").json()["release"] == ""
+    monkeypatch.setenv("DOCKFRA_RELEASE", "20261125T131500Z-0123456789ab")
+    assert serve(config).get("/api/info").json()["release"] == "20261125T131500Z-0123456789ab"
+
+
+def test_a_slow_answer_is_there_only_where_it_is_wanted(config, client, serve):
+    assert client.get("/api/slow?seconds=0").status_code == 404
+    slow = serve(config.model_copy(update={"slow_seconds": 1}))
+    begin = time.monotonic()
+    assert slow.get("/api/slow?seconds=0.2").json() == {"seconds": 0.2}
+    assert time.monotonic() - begin >= 0.2
+    assert slow.get("/api/slow?seconds=60").json() == {"seconds": 1}
+    for seconds in ("-1", "61", "nan", "x"):
+        assert slow.get(f"/api/slow?seconds={seconds}").status_code == 422

@@ -146,6 +146,7 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("nginx")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
+    (folder / "site").symlink_to(SITE)
     (folder / "frontend.json").write_text('{"title": "Test"}')
     (folder / "frontend").mkdir()
     (folder / "frontend" / "listen.conf").write_text(f"listen 127.0.0.1:{port} default_server;")
@@ -156,7 +157,8 @@ def nginx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     configuration = (FOLDER / "nginx.conf").read_text()
     for old, new in (
         ("/tmp/", f"{folder}/"),
-        ("/opt/app/site", str(SITE)),
+        ("/run/dockfra/site", f"{folder}/site"),
+        ("/srv/releases", f"{folder}/releases"),
         ("/etc/dockfra", str(folder)),
     ):
         assert old in configuration
@@ -242,3 +244,24 @@ def test_finding_u14_an_answer_that_fails_has_a_page_too():
     assert configured
     assert {"500", "502", "503", "504"} <= set(configured[1].split())
     assert "does not answer" in (SITE / configured[2].removeprefix("/")).read_text()
+
+
+def test_each_answer_of_a_release_names_it(nginx, tmp_path_factory):
+    """The supervisor moves the link; nothing is reloaded."""
+    link = tmp_path_factory.getbasetemp() / "nginx0" / "site"
+    release = "20261125T131500Z-0123456789ab"
+    site = link.parent.resolve() / "releases" / "frontend" / release / "content" / "site"
+    shutil.copytree(SITE, site)
+    (site / "index.html").write_text("new")
+    assert "X-Release" not in get(f"{nginx}/")[1]
+    new = link.with_name("new")
+    new.symlink_to(site)
+    new.rename(link)
+    try:
+        assert get(f"{nginx}/")[2] == "new"
+        for path in ("/", "/app.js", "/health", "/config.json", "/nothing", "/../x"):
+            assert get(nginx + path)[1].get("X-Release") == release, path
+    finally:
+        new.symlink_to(SITE)
+        new.rename(link)
+    assert "X-Release" not in get(f"{nginx}/")[1]

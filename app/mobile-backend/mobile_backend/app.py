@@ -85,7 +85,10 @@ async def health(request: Request, response: Response) -> dict[str, Any]:
             await connection.execute("SELECT 1 FROM mobile.events LIMIT 1")
     except (DatabaseUnavailable, TimeoutError):
         response.status_code = 503
-        return {"status": "unavailable", "down": ["database"], "version": __version__}
+        state = {"status": "unavailable", "down": ["database"], "version": __version__}
+        # A release that cannot work with the tables is not waited for.
+        refused = request.app.state.database.refused
+        return {**state, "refused": refused} if refused else state
     return {"status": "ok", "down": [], "version": __version__}
 
 

@@ -2,22 +2,24 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import quote
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
-from yoyo import get_backend, read_migrations  # type: ignore[import-untyped]
 
 from mobile_backend.config import DatabaseConfig
+from mobile_backend.schema import SchemaRefused, migrate
 
-MIGRATIONS = str(Path(__file__).with_name("migrations"))
+MIGRATIONS = Path(__file__).with_name("migrations")
 ANSWER_SECONDS = 5.0
 RETRY_SECONDS = 2.0
+# After an answer that waiting alone does not change.
+REFUSED_SECONDS = 30.0
 
 log = logging.getLogger("uvicorn.error")
 Connection = psycopg.AsyncConnection[DictRow]
@@ -29,7 +31,6 @@ class DatabaseUnavailable(Exception):
 
 class Database:
     def __init__(self, config: DatabaseConfig) -> None:
-        self._config = config
         self._conninfo = make_conninfo(
             host=config.host,
             port=config.port,
@@ -50,6 +51,8 @@ class Database:
             open=False,
         )
         self._migrated = asyncio.Event()
+        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
+        self.refused = ""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -81,20 +84,13 @@ class Database:
             if not self._migrated.is_set():
                 try:
                     await asyncio.to_thread(self._migrate)
+                    self.refused = ""
                     self._migrated.set()
                 except Exception as error:  # noqa: BLE001 - whatever it is: stay up, say 503, try on
+                    self.refused = str(error) if isinstance(error, SchemaRefused) else ""
                     log.warning("database not ready: %s", error)
-            await asyncio.sleep(RETRY_SECONDS)
+            await asyncio.sleep(REFUSED_SECONDS if self.refused else RETRY_SECONDS)
 
     def _migrate(self) -> None:
-        config, password = self._config, quote(self._config.password.get_secret_value(), safe="")
-        uri = f"postgresql+psycopg://{config.user}:{password}@{config.host}:{config.port}/{config.name}?schema=mobile"
-        # yoyo's own lock is a row that outlives a killed process; a lock on a table ends with its session, and on this
-        # one only its owner can take it (an advisory lock could be held by any role).
-        with psycopg.connect(self._conninfo) as guard, get_backend(uri) as backend:
-            guard.execute("CREATE TABLE IF NOT EXISTS mobile.migration_lock ()")
-            guard.commit()
-            guard.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
-            guard.execute("LOCK TABLE mobile.migration_lock IN SHARE ROW EXCLUSIVE MODE")
-            backend.break_lock()
-            backend.apply_migrations(backend.to_apply(read_migrations(MIGRATIONS)))
+        schema_min = int(os.environ.get("DOCKFRA_SCHEMA_MIN") or 0)
+        migrate(lambda: psycopg.connect(self._conninfo), "mobile", MIGRATIONS, schema_min)

@@ -41,10 +41,16 @@ def test_an_empty_database_takes_the_old_ones_place(client, database, registrati
     assert client.post("/device/register", json=registration).status_code == 201
 
 
-def test_a_leftover_migration_lock_does_not_block(config, client, database, serve, eventually):
-    database.run("INSERT INTO mobile.yoyo_lock VALUES (1, now(), 1)")
-    successor = serve(config)
-    eventually(lambda: state(successor) == (200, []), seconds=5)
+def test_a_release_that_is_too_old_for_the_tables_says_so(config, client, database, serve, eventually):
+    database.run("UPDATE mobile.schema_state SET version = 9, schema_min = 7")
+    try:
+        too_old = serve(config)
+        eventually(lambda: "refused" in too_old.get("/health").json())
+        told = "schema 9 of mobile's tables needs a release that knows 7; this one knows 2"
+        assert too_old.get("/health").json()["refused"] == told
+        assert state(client) == (200, [])
+    finally:
+        database.empty()
 
 
 def test_configuration_of_a_client(client):

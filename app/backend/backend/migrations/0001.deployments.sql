@@ -1,4 +1,4 @@
--- Every migration can run twice: a process may die between applying one and recording it.
+-- The first two can run twice: tables from before the state was recorded are there already.
 CREATE TABLE IF NOT EXISTS backend.deployments (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     service text NOT NULL,

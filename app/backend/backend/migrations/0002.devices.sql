@@ -1,4 +1,3 @@
--- depends: 0001.deployments
 CREATE TABLE IF NOT EXISTS backend.devices (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     name text NOT NULL UNIQUE,

@@ -1,4 +1,4 @@
--- Every migration can run twice: a process may die between applying one and recording it.
+-- The first two can run twice: tables from before the state was recorded are there already.
 CREATE TABLE IF NOT EXISTS mobile.devices (
     id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
     -- Both are SHA-256: who can read this table can still not speak for a device.

@@ -1,4 +1,3 @@
--- depends: 0001.devices
 CREATE TABLE IF NOT EXISTS mobile.events (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     device_id uuid NOT NULL REFERENCES mobile.devices ON DELETE CASCADE,

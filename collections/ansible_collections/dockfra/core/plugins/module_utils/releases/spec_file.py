@@ -51,7 +51,8 @@ def read(directory: str | os.PathLike[str], name: str = NAME) -> Spec:
         raise ReleaseInvalidError(f"{name} cannot be read: {error.strerror}.") from error
     spec, lines = _parsed(data, name)
     for where, place in _paths(spec):
-        problem = _problem(directory, place)
+        # What a build makes is not there yet.
+        problem = _problem(directory, place, may_miss=bool(spec.build and where[0] in ("files", "root")))
         if problem:
             raise ReleaseInvalidError(f"{name}:{_line(lines, where)}: {shown(place)} {problem}")
     return spec
@@ -96,18 +97,17 @@ def _paths(spec: Spec) -> Iterator[tuple[Where, str]]:
         yield ("build", "requirements"), spec.build.requirements
     if spec.test and spec.test.requirements:
         yield ("test", "requirements"), spec.test.requirements
-    # A build may make it.
-    if spec.root and not spec.build:
+    if spec.root:
         yield ("root",), spec.root
 
 
-def _problem(directory: str | os.PathLike[str], place: str) -> str:
+def _problem(directory: str | os.PathLike[str], place: str, may_miss: bool) -> str:
     """What is wrong with a path below the directory, in a phrase; empty when nothing is."""
     root = os.path.realpath(directory)
     found = os.path.realpath(os.path.join(root, place))
     if found != root and not found.startswith(root + os.sep):
         return "leads out of the service's directory"
-    return "" if os.path.lexists(found) else "does not exist"
+    return "" if may_miss or os.path.lexists(found) else "does not exist"
 
 
 class _Document:
