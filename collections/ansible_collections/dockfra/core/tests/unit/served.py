@@ -77,7 +77,7 @@ async def app(scope, receive, send):
                 await send({{"type": "lifespan.shutdown.complete"}})
                 return
     path = scope["path"]
-    status, body = 200, dict(version=VERSION, release=RELEASE, pid=os.getpid())
+    status, body = 200, dict(version=VERSION, release=RELEASE, pid=os.getpid(), files=os.environ["DOCKFRA_RELEASE_FILES"])
     if path == "/health":
         if MODE == "unhealthy":
             status = 503
@@ -158,6 +158,7 @@ class Service:
             folder.mkdir(parents=True)
         self.store = Store(name, self.releases)
         self.notes = root / "notes"
+        self.environment: dict[str, str] = {}
         self.log = root / "log"
         self.process: subprocess.Popen[bytes] | None = None
         self._numbers = itertools.count(1)
@@ -218,6 +219,7 @@ class Service:
             *self.options(),
         ]
         environment = {
+            **self.environment,
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(COLLECTIONS),
             "DOCKFRA_PORT_HTTP": str(self.port),

@@ -45,7 +45,8 @@ class Switched(NamedTuple):
 
 def longest(spec: Spec) -> float:
     """Return how many seconds it may take until a release is ready or not."""
-    return spec.start_seconds + spec.settle_seconds + SPARE_SECONDS
+    # The old one of the switch before may have to finish first.
+    return spec.drain_seconds + spec.start_seconds + spec.settle_seconds + SPARE_SECONDS
 
 
 def switch(

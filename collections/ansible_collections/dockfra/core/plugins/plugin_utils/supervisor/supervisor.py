@@ -31,8 +31,9 @@ from .source import IMAGE, Source, Sources
 MAX_FAILURES = 3
 # Seconds before a start that follows on a failure, at most.
 _MAX_PAUSE = 5.0
-# Old instances that may finish what they have begun while the next switch is made.
-_MAX_ENDING = 2
+# Old instances that may finish what they have begun while the next switch is made: each takes memory, beside the one that serves
+# and the one that is to.
+_MAX_ENDING = 1
 # Seconds that an instance which is not needed any more has to end.
 _STOP = 3.0
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import LateError, ReleaseRefusedError
-from ansible_collections.dockfra.core.plugins.module_utils.releases import switch
+from ansible_collections.dockfra.core.plugins.module_utils.releases import spec_file, switch
 from ansible_collections.dockfra.core.plugins.module_utils.releases.state import Try
 from ansible_collections.dockfra.core.plugins.plugin_utils.supervisor import supervisor
 from ansible_collections.dockfra.core.tests.unit.served import Load, Service, running, wait_for
@@ -429,3 +429,27 @@ def test_many_switches_and_refusals_lose_no_request(service: Service) -> None:
     )
     print(f"answers: p50 {seconds[len(seconds) // 2]:.3f} s, p99 {seconds[len(seconds) * 99 // 100]:.3f} s")
     assert asked > 2000
+
+
+def test_files_are_served_by_what_the_image_brought(service: Service) -> None:
+    service.stop()
+    spec = "kind: files\nroot: data\nstart: {app: 'application:app'}\nsettle_seconds: 0\n"
+    described = spec_file.parse(spec.encode()).to_json()
+    (service.app / "spec.json").write_bytes(described)
+    release = service.release()
+    content = Path(service.store.folder) / release / "content"
+    for left in ("application.py", "packages"):
+        (content / left).rename(content.with_name(left))  # nothing of it may run
+    (content / "data").mkdir()
+    (content / "spec.json").write_bytes(described)
+    service.up()
+    assert service.get()[1:] == ("", {**service.get()[2], "files": str(service.app / "data")})
+    with Load(service.port) as load:
+        service.switch(release)
+        _status, named, found = service.get()
+    assert (named, found["files"], found["version"]) == (
+        release,
+        str(content / "data"),
+        service.app.parent.name,
+    )
+    assert load.failed == []
