@@ -48,9 +48,9 @@ def sql(tmp_path: Path) -> Iterator[list[str]]:
     ports = free_port(), free_port()
     with tempfile.TemporaryDirectory() as data:
         shutil.chown(data, user or os.geteuid())
-        initdb = [found[-1], "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+        initdb: list[str | Path] = [found[-1], "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
         subprocess.run(initdb, user=user, check=True, stdout=subprocess.DEVNULL)
-        commands = [
+        commands: list[list[str | Path]] = [
             [found[-1].with_name("postgres"), "-D", data, "-k", data, "-p", str(ports[0]), "-F"],
             ["redis-server", "--port", str(ports[1]), "--bind", "127.0.0.1", "--save", ""],
         ]

@@ -180,6 +180,22 @@ class ReleaseInvalidError(ReleaseError, UsageError):
     """A release id, a service's name or what ``release.yml`` says cannot be meant."""
 
 
+class ReleaseValueError(ReleaseInvalidError):
+    """A value of what a release is said to be cannot be meant.
+
+    Args:
+        where: keys and positions that lead to it.
+        message: what is wrong with it.
+        at_key: whether the key itself is wrong, not what it says.
+    """
+
+    def __init__(self, where: tuple[str | int, ...], message: str, at_key: bool = False) -> None:
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        super().__init__(f"{place}: {message}" if place else message)
+        self.where = where
+        self.at_key = at_key
+
+
 class ReleaseNotFoundError(ReleaseError):
     """There is no such release."""
 

@@ -50,7 +50,7 @@ class Record:
             raise ReleaseInvalidError(f"{self.id} is no release of the commit {self.commit}.")
         if not isinstance(self.sha256, str) or not _SHA256.fullmatch(self.sha256):
             raise ReleaseInvalidError(f"{shown(self.sha256)} is no SHA-256; it has 64 hex digits.")
-        if type(self.time) is not int or not 0 <= self.time < 2**40:
+        if not isinstance(self.time, int) or isinstance(self.time, bool) or not 0 <= self.time < 2**40:
             raise ReleaseInvalidError(f"{shown(self.time)} is no time in seconds since the epoch.")
         if not isinstance(self.who, str) or not _WHO.fullmatch(self.who):
             raise ReleaseInvalidError(f"{shown(self.who)} names nobody: 1 to 100 printable ASCII signs.")

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
-from ..errors import ReleaseDamagedError, ReleaseError
+from ..errors import ReleaseDamagedError, ReleaseValueError
 from ..text import shown
 
 KINDS = ("python", "static", "files")
@@ -41,21 +41,6 @@ _SERVERS_OWN = {"connection", "content-length", "date", "keep-alive", "transfer-
 
 T = TypeVar("T")
 Where = tuple["str | int", ...]
-
-
-class WrongValue(ReleaseError):
-    """A value of a specification cannot be meant.
-
-    Args:
-        where: keys and positions that lead to it.
-        message: what is wrong with it.
-        at_key: whether the key itself is wrong, not what it says.
-    """
-
-    def __init__(self, where: Where, message: str, at_key: bool = False) -> None:
-        super().__init__(f"{name_of(where)}: {message}" if where else message)
-        self.where = where
-        self.at_key = at_key
 
 
 @dataclass(frozen=True)
@@ -149,7 +134,7 @@ def from_json(data: bytes) -> Spec:
     """Return what `Spec.to_json` wrote, checked again; raises ReleaseDamagedError for anything else."""
     try:
         return checked(json.loads(data))
-    except (ValueError, RecursionError, WrongValue) as error:
+    except (ValueError, RecursionError, ReleaseValueError) as error:
         raise ReleaseDamagedError(f"{SPEC_NAME} of the release is damaged: {error}") from error
 
 
@@ -167,11 +152,11 @@ def load(content: str | os.PathLike[str]) -> Spec:
 
 
 def checked(values: object) -> Spec:
-    """Return the specification that plain data makes; raises WrongValue for the first thing that cannot be meant."""
+    """Return the specification that plain data makes; raises ReleaseValueError for the first thing that cannot be meant."""
     top = _Section(values, (), set(Spec.__dataclass_fields__))
     kind = top.take("kind", _one_of(KINDS))
     if kind is None:
-        raise WrongValue((), f"kind is missing: {', '.join(KINDS)}")
+        raise ReleaseValueError((), f"kind is missing: {', '.join(KINDS)}")
     python = kind == "python"
     top.only(python, kind, "requirements")
     top.only(kind != "static", kind, "start")
@@ -179,9 +164,9 @@ def checked(values: object) -> Spec:
     start = top.take("start", _start)
     root = top.take("root", plain_path)
     if kind != "static" and start is None:
-        raise WrongValue((), f"start is missing: how what serves a release of kind {kind} starts")
+        raise ReleaseValueError((), f"start is missing: how what serves a release of kind {kind} starts")
     if not python and root is None:
-        raise WrongValue((), f"root is missing: the directory of what a release of kind {kind} serves")
+        raise ReleaseValueError((), f"root is missing: the directory of what a release of kind {kind} serves")
     return Spec(
         kind=kind,
         files=top.take("files", _list(plain_path)) or (),
@@ -204,17 +189,12 @@ def plain_path(value: object, where: Where) -> str:
     text = _text(value, where)
     parts = text.split("/")
     if len(text) > 500 or any(part in ("", ".", "..") or len(part) > 200 for part in parts) or "\\" in text:
-        raise WrongValue(where, f"{shown(text)} is no plain path below the service's directory")
+        raise ReleaseValueError(where, f"{shown(text)} is no plain path below the service's directory")
     if text.startswith("-"):
-        raise WrongValue(where, f"{shown(text)} looks like an option")
+        raise ReleaseValueError(where, f"{shown(text)} looks like an option")
     if parts[0] in RESERVED:
-        raise WrongValue(where, f"the name {parts[0]} is a release's own")
+        raise ReleaseValueError(where, f"the name {parts[0]} is a release's own")
     return text
-
-
-def name_of(where: Where) -> str:
-    """Return how a place in a specification is called, like ``build[1]``."""
-    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
 
 
 def _said(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -228,12 +208,12 @@ class _Section:
 
     def __init__(self, values: object, where: Where, known: set[str]) -> None:
         if not isinstance(values, Mapping):
-            raise WrongValue(where, f"{shown(values)} is no mapping of keys to values")
+            raise ReleaseValueError(where, f"{shown(values)} is no mapping of keys to values")
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(str(key), sorted(known), 1, 0.5)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                raise WrongValue((*where, str(key)[:60]), f"there is no such key; {hint}", at_key=True)
+                raise ReleaseValueError((*where, str(key)[:60]), f"there is no such key; {hint}", at_key=True)
         self._values, self._where = values, where
 
     def take(self, key: str, check: Callable[[object, Where], T]) -> T | None:
@@ -243,22 +223,24 @@ class _Section:
 
     def number(self, key: str, default: int, least: int, most: int) -> int:
         value = self._values.get(key, default)
-        if type(value) is not int or not least <= value <= most:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             where = (*self._where, key)
-            raise WrongValue(where, f"{shown(value)} is no whole number from {least} to {most}")
+            raise ReleaseValueError(where, f"{shown(value)} is no whole number from {least} to {most}")
         return value
 
     def only(self, holds: bool, kind: str, *keys: str) -> None:
         for key in keys:
             if not holds and self._values.get(key) is not None:
-                raise WrongValue((*self._where, key), f"a release of kind {kind} has none", at_key=True)
+                raise ReleaseValueError(
+                    (*self._where, key), f"a release of kind {kind} has none", at_key=True
+                )
 
 
 def _start(value: object, where: Where) -> Start:
     keys = _Section(value, where, set(Start.__dataclass_fields__))
     app = keys.take("app", _app)
     if app is None:
-        raise WrongValue((*where, "app"), "is missing: the application, as module:attribute")
+        raise ReleaseValueError((*where, "app"), "is missing: the application, as module:attribute")
     return Start(
         app=app,
         factory=keys.take("factory", _boolean) or False,
@@ -279,7 +261,7 @@ def _build(value: object, where: Where) -> Build:
     keys = _Section(value, where, set(Build.__dataclass_fields__))
     commands = keys.take("commands", _list(_command))
     if not commands:
-        raise WrongValue((*where, "commands"), "is missing: a list of commands, each a list of words")
+        raise ReleaseValueError((*where, "commands"), "is missing: a list of commands, each a list of words")
     return Build(commands, keys.take("requirements", plain_path) or "")
 
 
@@ -287,7 +269,7 @@ def _tests(value: object, where: Where) -> Tests:
     keys = _Section(value, where, set(Tests.__dataclass_fields__))
     command = keys.take("command", _command)
     if command is None:
-        raise WrongValue((*where, "command"), "is missing: a list of words")
+        raise ReleaseValueError((*where, "command"), "is missing: a list of words")
     return Tests(
         command,
         keys.take("requirements", plain_path) or "",
@@ -297,13 +279,13 @@ def _tests(value: object, where: Where) -> Tests:
 
 def _headers(value: object, where: Where) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > _MAX_ITEMS:
-        raise WrongValue(where, f"{shown(value)} is no mapping of names to values")
+        raise ReleaseValueError(where, f"{shown(value)} is no mapping of names to values")
     found: dict[str, str] = {}
     for name, text in value.items():
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
-            raise WrongValue((*where, str(name)[:60]), "that is no name of a header", at_key=True)
+            raise ReleaseValueError((*where, str(name)[:60]), "that is no name of a header", at_key=True)
         if name.lower() in _SERVERS_OWN:
-            raise WrongValue((*where, name), "the server says that itself", at_key=True)
+            raise ReleaseValueError((*where, name), "the server says that itself", at_key=True)
         found[name] = _matching(_PRINTABLE, "value of a header")(text, (*where, name))
     return found
 
@@ -311,16 +293,16 @@ def _headers(value: object, where: Where) -> dict[str, str]:
 def _command(value: object, where: Where) -> tuple[str, ...]:
     words = _list(_text)(value, where)
     if not words:
-        raise WrongValue(where, "a command has at least one word")
+        raise ReleaseValueError(where, "a command has at least one word")
     return words
 
 
 def _list(check: Callable[[object, Where], T]) -> Callable[[object, Where], tuple[T, ...]]:
     def whole(value: object, where: Where) -> tuple[T, ...]:
         if not isinstance(value, list | tuple):
-            raise WrongValue(where, f"{shown(value)} is no list")
+            raise ReleaseValueError(where, f"{shown(value)} is no list")
         if len(value) > _MAX_ITEMS:
-            raise WrongValue(where, f"has more than {_MAX_ITEMS} entries")
+            raise ReleaseValueError(where, f"has more than {_MAX_ITEMS} entries")
         return tuple(check(entry, (*where, position)) for position, entry in enumerate(value))
 
     return whole
@@ -331,7 +313,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, Where], str]:
         if not isinstance(value, str) or value not in choices:
             near = difflib.get_close_matches(str(value)[:60], choices, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(choices)}"
-            raise WrongValue(where, f"{shown(value)} is not known; {hint}")
+            raise ReleaseValueError(where, f"{shown(value)} is not known; {hint}")
         return value
 
     return one
@@ -340,7 +322,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, Where], str]:
 def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object, Where], str]:
     def text(value: object, where: Where) -> str:
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise WrongValue(where, f"{shown(value)} is no {what}")
+            raise ReleaseValueError(where, f"{shown(value)} is no {what}")
         return value
 
     return text
@@ -352,11 +334,11 @@ def _app(value: object, where: Where) -> str:
 
 def _boolean(value: object, where: Where) -> bool:
     if not isinstance(value, bool):
-        raise WrongValue(where, f"{shown(value)} is neither true nor false")
+        raise ReleaseValueError(where, f"{shown(value)} is neither true nor false")
     return value
 
 
 def _text(value: object, where: Where) -> str:
     if not isinstance(value, str) or not value or len(value) > _MAX_TEXT or _CONTROL.search(value):
-        raise WrongValue(where, f"{shown(value)} is no text of 1 to {_MAX_TEXT} signs in one line")
+        raise ReleaseValueError(where, f"{shown(value)} is no text of 1 to {_MAX_TEXT} signs in one line")
     return value

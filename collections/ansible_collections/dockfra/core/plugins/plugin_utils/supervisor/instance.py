@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import signal
 from abc import ABC, abstractmethod
 from typing import NamedTuple
 
@@ -15,6 +16,11 @@ class Problem(NamedTuple):
 
     result: str
     reason: str
+
+
+def how_ended(status: int) -> str:
+    """What a process's end was, for a sentence; of one that a signal ended the status is negative."""
+    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
 
 
 class Instance(ABC):

@@ -17,7 +17,7 @@ import time
 from collections.abc import Sequence
 
 from ...module_utils.releases.state import one_line
-from .instance import Instance, Problem
+from .instance import Instance, Problem, how_ended
 from .source import Source
 
 # Seconds for an answer of the server, and for the server to show the new pages.
@@ -53,14 +53,15 @@ class Server:
 
     def ended(self) -> Problem | None:
         """Return why it has ended, when that is first noticed."""
-        status = self._process.poll() if self._process else None
-        if self._process is None or status is None:
+        if self._process is None:
+            return None
+        if self._process.poll() is None:
             if time.monotonic() >= self._kill_at:
                 self._kill()
             return None
         self._kill()  # one of its processes may go on, and hold the socket
+        how = how_ended(self._process.returncode)
         self._process = None
-        how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         return Problem("crashed", f"the web server ended {how}")
 
     def stop(self, seconds: float) -> None:

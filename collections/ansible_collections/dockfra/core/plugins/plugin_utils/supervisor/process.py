@@ -18,7 +18,7 @@ from typing import Any
 
 from ...module_utils.releases.spec import PACKAGES
 from ...module_utils.releases.state import one_line
-from .instance import Instance, Problem
+from .instance import Instance, Problem, how_ended
 from .source import IMAGE, Source
 
 WORKER = str(Path(__file__).with_name("worker.py"))
@@ -216,8 +216,7 @@ class Process(Instance):
 
     def _ended(self, status: int) -> None:
         if not self.problem:
-            how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
-            self.problem = Problem("crashed", f"it ended {how}")
+            self.problem = Problem("crashed", f"it ended {how_ended(status)}")
         self._kill()  # what it has started, and left behind
         self.proved = self.accepting = False
         self.gone = True

@@ -129,7 +129,7 @@ class Worker:
         return self._telling(uvicorn.Server)(config)
 
     def _application(self) -> Any:
-        module, _, attribute = self.order["app"].partition(":")
+        module, _colon, attribute = self.order["app"].partition(":")
         found: Any = importlib.import_module(module)
         for part in attribute.split("."):
             found = getattr(found, part)
@@ -250,7 +250,7 @@ class Worker:
 
     async def _ask(self, path: str, state: Mapping[str, Any]) -> tuple[int, bytes]:
         """Return status and body of an answer; 0 and the reason where there is none."""
-        plain, _, query = path.partition("?")
+        plain, _mark, query = path.partition("?")
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},

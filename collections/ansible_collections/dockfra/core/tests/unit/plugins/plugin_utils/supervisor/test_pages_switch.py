@@ -111,7 +111,7 @@ def nginx_of(site: Site) -> int:
 
 
 def test_switches_drop_nothing_and_reload_nothing(site: Site) -> None:
-    releases = [site.release() for _ in range(3)]
+    releases = [site.release() for _round in range(3)]
     assert site.get()[1:] == ("", {"version": site.app.parent.name})
     before = nginx_of(site)
     with Readers(site.port, pause=0.002) as load:
@@ -128,7 +128,7 @@ def test_an_answer_is_of_one_release_from_head_to_end(site: Site) -> None:
     one, two = site.release(), site.release()
     site.switch(one)
     with Readers(site.port, pause=0.0, each=1) as load:
-        for _ in range(50):
+        for _round in range(50):
             for release in (two, one):
                 link = site.root / "run" / "site"
                 new = link.with_name("test.new")
@@ -148,7 +148,7 @@ def test_what_is_under_way_gets_its_own_to_the_end(site: Site) -> None:
         site.switch(site.release())
         while part := connection.recv(65536):
             data += part
-    head, _, body = data.partition(b"\r\n\r\n")
+    head, _blank, body = data.partition(b"\r\n\r\n")
     assert f"X-Release: {first}".encode() in head
     assert body == first.encode() * 300_000
 

@@ -27,7 +27,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def test_switches_lose_no_request_and_do_each_post_once(service: Service) -> None:
-    releases = [service.release() for _ in range(2)]
+    releases = [service.release() for _round in range(2)]
     reported: list[tuple[float, str]] = []
     with Load(service.port) as load:
         time.sleep(0.3)
@@ -410,7 +410,7 @@ def test_it_costs_next_to_nothing_while_nothing_happens(service: Service) -> Non
 
 @pytest.mark.slow
 def test_many_switches_and_refusals_lose_no_request(service: Service) -> None:
-    good = [service.release() for _ in range(4)]
+    good = [service.release() for _round in range(4)]
     bad = [service.release(mode, start=2) for mode in ("import", "refused", "sleep", "pages", "wait")]
     took: list[float] = []
     with Load(service.port, pause=0.004, slow=5, each=2) as load:
