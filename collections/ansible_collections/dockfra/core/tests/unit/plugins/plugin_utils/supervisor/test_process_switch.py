@@ -29,7 +29,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def test_switches_lose_no_request_and_do_each_post_once(service: Service) -> None:
     releases = [service.release() for _round in range(2)]
     reported: list[tuple[float, str]] = []
-    with Load(service.port) as load:
+    with Load(service.port, slow=1) as load:
         time.sleep(0.3)
         for release in (*releases, releases[0]):
             phases: list[tuple[str, float]] = []
@@ -81,7 +81,7 @@ def tried(service: Service, result: str) -> Try:
         ),
         pytest.param("sleep", "hung", "it does not start within 2 s", marks=pytest.mark.slow),
         ("refused", "refused", "schema 7 of the database needs a newer release"),
-        ("pages", "unhealthy", "/page answers 500"),
+        pytest.param("pages", "unhealthy", "/page answers 500", marks=pytest.mark.slow),
         pytest.param("exit", "crashed", "SystemExit: configuration missing", marks=pytest.mark.slow),
         pytest.param("memory", "crashed", "it ended by SIGKILL", marks=pytest.mark.slow),
         pytest.param("wait", "hung", "it does not start within 2 s", marks=pytest.mark.slow),
@@ -95,7 +95,7 @@ def test_a_release_that_does_not_work_is_never_reached(
     service: Service, mode: str, result: str, reason: str
 ) -> None:
     release = service.release(mode, start=2)
-    with Load(service.port) as load:
+    with Load(service.port, slow=0.3) as load:
         told, why = refused(service, release)
     assert (told, load.failed) == (result, [])
     assert reason in why
@@ -198,7 +198,7 @@ def test_a_switch_that_nobody_confirms_is_taken_back(service: Service) -> None:
 def test_a_new_one_that_is_killed_before_it_serves_costs_nothing(service: Service) -> None:
     release = service.release("wait", start=20)
     [old] = service.workers()
-    with Load(service.port) as load:
+    with Load(service.port, slow=0.3) as load:
         service.store.ask(release)
         new = wait_for(lambda: set(service.workers()) - {old}).pop()
         os.kill(new, signal.SIGKILL)
@@ -247,7 +247,7 @@ def test_one_that_is_killed_soon_after_the_switch_is_replaced_by_the_old_one_at_
     assert tried(service, "crashed").reason == "it ended by SIGKILL"
 
 
-@pytest.mark.parametrize("phase", ["trying", "settling"])
+@pytest.mark.parametrize("phase", [pytest.param("trying", marks=pytest.mark.slow), "settling"])
 def test_a_supervisor_that_is_killed_goes_on_with_what_is_current(service: Service, phase: str) -> None:
     """In a container all ends with it; here its processes end by themselves."""
     good, new = service.release(), service.release("wait" if phase == "trying" else "", settle=3)
@@ -293,7 +293,16 @@ def test_one_that_will_not_end_is_ended(service: Service) -> None:
 # A start ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_start_takes_what_is_current_or_the_one_before(service: Service) -> None:
+def test_a_start_takes_what_is_current(service: Service) -> None:
+    release = service.release()
+    service.switch(release)
+    service.stop()
+    service.up()
+    assert service.get()[1] == release
+
+
+@pytest.mark.slow
+def test_a_start_takes_the_one_before_where_the_current_one_crashes(service: Service) -> None:
     first, second = service.release(), service.release()
     service.switch(first)
     service.switch(second)
@@ -328,6 +337,7 @@ def test_releases_that_are_gone_leave_what_the_image_brought(service: Service) -
     assert any(event["event"] == "passed over" for event in service.events())
 
 
+@pytest.mark.slow
 def test_without_anything_that_serves_it_ends_with_one_line(service: Service) -> None:
     service.stop()
     service.image("exit")
@@ -444,7 +454,7 @@ def test_files_are_served_by_what_the_image_brought(service: Service) -> None:
     (content / "spec.json").write_bytes(described)
     service.up()
     assert service.get()[1:] == ("", {**service.get()[2], "files": str(service.app / "data")})
-    with Load(service.port) as load:
+    with Load(service.port, slow=0.3) as load:
         service.switch(release)
         _status, named, found = service.get()
     assert (named, found["files"], found["version"]) == (
