@@ -44,6 +44,12 @@ options:
   owner_file:
     description: File that names the checkout to which the platform belongs.
     type: path
+  sockets:
+    description: Sockets of engines whose group is to be known.
+    type: list
+    elements: str
+    default: []
+    version_added: 0.3.0
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
@@ -93,6 +99,10 @@ owner:
   description: What O(owner_file) says; empty where there is none.
   returned: always
   type: dict
+socket_groups:
+  description: Per path of O(sockets) that is there the numeric id of its group.
+  returned: always
+  type: dict
 files:
   description: Per directory the fingerprint of each file below it.
   returned: always
@@ -113,6 +123,7 @@ def main() -> None:
             "directories": {"type": "dict", "default": {}},
             "ports": {"type": "list", "elements": "str", "default": []},
             "owner_file": {"type": "path"},
+            "sockets": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

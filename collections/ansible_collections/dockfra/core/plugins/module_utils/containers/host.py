@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ def read(
     directories: Mapping[str, str] | None = None,
     ports: Sequence[str] = (),
     owner_file: str | None = None,
+    sockets: Sequence[str] = (),
     timeout: int = 60,
 ) -> dict[str, Any]:
     """Return the state of a platform on this host; an engine that does not answer is part of it (``engine_error``).
@@ -32,11 +35,13 @@ def read(
         directories: directories whose files are fingerprinted, each with the uid that should own them.
         ports: places on the host (``address:port``) that are about to be published.
         owner_file: where the platform's owner is written down.
+        sockets: sockets of engines whose group is to be known; one that is not there has none.
         timeout: seconds to wait for an answer of the engine.
     """
     result: dict[str, Any] = {
         "owner": owner.read(owner_file) if owner_file else {},
         "busy_ports": busy(ports),
+        "socket_groups": _groups(sockets),
         "files": {path: file_tree.scan(path, int(uid)) for path, uid in (directories or {}).items()},
     }
     try:
@@ -49,3 +54,12 @@ def read(
     }
     others = {place: user for place, user in users.items() if user != engine.OWN}
     return {**result, "engine_error": "", **state, "busy_ports": others}
+
+
+def _groups(paths: Sequence[str]) -> dict[str, int]:
+    """The numeric group of each path that is there."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            found[path] = os.stat(path).st_gid
+    return found

@@ -20,6 +20,10 @@ PROTOCOLS = ("http", "https", "ssh", "postgres", "redis")
 # The short name of a service leaves this out.
 _SSH_PREFIX = "ssh-"
 
+# Where engines have their sockets, and the one of them that Docker's own API is behind.
+_DOCKER = "/run/docker.sock"
+_ENGINES = (_DOCKER, "/run/containerd")
+
 # How a working web server may answer where nothing else is declared: anything but an error of its own.
 _ANY_PAGE = 500
 # And how a declared page has to be answered.
@@ -65,6 +69,16 @@ class Bind:
     source: str
     path: str
     read_only: bool = True
+
+    @property
+    def resolved(self) -> str:
+        """The source, with the link of every system from /var/run to /run followed."""
+        return self.source.removeprefix("/var") if f"{self.source}/".startswith("/var/run/") else self.source
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether it is the socket of an engine, or holds one: who has it has the Docker host."""
+        return any(f"{self.resolved}/".startswith(f"{place}/") for place in _ENGINES)
 
 
 @dataclass(frozen=True)
@@ -225,6 +239,11 @@ class Service:
         return [str(group) for group in self.variables.get("dockfra_groups") or ()]
 
     @property
+    def docker_sockets(self) -> list[str]:
+        """The Docker socket as it sees it, by its path on the Docker host. Its user needs the group that the socket has there."""
+        return [bind.source for bind in self.binds if bind.resolved == _DOCKER]
+
+    @property
     def publish_address(self) -> str:
         """The host address to which its published ports are bound."""
         return str(self.variables.get("dockfra_publish_address") or "")
@@ -365,6 +384,25 @@ class Reach:
     port: int
     path: str = "/"
     below: int = _ANY_PAGE
+
+
+@dataclass(frozen=True)
+class Engine:
+    """A way to a Docker Engine, through a service that has its socket and listens for HTTP.
+
+    Attributes:
+        docker_host: the Docker host's inventory name.
+        gateway: the service in between.
+        host: the name that leads to it.
+        port: its port.
+        containers: the platform's containers there, by service.
+    """
+
+    docker_host: str
+    gateway: str
+    host: str
+    port: int
+    containers: Mapping[str, str]
 
 
 @dataclass(frozen=True)

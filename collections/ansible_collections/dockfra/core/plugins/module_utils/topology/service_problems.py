@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Collection
 
-from .model import Bind, Service
+from .model import Service
 from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
 
 # A service's name is a host name, part of an image's name and of a DNS name.
@@ -22,7 +22,6 @@ _LOWEST_UID = 1000
 _HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
 
 # Whoever may write here has the host. The sockets of engines are let in where the inventory says so.
-_SOCKETS = ("/run/docker.sock", "/run/containerd")
 _SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker")
 
 
@@ -161,10 +160,10 @@ def _mounts(service: Service) -> Problems:
 def _binds(service: Service) -> Problems:
     at = functools.partial(Problem, service, "dockfra_binds")
     for bind in service.binds:
-        source = _resolved(bind)
+        source = bind.resolved
         if not bind.source.startswith("/") or posixpath.normpath(bind.source) != bind.source:
             yield at(f"dockfra_binds has the source '{bind.source}'; write an absolute path without '..'.")
-        elif _is_below(source, _SOCKETS):
+        elif bind.is_engine:
             if not service.variables.get("dockfra_docker_socket"):
                 yield at(
                     f"dockfra_binds gives it {bind.source}, and with that the whole Docker host; "
@@ -178,11 +177,6 @@ def _binds(service: Service) -> Problems:
     for group in service.groups:
         if group in ("0", "root"):
             yield Problem(service, "dockfra_groups", "dockfra_groups has root's group; choose another.")
-
-
-def _resolved(bind: Bind) -> str:
-    """The source, with the link of every system from /var/run to /run followed."""
-    return bind.source.removeprefix("/var") if f"{bind.source}/".startswith("/var/run/") else bind.source
 
 
 def _is_below(path: str, places: Collection[str]) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..audit import files as audit_files
 from ..policy.model import Policy
-from .model import Edge, Listener, Login, Network, Reach, ServedRoute, Service, Volume
+from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -174,6 +174,20 @@ class Topology:
                     Reach(listener.name, port.name, port.protocol, host, number, health.path, health.below)
                 )
         return found
+
+    def engines(self, name: str) -> list[Engine]:
+        """The Docker Engines that service ``name`` can ask, its own Docker host's first."""
+        found = []
+        for port in self.reachable_ports(name):
+            gateway = self.services[port.service]
+            if gateway.name != name and gateway.docker_sockets and port.kind == "http":
+                containers = {
+                    service.name: self.container_name(service.name)
+                    for service in self.on_host(gateway.docker_host)
+                }
+                found.append(Engine(gateway.docker_host, gateway.name, port.host, port.port, containers))
+        own = self.services[name].docker_host
+        return sorted(found, key=lambda engine: engine.docker_host != own)
 
     def published_ports(self, name: str) -> list[Reach]:
         """The published ports of service ``name`` as its Docker host finds them."""

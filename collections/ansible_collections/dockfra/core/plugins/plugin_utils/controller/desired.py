@@ -172,6 +172,7 @@ class Platform:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
+            "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
             "dockfra_gate_prompts": topology.gate_prompts(name),

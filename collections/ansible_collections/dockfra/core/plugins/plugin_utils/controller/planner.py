@@ -101,6 +101,7 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
             for place in entry.container["published_ports"]
         ],
         "owner_file": f"{platform.settings['dockfra_data_root']}/{topology.project}/{owner.FILE}",
+        "sockets": sorted({path for entry in desired.values() for path in entry.service.docker_sockets}),
         "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
     }
 
@@ -163,7 +164,12 @@ def compare(
         known = {entry.container["name"] for entry in desired.values()}
         plan.orphans = sorted(set(state["containers"]) - known)
     _share_builds(plan.services)
-    problems = [*_taken_ports(desired, state), *_foreign(plan), *_others_on(plan.networks, state)]
+    problems = [
+        *_taken_ports(desired, state),
+        *_roots_sockets(desired, docker_host, state),
+        *_foreign(plan),
+        *_others_on(plan.networks, state),
+    ]
     if problems:
         raise TopologyError(problems)
     to_apply = [service for service in plan.services if service.action != "wait"]
@@ -188,7 +194,7 @@ def check_settled(plan: HostPlan) -> None:
 
 
 def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str]) -> ServicePlan:
-    spec = entry.container
+    spec = _admitted(entry, state)
     found = state["containers"].get(spec["name"])
     image = state["images"].get(spec["image"])
     build = _to_build(entry.images, state["images"])
@@ -226,6 +232,15 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
         plan.action, plan.reasons = "start", [found["status"]]
         plan.before, plan.after = {"status": found["status"]}, {"status": "running"}
     return plan
+
+
+def _admitted(entry: Desired, state: Mapping[str, Any]) -> dict[str, Any]:
+    """The container's specification with the group that the Docker socket has on this Docker host; it differs between hosts."""
+    known = state.get("socket_groups") or {}
+    groups = [str(known[path]) for path in entry.service.docker_sockets if path in known]
+    if not groups:
+        return entry.container
+    return {**entry.container, "groups": list(dict.fromkeys([*entry.service.groups, *groups]))}
 
 
 def _share_builds(services: Sequence[ServicePlan]) -> None:
@@ -284,6 +299,20 @@ def _taken_ports(desired: Mapping[str, Desired], state: Mapping[str, Any]) -> It
                         f"{entry.service.name}: port {port.publish} of the host is already used by {user}. Stop that, or change "
                         f"`publish` of '{port.name}' in {entry.service.name}'s dockfra_ports (or dockfra_port_offset for all)."
                     )
+
+
+def _roots_sockets(
+    desired: Mapping[str, Desired], docker_host: str, state: Mapping[str, Any]
+) -> Iterable[str]:
+    """No service gets root's group, which opens more than the socket."""
+    known = state.get("socket_groups") or {}
+    for entry in desired.values():
+        for path in entry.service.docker_sockets:
+            if known.get(path) == 0:
+                yield (
+                    f"{entry.service.name}: {path} on {docker_host} belongs to root's group, which no container gets. "
+                    "Give it a group of its own: groupadd --system docker, and restart Docker Engine."
+                )
 
 
 def _owner(

@@ -40,6 +40,7 @@ _OF_ALL = (
 # What is to be known of a service to reach it.
 _NEIGHBOUR_VARIABLES = (
     "dockfra_address",
+    "dockfra_binds",
     "dockfra_description",
     "dockfra_docker_host",
     "dockfra_health",
