@@ -285,3 +285,30 @@ def test_finding_u10_any_loopback_address_is_local(load: Load, address: str) -> 
     changes = {name: {"dockfra_publish_address": address} for name in load({}).topology.services}
     [line] = reach(load(changes))
     assert "on the Docker host itself only" in line
+
+
+def test_the_way_to_docker_comes_from_the_topology(load: Load) -> None:
+    moved = load({"docker-gateway": {"dockfra_ports": [{"name": "http", "port": 41999}]}})
+    moved.check()
+    [engine] = json.loads(moved.desired("ssh-monitor").files["monitor/docker.json"].content)
+    assert (engine["gateway"], engine["host"], engine["port"]) == ("docker-gateway", "docker-gateway", 41999)
+    assert engine["containers"]["backend"] == "dockfra-backend"
+    assert set(engine["containers"]) == {service.name for service in moved.topology.containers()}
+    files = moved.desired("docker-gateway").files
+    assert json.loads(files["docker-gateway/settings.json"].content) == {
+        "project": "dockfra",
+        "socket": "/run/docker.sock",
+        "listen": [{"host": "docker-gateway.docker-net", "port": 41999}],
+        "stream_seconds": 43200,
+    }
+    assert files["docker-gateway/listen"].content.split() == [b"docker-gateway.docker-net"]
+
+
+def test_one_service_of_a_docker_host_has_its_socket_and_the_monitor_alone_reaches_it(load: Load) -> None:
+    topology = load({}).topology
+    having = [service for service in topology.containers() if service.docker_sockets]
+    assert [service.name for service in having] == ["docker-gateway"]
+    edges = {edge.caller for edge in topology.edges() if edge.listener == "docker-gateway"}
+    assert edges == {"ssh-monitor"}
+    assert {edge for edge in topology.edges() if edge.caller == "docker-gateway"} == set()
+    assert topology.networks["docker-net"].internal

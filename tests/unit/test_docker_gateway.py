@@ -173,7 +173,7 @@ class Gateway:
 
     def log(self) -> list[dict[str, Any]]:
         text = self._log.read_text()
-        assert "Traceback" not in text, text[text.index("Traceback"):][:4000]
+        assert "Traceback" not in text, text[text.index("Traceback") :][:4000]
         return [json.loads(line) for line in text.splitlines()]
 
     def ask(self, method: str, target: str, *headers: str) -> tuple[int, str]:

@@ -37,6 +37,7 @@ def test_all_is_read_at_once_and_changes_nothing(engine: FakeEngine, tmp_path: P
             "images": ["i:1", "j:1"],
             "ports": [place],
             "directories": {str(tmp_path / "none"): "1000"},
+            "sockets": [str(engine.socket), str(tmp_path / "none")],
             "_ansible_check_mode": True,
         }
         result = run_module("docker_state_info", options, DOCKER_HOST=engine.url)
@@ -48,6 +49,7 @@ def test_all_is_read_at_once_and_changes_nothing(engine: FakeEngine, tmp_path: P
     )
     assert result["busy_ports"][place].endswith(f"(pid {os.getpid()})")
     assert result["files"] == {str(tmp_path / "none"): {}}
+    assert result["socket_groups"] == {str(engine.socket): engine.socket.stat().st_gid}
     assert all(request.startswith("GET ") for request in engine.requests)
 
 

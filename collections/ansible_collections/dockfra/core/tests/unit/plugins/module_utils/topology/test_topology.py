@@ -449,3 +449,39 @@ def test_ipv6_subnets_are_valid_unique_local_and_stay_the_same(networks: list[st
     assert all(subnet.subnet_of(ipaddress.IPv6Network("fd00::/8")) for subnet in subnets)
     assert len(set(subnets)) == len(networks)
     assert first.ipv6_subnet(networks[0]) != Topology("other", []).ipv6_subnet(networks[0])
+
+
+def gateway(name: str, network: str, **more: Any) -> Service:
+    bind = {"source": "/var/run/docker.sock", "path": "/run/docker.sock"}
+    return make(name, network, ports=[port("http", 2375)], binds=[bind], docker_socket=True, **more)
+
+
+def test_a_gateway_to_docker_is_known_to_those_that_reach_it() -> None:
+    services = [
+        gateway("gateway", "dock"),
+        make("watcher", "dock", "web"),
+        make("site", "web", ports=[port("http", 80)]),
+    ]
+    topology = Topology("p", services)
+    [engine] = topology.engines("watcher")
+    assert (engine.docker_host, engine.gateway, engine.host, engine.port) == (
+        "localhost",
+        "gateway",
+        "gateway",
+        2375,
+    )
+    assert engine.containers == {"gateway": "p-gateway", "watcher": "p-watcher", "site": "p-site"}
+    assert topology.engines("site") == topology.engines("gateway") == []
+
+
+def test_of_several_gateways_that_of_the_own_docker_host_is_first() -> None:
+    services = [
+        gateway("far", "dock", docker_host="app"),
+        gateway("near", "dock", docker_host="main"),
+        make("watcher", "dock", docker_host="main"),
+    ]
+    engines = Topology("p", services).engines("watcher")
+    assert [(engine.gateway, set(engine.containers)) for engine in engines] == [
+        ("near", {"near", "watcher"}),
+        ("far", {"far"}),
+    ]

@@ -447,3 +447,50 @@ def test_all_that_is_in_the_way_is_told_at_once(site: Site) -> None:
     ):
         site.plan()
     assert len(caught.value.problems) == 2
+
+
+# The Docker socket ---------------------------------------------------------------------------------------------------
+
+
+def with_socket(site: Site, monkeypatch: pytest.MonkeyPatch, group: int | None, *groups: str) -> None:
+    """Let web have the Docker socket, which has this group on the Docker host."""
+    services = three_services()
+    services["web"]["dockfra_ports"][0].pop("publish", None)
+    services["web"] |= {
+        "dockfra_docker_socket": True,
+        "dockfra_binds": [{"source": "/var/run/docker.sock", "path": "/run/docker.sock"}],
+        "dockfra_groups": list(groups),
+    }
+    site.project.inventory(services)
+    known = {} if group is None else {"/var/run/docker.sock": group}
+    monkeypatch.setattr(host, "_groups", lambda paths: {path: known[path] for path in paths if path in known})
+
+
+def test_who_has_the_docker_socket_gets_the_group_that_it_has_on_the_host(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_socket(site, monkeypatch, 105, "44")
+    [plan] = site.plan("web").services
+    assert plan.container["groups"] == ["44", "105"]
+    site.engine.apply(plan.container)
+    assert site.plan("web").services == []
+    # On another host, or after the group was made anew, it is another one.
+    with_socket(site, monkeypatch, 996, "44")
+    [plan] = site.plan("web").services
+    assert (plan.action, plan.reasons, plan.after["groups"]) == (
+        "recreate",
+        ["groups differs"],
+        ["44", "996"],
+    )
+    assert [entry for entry in site.plan("store", "cache").services if entry.container.get("groups")] == []
+
+
+def test_a_socket_of_roots_group_is_told_and_not_given(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_socket(site, monkeypatch, 0)
+    with pytest.raises(TopologyError, match=r"web: /var/run/docker\.sock on localhost belongs to root's group"):
+        site.plan()
+
+
+def test_a_socket_that_is_not_there_yet_gives_no_group(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_socket(site, monkeypatch, None)
+    assert "groups" not in site.plan("web").services[0].container
