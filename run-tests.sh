@@ -90,6 +90,13 @@ check_types() {
   local app package status=0
   mypy plugins tests || status=1
   if [[ -d $COLLECTION/plugins ]]; then mypy "$COLLECTION/plugins" || status=1; fi
+  # Programs that a role brings into its image.
+  for package in "$COLLECTION"/roles/*/files/image/*/__init__.py; do
+    [[ -e $package ]] || continue
+    package=${package%/__init__.py}
+    (cd "${package%/*}" && mypy --config-file "$ROOT/pyproject.toml" --cache-dir "$ROOT/.cache/mypy-${package##*/}" \
+      "${package##*/}") || status=1
+  done
   # An application is checked with its own packages.
   for package in app/*/*/__init__.py; do
     [[ -e $package ]] || continue

@@ -55,7 +55,10 @@ def test_settings(platform: Platform, service: str) -> None:
     assert "no-new-privileges" in host["SecurityOpt"]
     assert not [option for option in host["SecurityOpt"] if "unconfined" in option or "disable" in option]
     assert not host["Devices"]
-    assert not host["GroupAdd"]
+    # Who has the Docker socket has the group that it has here, and nobody else any.
+    sockets = [str(Path(path).stat().st_gid) for path in declared.docker_sockets]
+    assert (host["GroupAdd"] or []) == sockets
+    assert "0" not in sockets
     assert {host[mode] for mode in ("PidMode", "UTSMode", "UsernsMode")} == {""}
     assert host["IpcMode"] in ("", "private")
     assert host["NetworkMode"] not in ("host", "default", "bridge")
@@ -72,7 +75,7 @@ def test_limits(platform: Platform, service: str) -> None:
 
 
 def test_mounts(platform: Platform, service: str) -> None:
-    """Writable are the service's own volumes and small directories in memory; no host directory, no Docker socket."""
+    """Writable are the service's own volumes and small directories in memory; no host directory; a Docker socket where declared."""
     details = platform.container(service).attrs
     declared = {
         (platform.topology.volume_name(volume.name), volume.path, not volume.read_only)
@@ -84,6 +87,13 @@ def test_mounts(platform: Platform, service: str) -> None:
     }
     assert volumes == declared
     binds = [mount for mount in mounts if mount["Type"] == "bind"]
+    sockets = {
+        (bind.source, bind.path)
+        for bind in platform.topology.services[service].binds
+        if bind.is_engine and bind.read_only
+    }
+    assert sockets <= {(mount["Source"], mount["Destination"]) for mount in binds if not mount["RW"]}
+    binds = [mount for mount in binds if (mount["Source"], mount["Destination"]) not in sockets]
     assert [(mount["Destination"], mount["RW"]) for mount in binds] in ([], [("/etc/dockfra", False)])
     assert all(
         mount["Source"].endswith(f"/{platform.topology.project}/services/{service}") for mount in binds
@@ -120,6 +130,10 @@ def test_processes(platform: Platform, service: str) -> None:
         checked += 1
         assert set(status["Uid"].split()) == {str(uid)}, status["Name"]
         assert set(status["Gid"].split()) == {str(uid)}, status["Name"]
+        allowed = {
+            str(Path(path).stat().st_gid) for path in platform.topology.services[service].docker_sockets
+        }
+        assert set(status["Groups"].split()) <= {str(uid), *allowed}, status["Name"]
         for capabilities in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
             assert int(status[capabilities], 16) == 0, (status["Name"], capabilities)
         assert status["NoNewPrivs"] == "1", status["Name"]
@@ -143,8 +157,18 @@ def test_from_inside(platform: Platform, service: str, inside: Any) -> None:
         " for s in /var/run/docker.sock /run/docker.sock; do [ ! -e $s ] || echo socket:$s; done;"
         " true"
     )
-    assert tried.stdout.split() == []
+    sockets = [f"socket:{bind.path}" for bind in platform.topology.services[service].binds if bind.is_engine]
+    # /var/run is a link to /run.
+    assert sorted(set(tried.stdout.replace("socket:/var/run/", "socket:/run/").split())) == sockets
     assert tried.exit_status == 0
+
+
+def test_one_service_of_a_docker_host_has_its_socket(platform: Platform) -> None:
+    having = [service for service in platform.topology.containers() if service.docker_sockets]
+    assert [service.name for service in having] == ["docker-gateway"]
+    assert [
+        bind.path for service in platform.topology.containers() for bind in service.binds if bind.is_engine
+    ] == ["/run/docker.sock"]
 
 
 def test_configuration_is_readable_by_the_service_alone(platform: Platform, service: str) -> None:

@@ -30,6 +30,7 @@ ALLOWED = [(name, role) for name, role in CELLS if role in POLICY.capabilities[n
 DENIED = [(name, role) for name, role in CELLS if role not in POLICY.capabilities[name].roles]
 INTRUDER = (Path(__file__).parent / "support" / "intruder.py").read_text()
 
+[DOCKER] = [service for service in TOPOLOGY.containers() if service.docker_sockets]
 BASTIONS = ("ssh-frontend", "ssh-backend", "ssh-rpi3")
 DENIED_EXIT = 77
 
@@ -164,6 +165,18 @@ def watches_health(platform: Platform, role: str) -> None:
     assert {service["service"] for service in services} == set(SERVICE.values())
 
 
+def uses_docker(platform: Platform, role: str) -> None:
+    listed = as_role(platform, role, "docker ps --format '{{.Names}}'")
+    assert sorted(listed.stdout.split()) == sorted(TOPOLOGY.container_name(name) for name in platform.names)
+    container = platform.container("desktop-app")
+    before = container.attrs["State"]["StartedAt"]
+    done = as_role(platform, role, f"docker restart {container.name}")
+    assert done.returncode == 0, done.stderr
+    container.reload()
+    assert container.attrs["State"]["StartedAt"] != before
+    platform.wait_answering("desktop-app")
+
+
 PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "manage-tickets": manages_tickets,
     "configure-llm": configures,
@@ -174,6 +187,7 @@ PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "run-tests": runs_tests,
     "ssh-to-bastions": goes_through_bastions,
     "watch-health": watches_health,
+    "docker-socket": uses_docker,
 }
 # Proven against the fake GitHub in test_github.py.
 ELSEWHERE = {"push-tickets", "pull-tickets"}
@@ -332,6 +346,12 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
     ]
     targets = [[address, port] for address in filter(None, [*gateways, "127.0.0.1"]) for port in (2375, 2376)]
     targets += [[server["address"], server["port"]] for server in servers if server["name"] in BASTIONS]
+    targets += [
+        [address, port.number]
+        for address in platform.addresses(DOCKER.name)
+        if ":" not in address
+        for port in DOCKER.ports
+    ]
     generic = ["true", "bash -i", "cat .env"]
     # Everybody has business at the origin or may at least knock.
     open_to_all = [
@@ -411,7 +431,9 @@ def test_a_shell_opens_nothing_else(platform: Platform, loot: Callable[[str], Lo
     git = set(platform.addresses("git"))
     addresses = {address for address, _port in got.open} - git
     bastions = {address for name in BASTIONS for address in platform.addresses(name)}
-    assert addresses <= (bastions if role == "monitor" else set())
+    gateway = {address for address in platform.addresses(DOCKER.name) if ":" not in address}
+    assert addresses <= (bastions | gateway if role == "monitor" else set())
+    assert (gateway <= addresses) == (role in POLICY.capabilities["docker-socket"].roles)
     shells = {a["server"] for a in got.attempts if a["line"] == "true" and a["code"] == 0}
     assert shells <= (set(BASTIONS) if role == "monitor" else set())
     for attempt in got.attempts:

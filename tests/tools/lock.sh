@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes requirements.lock and requirements-dev.lock from the two .txt files, and the requirements of the commands' libraries:
+# Writes requirements.lock and requirements-dev.lock from the two .txt files, and those of the commands' libraries and of the Docker gateway:
 # every package beneath them, for every Python from 3.11 on, with hashes. Run it after editing a version.
 set -euo pipefail
 
@@ -17,5 +17,7 @@ for name in requirements requirements-dev; do
   lock 3.11 "$name.txt" "$name.lock"
 done
 # Inside the containers there is Debian's Python.
-libraries=collections/ansible_collections/dockfra/core/roles/libraries/files/image
-lock 3.13 "$libraries/requirements.in" "$libraries/requirements.txt"
+for role in libraries docker_gateway; do
+  image=collections/ansible_collections/dockfra/core/roles/$role/files/image
+  lock 3.13 "$image/requirements.in" "$image/requirements.txt"
+done

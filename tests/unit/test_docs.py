@@ -43,6 +43,7 @@ MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
     "dockfra_audit_logs",
+    "dockfra_engines",
     "dockfra_gate",
     "dockfra_gate_callers",
     "dockfra_gate_prompts",
