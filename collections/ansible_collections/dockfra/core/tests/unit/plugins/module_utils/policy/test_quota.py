@@ -101,6 +101,6 @@ try:
 except BusyError:
     sys.exit(75)
 """
-    processes = [subprocess.Popen([sys.executable, "-c", script], env=os.environ) for _ in range(8)]
+    processes = [subprocess.Popen([sys.executable, "-c", script], env=os.environ) for _number in range(8)]
     codes = sorted(process.wait(60) for process in processes)
     assert codes == [0] * 3 + [75] * 5

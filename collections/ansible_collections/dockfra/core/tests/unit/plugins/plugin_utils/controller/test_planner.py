@@ -487,7 +487,9 @@ def test_who_has_the_docker_socket_gets_the_group_that_it_has_on_the_host(
 
 def test_a_socket_of_roots_group_is_told_and_not_given(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with_socket(site, monkeypatch, 0)
-    with pytest.raises(TopologyError, match=r"web: /var/run/docker\.sock on localhost belongs to root's group"):
+    with pytest.raises(
+        TopologyError, match=r"web: /var/run/docker\.sock on localhost belongs to root's group"
+    ):
         site.plan()
 
 
