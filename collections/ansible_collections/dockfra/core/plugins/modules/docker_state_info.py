@@ -49,7 +49,7 @@ options:
     type: list
     elements: str
     default: []
-    version_added: 0.3.0
+    version_added: 0.4.0
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
