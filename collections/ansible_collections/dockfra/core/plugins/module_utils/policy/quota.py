@@ -62,8 +62,7 @@ class Quota:
                 if len(times) >= self._most:
                     again = time.strftime("%H:%M:%S UTC", time.gmtime(times[-self._most] + self._seconds))
                     raise BusyError(
-                        f"{name} had {len(times)} within {self._seconds / 60:g} minutes, and more than {self._most} there may not be; "
-                        f"the next may be at {again}"
+                        f"{name} had {len(times)} within {self._seconds / 60:g} minutes, which is all there may be; the next may be at {again}"
                     )
                 if name not in counted and len(counted) >= MAX_NAMES:
                     raise BusyError(f"{len(counted)} others are counted already; try later")
