@@ -95,7 +95,7 @@ def test_the_monitor_does_every_verb(platform: Platform, stranger: Container, fo
 
     assert json.loads(docker(f"inspect {reference}").stdout)[0]["Id"] == identity
     assert docker(f"logs --tail 5 {reference}").returncode == 0
-    assert "desktop_app" in docker(f"top {reference}").stdout
+    assert "supervisor/worker.py" in docker(f"top {reference}").stdout
     assert docker(f"stats --no-stream --format '{{{{.Name}}}}' {reference}").stdout.strip() == NAME
     before = started(container)
     assert docker(f"restart {reference}").returncode == 0

@@ -21,7 +21,7 @@ from ...module_utils.locks import file_lock
 from .slots import DIRECTORY
 
 # Refused calls that have a line each, in so many seconds; and seconds between two lines with a count.
-MAX_LINES = 60
+MAX_LINES = 600
 WINDOW = 60.0
 PERIOD = 30.0
 
@@ -53,14 +53,20 @@ class Refusals:
         caller: who is refused.
         directory: where the counts are; it is made.
         clock: monotonic seconds.
+        patience: how many seconds to wait for another connection of the caller that counts.
     """
 
     def __init__(
-        self, caller: str, directory: str = DIRECTORY, clock: Callable[[], float] = time.monotonic
+        self,
+        caller: str,
+        directory: str = DIRECTORY,
+        clock: Callable[[], float] = time.monotonic,
+        patience: float = 1.0,
     ) -> None:
         self._caller = caller
         self._path = os.path.join(directory, f"{caller}{_SUFFIX}")
         self._clock = clock
+        self._patience = patience
 
     def one_more(self) -> bool:
         """Count a refused call; returns whether it gets a line of its own. Where nothing can be counted, each does."""
@@ -93,7 +99,7 @@ class Refusals:
     @contextmanager
     def _state(self) -> Iterator[tuple[_State, Callable[[_State], None]]]:
         """What is known, and how to keep what is known now; nobody else does meanwhile."""
-        with file_lock.held(self._path, 1.0) as descriptor:
+        with file_lock.held(self._path, self._patience) as descriptor:
 
             def keep(state: _State) -> None:
                 os.lseek(descriptor, 0, os.SEEK_SET)

@@ -16,7 +16,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.audit.log import Audi
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import refusals
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import Gate
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli.refusals import MAX_LINES, Refusals, all_due
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.refusals import Refusals, all_due
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.gate_lines import DENIED, OK, USAGE
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import Platform
 
@@ -26,6 +26,15 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+# Fewer than there are, so that going beyond takes a moment only.
+MAX_LINES = 60
+
+
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refusals, "MAX_LINES", MAX_LINES)
 
 
 @pytest.fixture
@@ -107,7 +116,8 @@ def test_what_is_left_when_the_caller_has_gone_is_due_for_the_guard(tmp_path: Pa
 
 def test_connections_at_the_same_time_count_together(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        own = list(pool.map(lambda _n: Refusals("developer", str(tmp_path)).one_more(), range(3 * MAX_LINES)))
+        counting = (Refusals("developer", str(tmp_path), patience=60) for _call in range(3 * MAX_LINES))
+        own = list(pool.map(Refusals.one_more, counting))
     assert own.count(True) == MAX_LINES
 
 
