@@ -184,12 +184,12 @@ class ReleaseValueError(ReleaseInvalidError):
     """A value of what a release is said to be cannot be meant.
 
     Args:
-        where: keys and positions that lead to it.
         message: what is wrong with it.
+        where: keys and positions that lead to it.
         at_key: whether the key itself is wrong, not what it says.
     """
 
-    def __init__(self, where: tuple[str | int, ...], message: str, at_key: bool = False) -> None:
+    def __init__(self, message: str, where: tuple[str | int, ...] = (), at_key: bool = False) -> None:
         place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
         super().__init__(f"{place}: {message}" if place else message)
         self.where = where
@@ -221,7 +221,7 @@ class ReleaseRefusedError(ReleaseError):
         reason: what the service says of it.
     """
 
-    def __init__(self, message: str, result: str, reason: str) -> None:
+    def __init__(self, message: str, result: str = "", reason: str = "") -> None:
         super().__init__(message)
         self.result = result
         self.reason = reason

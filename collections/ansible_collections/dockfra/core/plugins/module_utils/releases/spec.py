@@ -156,7 +156,7 @@ def checked(values: object) -> Spec:
     top = _Section(values, (), set(Spec.__dataclass_fields__))
     kind = top.take("kind", _one_of(KINDS))
     if kind is None:
-        raise ReleaseValueError((), f"kind is missing: {', '.join(KINDS)}")
+        raise ReleaseValueError(f"kind is missing: {', '.join(KINDS)}")
     python = kind == "python"
     top.only(python, kind, "requirements")
     top.only(kind != "static", kind, "start")
@@ -164,9 +164,9 @@ def checked(values: object) -> Spec:
     start = top.take("start", _start)
     root = top.take("root", plain_path)
     if kind != "static" and start is None:
-        raise ReleaseValueError((), f"start is missing: how what serves a release of kind {kind} starts")
+        raise ReleaseValueError(f"start is missing: how what serves a release of kind {kind} starts")
     if not python and root is None:
-        raise ReleaseValueError((), f"root is missing: the directory of what a release of kind {kind} serves")
+        raise ReleaseValueError(f"root is missing: the directory of what a release of kind {kind} serves")
     return Spec(
         kind=kind,
         files=top.take("files", _list(plain_path)) or (),
@@ -189,11 +189,11 @@ def plain_path(value: object, where: Where) -> str:
     text = _text(value, where)
     parts = text.split("/")
     if len(text) > 500 or any(part in ("", ".", "..") or len(part) > 200 for part in parts) or "\\" in text:
-        raise ReleaseValueError(where, f"{shown(text)} is no plain path below the service's directory")
+        raise ReleaseValueError(f"{shown(text)} is no plain path below the service's directory", where)
     if text.startswith("-"):
-        raise ReleaseValueError(where, f"{shown(text)} looks like an option")
+        raise ReleaseValueError(f"{shown(text)} looks like an option", where)
     if parts[0] in RESERVED:
-        raise ReleaseValueError(where, f"the name {parts[0]} is a release's own")
+        raise ReleaseValueError(f"the name {parts[0]} is a release's own", where)
     return text
 
 
@@ -208,12 +208,12 @@ class _Section:
 
     def __init__(self, values: object, where: Where, known: set[str]) -> None:
         if not isinstance(values, Mapping):
-            raise ReleaseValueError(where, f"{shown(values)} is no mapping of keys to values")
+            raise ReleaseValueError(f"{shown(values)} is no mapping of keys to values", where)
         for key in values:
             if key not in known:
                 near = difflib.get_close_matches(str(key), sorted(known), 1, 0.5)
                 hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-                raise ReleaseValueError((*where, str(key)[:60]), f"there is no such key; {hint}", at_key=True)
+                raise ReleaseValueError(f"there is no such key; {hint}", (*where, str(key)[:60]), at_key=True)
         self._values, self._where = values, where
 
     def take(self, key: str, check: Callable[[object, Where], T]) -> T | None:
@@ -225,14 +225,14 @@ class _Section:
         value = self._values.get(key, default)
         if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
             where = (*self._where, key)
-            raise ReleaseValueError(where, f"{shown(value)} is no whole number from {least} to {most}")
+            raise ReleaseValueError(f"{shown(value)} is no whole number from {least} to {most}", where)
         return value
 
     def only(self, holds: bool, kind: str, *keys: str) -> None:
         for key in keys:
             if not holds and self._values.get(key) is not None:
                 raise ReleaseValueError(
-                    (*self._where, key), f"a release of kind {kind} has none", at_key=True
+                    f"a release of kind {kind} has none", (*self._where, key), at_key=True
                 )
 
 
@@ -240,7 +240,7 @@ def _start(value: object, where: Where) -> Start:
     keys = _Section(value, where, set(Start.__dataclass_fields__))
     app = keys.take("app", _app)
     if app is None:
-        raise ReleaseValueError((*where, "app"), "is missing: the application, as module:attribute")
+        raise ReleaseValueError("is missing: the application, as module:attribute", (*where, "app"))
     return Start(
         app=app,
         factory=keys.take("factory", _boolean) or False,
@@ -261,7 +261,7 @@ def _build(value: object, where: Where) -> Build:
     keys = _Section(value, where, set(Build.__dataclass_fields__))
     commands = keys.take("commands", _list(_command))
     if not commands:
-        raise ReleaseValueError((*where, "commands"), "is missing: a list of commands, each a list of words")
+        raise ReleaseValueError("is missing: a list of commands, each a list of words", (*where, "commands"))
     return Build(commands, keys.take("requirements", plain_path) or "")
 
 
@@ -269,7 +269,7 @@ def _tests(value: object, where: Where) -> Tests:
     keys = _Section(value, where, set(Tests.__dataclass_fields__))
     command = keys.take("command", _command)
     if command is None:
-        raise ReleaseValueError((*where, "command"), "is missing: a list of words")
+        raise ReleaseValueError("is missing: a list of words", (*where, "command"))
     return Tests(
         command,
         keys.take("requirements", plain_path) or "",
@@ -279,13 +279,13 @@ def _tests(value: object, where: Where) -> Tests:
 
 def _headers(value: object, where: Where) -> dict[str, str]:
     if not isinstance(value, Mapping) or len(value) > _MAX_ITEMS:
-        raise ReleaseValueError(where, f"{shown(value)} is no mapping of names to values")
+        raise ReleaseValueError(f"{shown(value)} is no mapping of names to values", where)
     found: dict[str, str] = {}
     for name, text in value.items():
         if not isinstance(name, str) or not _HEADER.fullmatch(name):
-            raise ReleaseValueError((*where, str(name)[:60]), "that is no name of a header", at_key=True)
+            raise ReleaseValueError("that is no name of a header", (*where, str(name)[:60]), at_key=True)
         if name.lower() in _SERVERS_OWN:
-            raise ReleaseValueError((*where, name), "the server says that itself", at_key=True)
+            raise ReleaseValueError("the server says that itself", (*where, name), at_key=True)
         found[name] = _matching(_PRINTABLE, "value of a header")(text, (*where, name))
     return found
 
@@ -293,16 +293,16 @@ def _headers(value: object, where: Where) -> dict[str, str]:
 def _command(value: object, where: Where) -> tuple[str, ...]:
     words = _list(_text)(value, where)
     if not words:
-        raise ReleaseValueError(where, "a command has at least one word")
+        raise ReleaseValueError("a command has at least one word", where)
     return words
 
 
 def _list(check: Callable[[object, Where], T]) -> Callable[[object, Where], tuple[T, ...]]:
     def whole(value: object, where: Where) -> tuple[T, ...]:
         if not isinstance(value, list | tuple):
-            raise ReleaseValueError(where, f"{shown(value)} is no list")
+            raise ReleaseValueError(f"{shown(value)} is no list", where)
         if len(value) > _MAX_ITEMS:
-            raise ReleaseValueError(where, f"has more than {_MAX_ITEMS} entries")
+            raise ReleaseValueError(f"has more than {_MAX_ITEMS} entries", where)
         return tuple(check(entry, (*where, position)) for position, entry in enumerate(value))
 
     return whole
@@ -313,7 +313,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, Where], str]:
         if not isinstance(value, str) or value not in choices:
             near = difflib.get_close_matches(str(value)[:60], choices, 1, 0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(choices)}"
-            raise ReleaseValueError(where, f"{shown(value)} is not known; {hint}")
+            raise ReleaseValueError(f"{shown(value)} is not known; {hint}", where)
         return value
 
     return one
@@ -322,7 +322,7 @@ def _one_of(choices: tuple[str, ...]) -> Callable[[object, Where], str]:
 def _matching(pattern: re.Pattern[str], what: str) -> Callable[[object, Where], str]:
     def text(value: object, where: Where) -> str:
         if not isinstance(value, str) or not pattern.fullmatch(value):
-            raise ReleaseValueError(where, f"{shown(value)} is no {what}")
+            raise ReleaseValueError(f"{shown(value)} is no {what}", where)
         return value
 
     return text
@@ -334,11 +334,11 @@ def _app(value: object, where: Where) -> str:
 
 def _boolean(value: object, where: Where) -> bool:
     if not isinstance(value, bool):
-        raise ReleaseValueError(where, f"{shown(value)} is neither true nor false")
+        raise ReleaseValueError(f"{shown(value)} is neither true nor false", where)
     return value
 
 
 def _text(value: object, where: Where) -> str:
     if not isinstance(value, str) or not value or len(value) > _MAX_TEXT or _CONTROL.search(value):
-        raise ReleaseValueError(where, f"{shown(value)} is no text of 1 to {_MAX_TEXT} signs in one line")
+        raise ReleaseValueError(f"{shown(value)} is no text of 1 to {_MAX_TEXT} signs in one line", where)
     return value

@@ -129,9 +129,9 @@ class _Document:
             mark = getattr(error, "problem_mark", None)
             self._lines[()] = mark.line + 1 if mark else 1
             problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
-            raise ReleaseValueError((), f"that is no YAML: {problem}") from error
+            raise ReleaseValueError(f"that is no YAML: {problem}") from error
         if node is None:
-            raise ReleaseValueError((), "the file is empty")
+            raise ReleaseValueError("the file is empty")
         return self._value(yaml, node, ())
 
     def _bound(self, yaml: Any) -> None:
@@ -143,9 +143,9 @@ class _Document:
             depth -= isinstance(event, yaml.CollectionEndEvent)
             self._lines[()] = event.start_mark.line + 1
             if isinstance(event, yaml.NodeEvent) and event.anchor:
-                raise ReleaseValueError((), "anchors and aliases are not read here")
+                raise ReleaseValueError("anchors and aliases are not read here")
             if nodes > _MAX_NODES or depth > _MAX_DEPTH:
-                raise ReleaseValueError((), f"that is more than {_MAX_NODES} values or {_MAX_DEPTH} levels")
+                raise ReleaseValueError(f"that is more than {_MAX_NODES} values or {_MAX_DEPTH} levels")
         self._lines[()] = 1
 
     def _value(self, yaml: Any, node: Any, where: Where) -> object:
@@ -156,7 +156,7 @@ class _Document:
             return [self._value(yaml, entry, (*where, index)) for index, entry in enumerate(node.value)]
         if isinstance(node, yaml.ScalarNode) and node.tag.startswith(_TAG):
             return self._scalar(node.tag.removeprefix(_TAG), node.value, where)
-        raise ReleaseValueError(where, f"the tag {shown(node.tag)} is not read here")
+        raise ReleaseValueError(f"the tag {shown(node.tag)} is not read here", where)
 
     def _unique(self, node: Any, where: Where) -> Iterator[tuple[Any, Any]]:
         seen: set[str] = set()
@@ -165,7 +165,7 @@ class _Document:
             self._keys[(*where, text[:60])] = key.start_mark.line + 1
             if not text or text in seen:
                 reason = "the key stands there twice" if text else "a key is a word"
-                raise ReleaseValueError((*where, text[:60]), reason, at_key=True)
+                raise ReleaseValueError(reason, (*where, text[:60]), at_key=True)
             seen.add(text)
             yield key, value
 
@@ -179,7 +179,7 @@ class _Document:
             return _WORDS[text.lower()]
         if kind == "int":
             if not _INTEGER.fullmatch(text):
-                raise ReleaseValueError(where, f"{shown(text)} is no plain whole number")
+                raise ReleaseValueError(f"{shown(text)} is no plain whole number", where)
             return int(text)
         # Times and fractions mean nothing here: as text they are told in messages as they stand.
         return text
