@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import socket
@@ -14,7 +15,8 @@ import pytest
 from docker.errors import ImageNotFound
 
 from tests.e2e.support import runs
-from tests.e2e.support.platform import Platform, eventually
+from tests.e2e.support.platform import Platform, eventually, read_inventory
+from tests.e2e.support.runs import INVENTORY
 from tests.fakes.registry import FakeRegistry
 
 
@@ -22,6 +24,18 @@ from tests.fakes.registry import FakeRegistry
 def registry() -> Iterator[FakeRegistry]:
     with FakeRegistry() as found:
         yield found
+
+
+@functools.cache
+def networks() -> dict[str, dict[str, object]]:
+    """The platform's networks with addresses of their own: Docker's pools have room for those of three platforms and no more."""
+    hosts = read_inventory(INVENTORY).values()
+    declared = next(iter(hosts))["dockfra_network_options"]
+    names = sorted({name for values in hosts for name in values["dockfra_networks"]})
+    return {
+        name: {**declared.get(name, {}), "subnet": f"10.231.{number}.0/24"}
+        for number, name in enumerate(names)
+    }
 
 
 def options(folder: Path, image: str) -> list[str]:
@@ -32,6 +46,7 @@ def options(folder: Path, image: str) -> list[str]:
         "dockfra_state_dir": str(folder / "state"),
         "dockfra_data_root": str(folder / "data"),
         "dockfra_base_image": image,
+        "dockfra_network_options": networks(),
     }
     return ["-e", json.dumps(variables)]
 
