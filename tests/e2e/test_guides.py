@@ -94,6 +94,10 @@ class Reader:
             "@ticket.yml", f"@{self.files}/ticket.yml"
         )
         text = text.replace("https://localhost/", self.platform.url("/"))
+        for name in self.platform.names:
+            text = re.sub(
+                rf"(?<![\w-])dockfra-{name}(?![\w-])", self.platform.topology.container_name(name), text
+            )
         text = re.sub(r"^\./init\.sh local", f"ansible-playbook site.yml -i {runs.INVENTORY}", text)
         return re.sub(r"-p 2202\b", f"-p {self.platform.published('ssh-manager', 'ssh')}", text)
 
