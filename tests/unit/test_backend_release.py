@@ -43,7 +43,7 @@ def sql(tmp_path: Path) -> Iterator[list[str]]:
     """How the database is asked; it and redis run on ports of their own."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found or not shutil.which("redis-server"):
-        pytest.skip("postgresql or redis-server is not installed")
+        pytest.fail("postgresql or redis-server is not installed: ./run-tests.sh unit installs them")
     user = "postgres" if os.geteuid() == 0 else None
     ports = free_port(), free_port()
     with tempfile.TemporaryDirectory() as data:

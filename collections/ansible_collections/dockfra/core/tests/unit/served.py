@@ -120,7 +120,7 @@ if MODE.startswith("crash ") and RELEASE:
 def packages(place: Path) -> None:
     """Put what an application needs into a release."""
     if not ENVIRONMENT.exists():
-        pytest.skip("the backend's environment is missing: ./run-tests.sh unit makes it")
+        pytest.fail("the backend's environment is missing: ./run-tests.sh unit makes it")
     [site] = ENVIRONMENT.glob("lib/python3*/site-packages")
     place.mkdir()
     for name in PACKAGES:

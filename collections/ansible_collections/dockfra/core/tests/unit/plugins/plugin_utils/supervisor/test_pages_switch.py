@@ -83,7 +83,7 @@ class Site(Service):
 @pytest.fixture
 def site(tmp_path: Path) -> Iterator[Site]:
     if NGINX is None:
-        pytest.skip("nginx is not installed")
+        pytest.fail("nginx is not installed: ./run-tests.sh unit installs it")
     # Links on the way would be resolved.
     site = Site(tmp_path.resolve(), "frontend")
     site.image()
