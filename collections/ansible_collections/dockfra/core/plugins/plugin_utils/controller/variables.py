@@ -49,6 +49,8 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_port_offset",
     "dockfra_ports",
     "dockfra_publish_address",
+    "dockfra_release",
+    "dockfra_release_targets",
     "dockfra_reverse_proxy",
     "dockfra_routes",
     "dockfra_ssh_client_key",
