@@ -309,7 +309,8 @@ class Service:
             Bind(str(entry["source"]), str(entry["path"]), entry.get("read_only") is not False)
             for entry in variables.get("dockfra_binds") or ()
         )
-        release = variables.get("dockfra_release")
+        # What somebody else has made brings no supervisor.
+        release = None if variables.get("dockfra_image") else variables.get("dockfra_release")
         return cls(
             name=name,
             docker_host=str(variables.get("dockfra_docker_host") or "localhost"),

@@ -160,10 +160,6 @@ def _release(service: Service) -> Problems:
         yield at(
             f"dockfra_release has the path '{release.path}'; write it like backend, from the repository's root."
         )
-    if service.variables.get("dockfra_image"):
-        yield at(
-            "has releases and a ready-made dockfra_image, which cannot change to them; remove one of them."
-        )
     if service.external_address:
         yield at("has releases and is a real device; remove dockfra_release.")
 

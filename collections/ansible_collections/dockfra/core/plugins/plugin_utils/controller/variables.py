@@ -45,6 +45,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_docker_host",
     "dockfra_health",
     "dockfra_host_key",
+    "dockfra_image",
     "dockfra_networks",
     "dockfra_port_offset",
     "dockfra_ports",

@@ -542,7 +542,6 @@ def test_each_volume_of_releases_has_one_writer() -> None:
         (make("x", "a", release={"target": "both", "path": "/etc"}), "has the path '/etc'"),
         (make("x", "a", release={"target": "both", "path": "a//b"}), "has the path 'a//b'"),
         (make("x", "a", release={"target": "Both;", "path": "x"}), "has the target 'Both;'"),
-        (make("x", "a", image="x:1", release={"target": "both", "path": "x"}), "a ready-made dockfra_image"),
         (
             make("x", "a", address="192.0.2.7", host_key=HOST_KEY, release={"target": "both", "path": "x"}),
             "is a real device; remove dockfra_release.",
@@ -568,3 +567,10 @@ def test_only_a_bastion_gives_one_key_a_shell_and_the_gate() -> None:
     assert problems_of(Topology("p", [*released(**ssh), me], policy=policy)) == []
     [told] = problems_of(Topology("p", [make("way", "a", **ssh), me], policy=policy))
     assert "take it out of one of them" in told
+
+
+def test_a_ready_made_image_has_no_releases_and_leaves_its_bastion_be() -> None:
+    one = make("one", "a", image="one:1", release={"target": "both", "path": "one"})
+    topology = Topology("p", [one, make("way", "a", release_targets=["both"])])
+    assert problems_of(topology) == []
+    assert topology.volumes("one") == topology.volumes("way") == []

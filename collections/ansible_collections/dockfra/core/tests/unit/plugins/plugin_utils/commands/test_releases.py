@@ -88,7 +88,7 @@ class Bastion:
                     time.sleep(0.05)
 
     def start(self, line: str, caller: str = "monitor", **options: Any) -> subprocess.Popen[bytes]:
-        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | options
+        pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | options
         environment = {"PATH": os.environ["PATH"], "SSH_ORIGINAL_COMMAND": line, "LC_ALL": "C.UTF-8"}
         return subprocess.Popen([str(self.gate), caller], env=environment, **pipes)
 
