@@ -51,7 +51,7 @@ def exists(command: str) -> bool:
     rule = POLICY.rules[command]
     return any(
         (Path(grammar.COMMANDS) / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
-        for folder in (*rule.places, *rule.callers, "common")
+        for folder in (*rule.places, *rule.callers, "common", "bastion")
     )
 
 

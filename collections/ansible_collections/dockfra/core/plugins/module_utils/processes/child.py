@@ -14,7 +14,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ..errors import LateError, TooMuchError
 from . import tree
@@ -80,6 +80,7 @@ def run(
     timeout: float | None,
     limit: int = LIMIT,
     data: bytes = b"",
+    source: IO[bytes] | None = None,
     on_line: Callable[[bytes], None] | None = None,
     **options: Any,
 ) -> Ended:
@@ -90,6 +91,7 @@ def run(
         timeout: seconds it may take; None for as long as it wants.
         limit: bytes that it may say, on both outputs together.
         data: its standard input.
+        source: a file that is its standard input instead.
         on_line: gets each line of its standard output as it comes, without its end.
         options: see `started`.
 
@@ -98,7 +100,8 @@ def run(
         LateError: it takes longer.
         TooMuchError: it says more.
     """
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    stdin = subprocess.PIPE if source is None else source
+    pipes: dict[str, Any] = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, **pipes, **options) as process:
         talk = _Talk(process, limit, data, on_line)
         deadline = None if timeout is None else time.monotonic() + timeout
@@ -130,8 +133,9 @@ class _Talk:
         self._data = memoryview(data)
         self._on_line = on_line
         self._selector = selectors.DefaultSelector()
-        os.set_blocking(self._stdin.fileno(), False)
-        self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write)
+        if self._stdin is not None:
+            os.set_blocking(self._stdin.fileno(), False)
+            self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write)
         self._selector.register(self._stdout, selectors.EVENT_READ, self._read_output)
         self._selector.register(self._stderr, selectors.EVENT_READ, self._read_errors)
 

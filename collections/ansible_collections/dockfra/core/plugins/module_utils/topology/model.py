@@ -82,6 +82,19 @@ class Bind:
 
 
 @dataclass(frozen=True)
+class Release:
+    """What the releases of a service are.
+
+    Attributes:
+        target: the deploy that they belong to.
+        path: the service's directory in the origin's repository.
+    """
+
+    target: str
+    path: str
+
+
+@dataclass(frozen=True)
 class Network:
     """A Docker network.
 
@@ -161,6 +174,7 @@ class Service:
     binds: tuple[Bind, ...] = ()
     routes: tuple[Route, ...] = ()
     health: Health = Health(())
+    release: Release | None = None
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -229,6 +243,11 @@ class Service:
         return bool(self.variables.get("dockfra_reads_audit"))
 
     @property
+    def release_targets(self) -> list[str]:
+        """The targets whose deploys go through it: of these it is the bastion."""
+        return [str(target) for target in self.variables.get("dockfra_release_targets") or ()]
+
+    @property
     def shares_uid(self) -> bool:
         """Whether other services have its uid on purpose."""
         return bool(self.variables.get("dockfra_shared_uid"))
@@ -290,6 +309,8 @@ class Service:
             Bind(str(entry["source"]), str(entry["path"]), entry.get("read_only") is not False)
             for entry in variables.get("dockfra_binds") or ()
         )
+        # What somebody else has made brings no supervisor.
+        release = None if variables.get("dockfra_image") else variables.get("dockfra_release")
         return cls(
             name=name,
             docker_host=str(variables.get("dockfra_docker_host") or "localhost"),
@@ -301,6 +322,7 @@ class Service:
             binds=binds,
             routes=tuple(_route(entry) for entry in variables.get("dockfra_routes") or ()),
             health=Health.from_variable(variables.get("dockfra_health", ())),
+            release=Release(str(release["target"]), str(release["path"])) if release else None,
             variables=variables,
             sources=sources or {},
         )

@@ -14,6 +14,8 @@ from typing import Any
 
 from ..audit import files as audit_files
 from ..policy.model import Policy
+from ..releases.links import ROOT as RELEASES
+from ..releases.links import STATES
 from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
@@ -307,6 +309,29 @@ class Topology:
             key in service.logins or key in service.tunnels or key in self.gate_callers(name)
         )
 
+    # Releases -------------------------------------------------------------------------------------------------------
+
+    def bastions(self, target: str) -> list[Service]:
+        """The services through which a target's deploys go; one, unless `problems` refuses it."""
+        return [service for service in self.services.values() if target in service.release_targets]
+
+    def released_through(self, name: str) -> list[Service]:
+        """The services whose releases are kept at service ``name``, in the order of the inventory."""
+        targets = self.services[name].release_targets
+        return [
+            service for service in self.containers() if service.release and service.release.target in targets
+        ]
+
+    def _release_volumes(self, name: str) -> list[Volume]:
+        """Of a service with releases: they, which it reads, and what it says of them. Its bastion has both the other way round."""
+        found = []
+        own = [self.services[name]] if self.services[name].release else []
+        for service in (*own, *self.released_through(name)):
+            there = service.name == name
+            found.append(Volume(f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there))
+            found.append(Volume(f"{service.name}-state", f"{STATES}/{service.name}", read_only=not there))
+        return found
+
     # Audit logs and volumes ----------------------------------------------------------------------------------------
 
     def audited(self) -> list[Service]:
@@ -326,8 +351,8 @@ class Topology:
         ]
 
     def volumes(self, name: str) -> list[Volume]:
-        """The volumes of service ``name``: its own, that of its audit log, and for a reader those of the other logs."""
-        found = list(self.services[name].volumes)
+        """The volumes of service ``name``: its own, those of releases, that of its audit log, and for a reader those of the other logs."""
+        found = [*self.services[name].volumes, *self._release_volumes(name)]
         for other in self.audit_logs(name):
             if other == name:
                 found.append(Volume(f"audit-{other}", audit_files.DIRECTORY))

@@ -131,13 +131,17 @@ class Platform:
                 Image(
                     repository=f"dockfra/{service.name if last else role.short_name}",
                     parent=images[-1].reference if images else values["dockfra_base_image"],
-                    arguments=(("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
-                    if last
-                    else (),
+                    arguments=self._arguments(service) if last else (),
                     sources=image_sources(context, self._extra_files(service, role)),
                 )
             )
         return images
+
+    def _arguments(self, service: Service) -> tuple[tuple[str, str], ...]:
+        """The build arguments of a service's own image."""
+        own = (("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
+        kept = " ".join(other.name for other in self.topology.released_through(service.name))
+        return (*own, ("SERVICE_RELEASES", kept)) if kept else own
 
     def _extra_files(self, service: Service, role: Role) -> Mapping[str, str]:
         files = self.variables[service.name].get(f"{role.short_name}_image_files") or {}

@@ -124,3 +124,29 @@ def test_a_program_ends_with_its_parent_however_that_ends(tmp_path: Path) -> Non
 
 def test_where_nothing_was_started_nothing_is_ended() -> None:
     tree.end()
+
+
+def test_a_file_can_be_the_input(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "data").write_bytes(data)
+    with (tmp_path / "data").open("rb") as source:
+        assert child.run(["cat"], timeout=30, source=source).output == data
+
+
+def test_a_bound_process_ends_with_its_parent(tmp_path: Path) -> None:
+    code = f"""
+import os, sys, time
+sys.path.insert(0, {str(COLLECTIONS)!r})
+from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
+if os.fork() == 0:
+    tree.bind()
+    open({str(tmp_path / "pid")!r}, "w").write(f"{{os.getpid()}}\\n")
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        parent.kill()
+    assert gone(int((tmp_path / "pid").read_text()))
