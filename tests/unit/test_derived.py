@@ -338,7 +338,7 @@ def test_the_monitors_key_opens_a_shell_at_a_bastion_and_the_gate_for_its_comman
     platform = load({})
     keys = platform.desired("ssh-backend").files["ssh/authorized_keys"].content.decode().splitlines()
     [line] = [line for line in keys if line.startswith("restrict")]
-    verbs = "release-receive release-switch release-rollback release-status release-prune"
+    verbs = "release-receive release-switch release-hold release-status release-prune"
     assert line.startswith(
         f'restrict,pty,command="/usr/local/bin/gate-or-shell monitor {verbs}" ssh-ed25519 '
     )

@@ -52,8 +52,7 @@ class Record:
             raise ReleaseInvalidError(f"{shown(self.sha256)} is no SHA-256; it has 64 hex digits.")
         if not isinstance(self.time, int) or isinstance(self.time, bool) or not 0 <= self.time < 2**40:
             raise ReleaseInvalidError(f"{shown(self.time)} is no time in seconds since the epoch.")
-        if not isinstance(self.who, str) or not _WHO.fullmatch(self.who):
-            raise ReleaseInvalidError(f"{shown(self.who)} names nobody: 1 to 100 printable ASCII signs.")
+        checked_who(self.who)
 
     def to_json(self) -> bytes:
         """Return it as `from_json` reads it."""
@@ -67,3 +66,10 @@ class Record:
             return cls(**{field.name: values[field.name] for field in fields(cls)})
         except (ValueError, RecursionError, KeyError, TypeError, ReleaseInvalidError) as error:
             raise ReleaseDamagedError(f"{NAME} is damaged: {shown(str(error))}.") from error
+
+
+def checked_who(text: object) -> str:
+    """Return a text that may say who asked for something, or what for; raises ReleaseInvalidError for any other."""
+    if isinstance(text, str) and _WHO.fullmatch(text):
+        return text
+    raise ReleaseInvalidError(f"{shown(text)} says nothing: 1 to 100 printable ASCII signs are needed.")

@@ -43,6 +43,40 @@ class Switched(NamedTuple):
     seconds: float
 
 
+def to_image(
+    store: Store,
+    states: str | os.PathLike[str] = STATES,
+    on_phase: OnPhase = lambda _phase: None,
+) -> Switched:
+    """Let a service change back to what its image brought; the caller holds the lock.
+
+    Args: see `switch`.
+
+    Raises:
+        ReleaseRefusedError: the service has gone on with its release.
+        ReleaseError: the links cannot be moved.
+    """
+    begin = time.monotonic()
+    folder, before = os.path.join(os.fspath(states), store.service), store.current()
+    if not before:
+        return Switched("", "", 0.0)
+    limit = longest(store.spec(before))
+    store.leave()
+    on_phase("trying")
+    try:
+        while (found := _state(folder)) is None or found.running:
+            if time.monotonic() - begin > limit:
+                raise ReleaseRefusedError(
+                    f"{store.service} does not serve what its image brought within {limit:.0f} s. It serves {before} as before.",
+                    "unhealthy",
+                )
+            time.sleep(_PAUSE)
+    except BaseException:
+        store.return_to(before)
+        raise
+    return Switched(before, "", time.monotonic() - begin)
+
+
 def longest(spec: Spec) -> float:
     """Return how many seconds it may take until a release is ready or not."""
     # The old one of the switch before may have to finish first.

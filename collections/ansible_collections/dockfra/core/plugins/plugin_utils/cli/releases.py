@@ -33,6 +33,20 @@ def add_service(parser: argparse.ArgumentParser) -> None:
     )
 
 
+IMAGE = "image"
+
+
+def checked_source(text: str) -> str:
+    """Return a release's id, or an empty text for the word that means what the image brought; raises ReleaseInvalidError."""
+    return "" if text == IMAGE else ids.checked_id(text)
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """The argument that names a release, or what the image of the service brought."""
+    what = f"its id, or {IMAGE} for what the image of the service brought"
+    parser.add_argument("release", metavar="RELEASE", type=checked(checked_source), help=what)
+
+
 def add_release(parser: argparse.ArgumentParser, **options: Any) -> None:
     """The argument that names a release."""
     parser.add_argument("release", metavar="RELEASE", type=checked(ids.checked_id), help="its id", **options)
@@ -80,14 +94,23 @@ def change(call: Call, kept: Store, release: str) -> dict[str, Any]:
 
     def told(phase: str) -> None:
         seconds = round(time.monotonic() - begin, 3)
-        call.tell(f"{kept.service}: {phase} {release}", phase=phase, service=kept.service, seconds=seconds)
+        call.tell(
+            f"{kept.service}: {phase} {release or 'what its image brought'}",
+            phase=phase,
+            service=kept.service,
+            seconds=seconds,
+        )
 
     before = kept.current()
     if before == release and _running(kept.service) == release:
         return _changed(kept.service, before, release, 0.0)
-    kept.record(release)  # nobody is asked for what is not there
-    told("asking")
-    done = switch.switch(kept, release, STATES, told)
+    if release:
+        kept.record(release)  # nobody is asked for what is not there
+        told("asking")
+        done = switch.switch(kept, release, STATES, told)
+    else:
+        told("asking")
+        done = switch.to_image(kept, STATES, told)
     return _changed(kept.service, done.before, done.now, done.seconds)
 
 
@@ -111,12 +134,10 @@ def _changed(service: str, before: str, now: str, seconds: float) -> dict[str, A
 
 def render_change(data: dict[str, Any], _style: Style) -> str:
     """Return the result of a change for people."""
+    before, now = (data[name] or "what its image brought" for name in ("before", "now"))
     if not data["changed"]:
-        return f"{data['service']} serves {data['now']} already"
-    before = data["before"] or "what its image brought"
-    return (
-        f"{data['service']} serves {data['now']} now, after {data['seconds']:.1f} s; before it was {before}"
-    )
+        return f"{data['service']} serves {now} already"
+    return f"{data['service']} serves {now} now, after {data['seconds']:.1f} s; before it was {before}"
 
 
 def services() -> list[str]:

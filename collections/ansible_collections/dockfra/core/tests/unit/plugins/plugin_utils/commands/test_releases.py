@@ -25,7 +25,7 @@ from ansible_collections.dockfra.core.tests.unit.made_releases import packed, re
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
 ROLE = COLLECTIONS / "ansible_collections/dockfra/core/roles/gate/files/image/rootfs/usr/local/bin"
-VERBS = ["release-receive", "release-switch", "release-rollback", "release-status", "release-prune"]
+VERBS = ["release-receive", "release-switch", "release-hold", "release-status", "release-prune"]
 POLICY = {
     "place": "ssh-frontend",
     "service": "ssh-frontend",
@@ -78,7 +78,10 @@ class Bastion:
         while not self.stopped.wait(0.01):
             asked = links.read(self.store.folder, "next")
             if asked is None:
-                self.running = self.store.current()
+                if self.running != self.store.current():
+                    self.running = self.store.current()
+                    if not self.running:  # it is back at what its image brought
+                        state.write(self.folder, State())
             elif asked.token != seen and self.answers:
                 seen = asked.token
                 for result in self.answers:
@@ -152,7 +155,7 @@ def test_a_release_is_received_switched_to_and_taken_back(bastion: Bastion) -> N
 
     again = json.loads(bastion.call(f"release-switch frontend {two} --json").stdout)
     assert (again["data"]["changed"], again["data"]["seconds"]) == (False, 0)
-    back = bastion.call("release-rollback frontend")
+    back = bastion.call(f"release-switch frontend {one}")
     assert back.stdout.decode().startswith(f"frontend serves {one} now, after ")
     assert b"frontend: settling" in back.stderr
     found = bastion.status()
@@ -162,7 +165,10 @@ def test_a_release_is_received_switched_to_and_taken_back(bastion: Bastion) -> N
     assert (found["tried"]["release"], found["tried"]["result"], found["holder"]) == (one, "ready", None)
     shown = bastion.call("release-status").stdout.decode()
     assert f"frontend runs {one}" in shown
-    assert bastion.call(f"release-rollback frontend {one}").returncode == 1
+    for number in range(2):
+        image = bastion.call("release-switch frontend image --json")
+        assert json.loads(image.stdout.splitlines()[-1])["data"]["changed"] == (number == 0)
+        assert (bastion.store.current(), bastion.store.previous()) == ("", one)
 
 
 def test_old_releases_go_and_none_that_is_needed(bastion: Bastion) -> None:
@@ -224,7 +230,11 @@ def test_what_is_not_the_announced_archive_is_not_kept(bastion: Bastion) -> None
         ("release-switch frontend 20261125T131500Z-0123456789ab", 1),
         ("release-switch backend 20261125T131500Z-0123456789ab", 1),
         ("release-status backend", 1),
-        ("release-rollback frontend", 1),
+        ("release-switch frontend", 2),
+        ("release-hold frontend", 2),
+        ("release-hold ../frontend --for work", 2),
+        ("release-hold backend --for work", 1),
+        ("release-hold frontend --for 'a\nb'", 2),
         ("release-status /etc", 2),
     ],
 )
@@ -251,7 +261,7 @@ def test_who_comes_second_is_told_who_works_there(bastion: Bastion) -> None:
     )
     first = bastion.start(f"{said} --content 100000")
     until(bastion.store.holder)
-    for line in (f"release-switch frontend {made.id}", "release-rollback frontend", "release-prune frontend"):
+    for line in (f"release-switch frontend {made.id}", "release-prune frontend"):
         done = bastion.call(line)
         assert done.returncode == 75
         assert f"monitor since {time.strftime('%Y')}" in line_of(done)
@@ -260,6 +270,31 @@ def test_who_comes_second_is_told_who_works_there(bastion: Bastion) -> None:
     assert (holder["who"], holder["what"]) == ("monitor", f"receives {made.id}")
     assert first.communicate(DATA, timeout=30) == (f"frontend has {made.id}\n".encode(), b"")
     assert bastion.call("release-prune frontend").returncode == 0
+
+
+@pytest.mark.parametrize("end", ["closed", "cut", "terminated", "killed"])
+def test_who_deploys_is_alone_until_the_input_ends(bastion: Bastion, end: str) -> None:
+    line = "release-hold frontend --for 'deploys 0123456789ab' --json"
+    first = bastion.start(f"{line} --who alice")
+    assert first.stdin is not None
+    assert first.stdout is not None
+    assert json.loads(first.stdout.readline())["phase"] == "held"
+    second = bastion.call(line)
+    assert second.returncode == 75
+    assert "Somebody else works on a deploy of frontend: alice since " in line_of(second)
+    assert "deploys 0123456789ab" in line_of(second)
+    holder = bastion.status()["holder"]
+    assert (holder["who"], holder["what"]) == ("alice", "deploys 0123456789ab")
+    # Its own calls are not in its way.
+    assert bastion.receive(1)[1].returncode == 0
+    if end in ("closed", "cut"):
+        first.stdin.close()
+    if end == "cut":
+        first.stdout.close()
+    elif end != "closed":
+        first.send_signal(signal.SIGTERM if end == "terminated" else signal.SIGKILL)
+    assert (first.wait(20) == 0) == (end in ("closed", "cut"))
+    assert bastion.status()["holder"] is None
 
 
 @pytest.mark.parametrize("end", ["cut", "terminated", "killed"])
