@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +135,9 @@ def test_a_guide_leads_to_its_end(platform: Platform, guide: str, tmp_path: Path
     for line in typed:
         done = reader.type(line)
         assert done.returncode == 0, f"{guide}: {line.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
-    done = platform.ssh("monitor", "verify")
+    # A guide restarts services, and Docker does not wait until they work again.
+    deadline = time.monotonic() + 60
+    while (done := platform.ssh("monitor", "verify")).returncode and time.monotonic() < deadline:
+        time.sleep(1)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     platform.ssh("manager", "config-developer OPENROUTER_API_KEY= LLM_MAX_TOKENS= LLM_MODEL=")

@@ -46,6 +46,7 @@ KEEP = bool(os.environ.get("DOCKFRA_KEEP"))
 ORIGIN = "/root/origin.git"
 STEP_LIMIT = 3600  # seconds, for each of the two commands
 PENDING = "pending"
+MOST_OF_MESSAGE = 400  # characters
 
 # What a server of containers needs in a container: the rights without which dockerd does not start.
 RIGHTS: dict[str, Any] = {
@@ -262,17 +263,22 @@ def fetch_reports(client: docker.APIClient, container: str, folder: Path) -> Non
         archive.extractall(folder, filter="data")
 
 
-def unwanted_skips(reports: Path) -> tuple[int, list[str]]:
-    """How many tests ran, and those that were skipped for another reason than that their subject is pending."""
-    ran, unwanted = 0, []
+def troubles(reports: Path) -> tuple[int, list[str]]:
+    """How many tests ran, those that failed, and those that were skipped for another reason than that their subject is pending."""
+    ran, found = 0, []
     for report in sorted(reports.glob("*.xml")):
         for case in ET.parse(report).iter("testcase"):
-            skipped = case.find("skipped")
-            if skipped is None:
-                ran += 1
-            elif PENDING not in (reason := skipped.get("message") or ""):
-                unwanted.append(f"skipped: {case.get('classname')}::{case.get('name')}: {reason}")
-    return ran, unwanted
+            name = f"{case.get('classname')}::{case.get('name')}"
+            if (skipped := case.find("skipped")) is not None:
+                if PENDING not in (reason := skipped.get("message") or ""):
+                    found.append(f"skipped: {name}: {reason}")
+                continue
+            ran += 1
+            for kind in ("failure", "error"):
+                if (told := case.find(kind)) is not None:
+                    message = " ".join((told.get("message") or "").split())
+                    found.append(f"failed: {name}: {message[:MOST_OF_MESSAGE]}")
+    return ran, found
 
 
 def try_machine(client: docker.APIClient, machine: Machine, origin: Path) -> list[Outcome]:
@@ -299,8 +305,8 @@ def try_machine(client: docker.APIClient, machine: Machine, origin: Path) -> lis
                 )
             if "run-tests.sh" in line:
                 fetch_reports(client, container, folder)
-                ran, skips = unwanted_skips(folder / ".tests")
-                outcome.problems += skips if ran else ["no test ran"]
+                ran, found = troubles(folder / ".tests")
+                outcome.problems += found if ran else ["no test ran"]
             if code:
                 break
     return outcomes
