@@ -5,18 +5,16 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from types import FrameType
-from typing import IO, Any, NoReturn
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import IO, Any
 
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
 from ..module_utils.errors import CommandError, DockfraError
-from ..module_utils.processes import tree
 from ..plugin_utils.cli import codes, verbs
+from ..plugin_utils.controller.cancel import ended_in_order
 from ..plugin_utils.controller.failures import failed
 
 _ARGUMENTS = {
@@ -28,7 +26,6 @@ _ARGUMENTS = {
     "check_safe": {"type": "bool", "default": False},
     "ssh_config": {"type": "path"},
 }
-_ENDS = (signal.SIGINT, signal.SIGHUP, signal.SIGTERM)
 
 
 class ActionModule(ActionBase):
@@ -85,37 +82,3 @@ class ActionModule(ActionBase):
         """Show a line while the verb works, through whatever shows the run; with no_log nothing of it."""
         if not self._task.no_log:
             Display().display(codes.line(service, text))
-
-
-@contextmanager
-def ended_in_order() -> Iterator[None]:
-    """Let a signal, or the end of ``ansible-playbook``, first end what was started within, and then do what it does else.
-
-    Ansible's own handler would leave the process at once.
-    """
-
-    class Cancelled(BaseException):
-        """A signal has come."""
-
-    def came(number: int, _frame: FrameType | None) -> NoReturn:
-        for other in _ENDS:
-            signal.signal(other, signal.SIG_IGN)
-        raise Cancelled(number)
-
-    before = {number: signal.getsignal(number) for number in _ENDS}
-    tree.bind()
-    for number in _ENDS:
-        signal.signal(number, came)
-    try:
-        yield
-    except Cancelled as cancelled:
-        _restore(before)
-        signal.raise_signal(cancelled.args[0])
-        raise SystemExit(128 + cancelled.args[0]) from cancelled
-    finally:
-        _restore(before)
-
-
-def _restore(handlers: Mapping[signal.Signals, Any]) -> None:
-    for number, handler in handlers.items():
-        signal.signal(number, handler)

@@ -110,6 +110,29 @@ def run(
         return Ended(exit_status(process.wait()), bytes(talk.output), bytes(talk.errors))
 
 
+def first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
+    """Return the first line that a program writes, without its end; empty where it closes its output before.
+
+    Raises:
+        LateError: nothing comes in time.
+        TooMuchError: it is longer than `_PART`.
+    """
+    assert process.stdout is not None
+    deadline, line = time.monotonic() + timeout, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while b"\n" not in line:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise LateError(f"nothing came within {timeout:g} s")
+            part = os.read(process.stdout.fileno(), _PART)
+            if not part:
+                return b""
+            line += part
+            if len(line) > _PART:
+                raise TooMuchError(f"its first line has more than {_PART} bytes")
+    return line.partition(b"\n")[0]
+
+
 def exit_status(code: int) -> int:
     """What a shell makes of a process's end: one that a signal ended has 128 and its number."""
     return 128 - code if code < 0 else code

@@ -95,6 +95,29 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Deployable:
+    """A service whose releases one can deploy from somewhere.
+
+    Attributes:
+        service: its name.
+        target: the deploy that they belong to.
+        path: the service's directory in the origin's repository.
+        bastion: the service that keeps them.
+        host: where the service itself answers, by HTTP; empty where it cannot be reached from there.
+        port: of that.
+        health: the path that answers when it works.
+    """
+
+    service: str
+    target: str
+    path: str
+    bastion: str
+    host: str = ""
+    port: int = 0
+    health: str = "/"
+
+
+@dataclass(frozen=True)
 class Network:
     """A Docker network.
 

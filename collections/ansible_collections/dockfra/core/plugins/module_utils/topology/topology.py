@@ -16,7 +16,7 @@ from ..audit import files as audit_files
 from ..policy.model import Policy
 from ..releases.links import ROOT as RELEASES
 from ..releases.links import STATES
-from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
+from .model import Deployable, Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -321,6 +321,19 @@ class Topology:
         return [
             service for service in self.containers() if service.release and service.release.target in targets
         ]
+
+    def deployables(self, name: str) -> list[Deployable]:
+        """The services that can be deployed from service ``name``: it may ask their bastion to switch."""
+        reach = {port.service: port for port in reversed(self.reachable_ports(name)) if port.kind == "http"}
+        found = []
+        for bastion in self.gates_of(name):
+            for service in self.released_through(bastion):
+                assert service.release is not None
+                target, path = service.release.target, service.release.path
+                there = reach.get(service.name)
+                place = (there.host, there.port, there.path) if there else ()
+                found.append(Deployable(service.name, target, path, bastion, *place))
+        return found
 
     def _release_volumes(self, name: str) -> list[Volume]:
         """Of a service with releases: they, which it reads, and what it says of them. Its bastion has both the other way round."""

@@ -4,14 +4,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import subprocess
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 from ...module_utils.answers.data import decoded
-from ...module_utils.errors import CommandError, LateError, TooMuchError
+from ...module_utils.errors import BusyError, CommandError, LateError, TooMuchError
 from ...module_utils.processes import child
 from ...module_utils.releases.ids import checked_service
-from . import events, remote
+from . import codes, events, remote
 
 # Of what a verb tells while it works, so many events are kept, the latest.
 MAX_EVENTS = 1000
@@ -60,11 +62,9 @@ def call(
         LateError, TooMuchError: the answer takes longer, or is longer than `remote.MAX_ANSWER`.
     """
     lines = _Lines(on_event)
-    client = ["ssh", *(("-F", ssh_config) if ssh_config else ())]
-    options = ["-T", "-o", "BatchMode=yes", "--", checked_service(service)]
     try:
         done = child.run(
-            [*client, *options, remote.line(words[0], "--json", *words[1:])],
+            _command(service, words, ssh_config),
             data=data,
             source=source,
             timeout=timeout,
@@ -84,6 +84,45 @@ def call(
     if done.status == remote.UNREACHABLE:
         raise remote.unreachable(service, message)
     return Answer(done.status, result, lines.events, message)
+
+
+@contextmanager
+def held(service: str, words: Sequence[str], *, timeout: float) -> Iterator[None]:
+    """Let a verb work for as long as what is done within: it has told that it has begun, and ends when its input does.
+
+    Args:
+        service: the host, as the client's configuration knows it.
+        words: the verb and its arguments.
+        timeout: seconds until it has to have begun.
+
+    Raises:
+        BusyError, CommandError: it has not begun, and says why.
+        LateError: it says nothing in time.
+    """
+    pipe = subprocess.PIPE
+    try:
+        with child.started(_command(service, words), stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            first = child.first_line(process, timeout)
+            if not first:
+                assert process.stderr is not None
+                message = remote.last_line(process.stderr.read(64 * 1024))
+                status = process.wait(timeout)
+                if status == remote.UNREACHABLE:
+                    raise remote.unreachable(service, message)
+                failed = BusyError if status == codes.BUSY else CommandError
+                raise failed(message or f"{service} has not begun with {words[0]}")
+            yield
+            process.communicate(timeout=timeout)
+    except OSError as error:
+        raise CommandError(f"ssh cannot be started: {error.strerror}") from error
+    except subprocess.TimeoutExpired as error:
+        raise LateError(f"{service} did not end {words[0]} within {timeout:g} s, and was left") from error
+
+
+def _command(service: str, words: Sequence[str], ssh_config: str = "") -> list[str]:
+    client = ["ssh", *(("-F", ssh_config) if ssh_config else ())]
+    options = ["-T", "-o", "BatchMode=yes", "--", checked_service(service)]
+    return [*client, *options, remote.line(words[0], "--json", *words[1:])]
 
 
 class _Lines:

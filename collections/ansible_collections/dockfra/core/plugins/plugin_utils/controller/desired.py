@@ -22,10 +22,10 @@ from ...module_utils.containers.labels import LABEL_CONFIG, LABEL_REVISION, dige
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
-from ...module_utils.topology.model import Service
+from ...module_utils.topology.model import Deployable, Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
-from .images import Image, image_sources
+from .images import Image, image_sources, tree_name
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
 from .variables import PLATFORM_ROLE, SERVICE_ROLE, Variables
@@ -176,6 +176,9 @@ class Platform:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
+            "dockfra_deployables": [
+                {**asdict(entry), "tree": self._tree(entry)} for entry in topology.deployables(name)
+            ],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
@@ -211,6 +214,13 @@ class Platform:
                 if service.client_key in other.tunnels
             },
         }
+
+    def _tree(self, entry: Deployable) -> str:
+        """Git's name for the directory that a service's image is made of, as an origin made of the same source has it."""
+        context = str(self._variables.context(entry.service))
+        if not context.endswith(f"/{entry.path}"):
+            return ""
+        return tree_name(context.removesuffix(f"/{entry.path}"), entry.path)
 
     def _ssh_peers(self, service: Service) -> list[dict[str, Any]]:
         """What the SSH client of a service needs to know of the servers it can reach."""

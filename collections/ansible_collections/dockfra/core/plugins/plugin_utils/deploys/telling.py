@@ -1,0 +1,60 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Who is told of a deploy: the backend, which shows them, and the tickets that its commits name. Later, where it cannot be now."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+from dataclasses import asdict
+from typing import Any
+
+from ...module_utils.errors import CommandError, DockfraError
+from ..cli import deployments
+from ..cli.call import Call
+from . import ledger
+from .ledger import Deploy, Ledger
+
+# So many at once: what is older has been told, or is not news any more.
+_MOST = 20
+_PLACE = "manager"
+
+
+def tell_all(call: Call, notes: Ledger | None = None) -> None:
+    """Tell of the deploys that have ended and of which not everybody knows.
+
+    A deploy that was killed is known as interrupted from here on. What fails is tried again after the next deploy: the deploy itself has
+    worked.
+    """
+    kept = notes or Ledger()
+    with contextlib.suppress(CommandError):
+        for deploy in reversed(kept.latest(_MOST)):
+            if deploy.result == ledger.RUNNING and not deploy.alive:
+                kept.end(deploy, ledger.INTERRUPTED, "its process was killed")
+        for deploy in reversed(kept.latest(_MOST)):
+            if deploy.result != ledger.RUNNING and not deploy.told:
+                _tell(call, kept, deploy)
+
+
+def _tell(call: Call, kept: Ledger, deploy: Deploy) -> None:
+    try:
+        deployments.announce(row(deploy))
+        if deploy.result in _WORDS and deploy.release:
+            for ticket in deploy.tickets:
+                call.ask(_PLACE, ["ticket-deployed", ticket, deploy.release, _WORDS[deploy.result]])
+    except DockfraError as error:
+        call.tell(f"deploy {deploy.id[:8]} could not be told to all: {error}")
+        return
+    kept.told(deploy)
+
+
+# What tickets are told.
+_WORDS = {ledger.DEPLOYED: "deployed", ledger.FAILED: "failed", ledger.ROLLED_BACK: "rolled-back"}
+
+
+def row(deploy: Deploy) -> dict[str, Any]:
+    """Return a deploy as the backend takes it."""
+    started = datetime.datetime.fromtimestamp(deploy.started, datetime.UTC).isoformat(timespec="seconds")
+    data = asdict(deploy)
+    kept = ("id", "target", "services", "commit", "release", "who", "seconds", "result", "reason", "tickets")
+    return {**{name: data[name] for name in kept}, "started": started}
