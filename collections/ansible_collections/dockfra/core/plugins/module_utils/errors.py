@@ -229,3 +229,10 @@ class ReleaseRefusedError(ReleaseError):
 
 class ReleaseHopelessError(ReleaseError):
     """Not even what the image of a service brought can serve."""
+
+
+# -- the watch --
+
+
+class HistoryError(DockfraError):
+    """The history of the services cannot be written or read; always one line."""
