@@ -61,32 +61,25 @@ def _asked(bastion: str, timeout: float) -> list[dict[str, Any]]:
     try:
         answer = verbs.call(bastion, [VERB], timeout=timeout)
     except DockfraError as error:
-        return [_entry(bastion, problem=str(error))]
+        return [checked({"bastion": bastion, "problem": str(error)})]
     if answer.status != 0 or not isinstance(answer.data, list):
-        return [_entry(bastion, problem=answer.message or "its answer is not what release-status says")]
-    known = [entry for entry in answer.data if isinstance(entry, Mapping)]
-    return [_known(bastion, entry) for entry in known[:MAX_SERVICES]]
+        problem = answer.message or f"its answer is not what {VERB} says"
+        return [checked({"bastion": bastion, "problem": problem})]
+    found = []
+    for said in answer.data[:MAX_SERVICES]:
+        holder = said.get("holder") if isinstance(said, Mapping) else None
+        held = holder.get("line") if isinstance(holder, Mapping) else ""
+        if isinstance(said, Mapping):
+            found.append(checked({**said, "bastion": bastion, "held": held}))
+    return found
 
 
-def _known(bastion: str, said: Mapping[str, Any]) -> dict[str, Any]:
-    """Of what a bastion says, what is shown, each in its form: it is another container."""
-    holder = said.get("holder")
-    return _entry(
-        bastion,
-        _text(said.get("service")),
-        running=_release(said.get("running")),
-        current=_release(said.get("current")),
-        previous=_release(said.get("previous")),
-        held=_text(holder.get("line")) if isinstance(holder, Mapping) else "",
-        problem=_text(said.get("problem")),
-    )
-
-
-def _entry(bastion: str, service: str = "", **known: Any) -> dict[str, Any]:
-    entry = {"bastion": bastion, "service": service, "running": None, "current": None, "previous": None}
-    entry |= {"held": "", "problem": "", **known}
-    running = entry["running"]
-    return {**entry, "made": ids.time_of(running) if running else None}
+def checked(said: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is known of a service's releases, each part in its form: it may come from another container."""
+    texts = {key: _text(said.get(key)) for key in ("bastion", "service", "held", "problem")}
+    releases = {key: _release(said.get(key)) for key in ("running", "current", "previous")}
+    running = releases["running"]
+    return {**texts, **releases, "made": ids.time_of(running) if running else None}
 
 
 def _text(value: object) -> str:

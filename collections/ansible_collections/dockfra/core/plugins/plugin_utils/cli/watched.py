@@ -11,6 +11,7 @@ from typing import Any
 
 from ...module_utils.watch import snapshot
 from ...module_utils.watch.history import Reader
+from . import bastions, limits
 from .output import Style, table
 
 # The directory of the container's own state, and the files of the daemons there.
@@ -37,6 +38,17 @@ def latest() -> dict[str, Any] | None:
     return found if usable else None
 
 
+def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of the monitor's answer to ``status`` what is shown elsewhere too; raises KeyError, TypeError, ValueError."""
+    found: dict[str, Any] = {"services": list(answer["services"]), "limits": list(answer.get("limits", ()))}
+    if "by" in answer:
+        found |= {key: str(answer[key]) for key in ("by", "problem")}
+        found |= {key: float(answer[key]) for key in ("time", "age")}
+        found["alerts"] = list(map(str, answer["alerts"]))
+        found["releases"] = [bastions.checked(entry) for entry in answer["releases"]]
+    return found
+
+
 def history(service: str, hours: float) -> dict[str, Any]:
     """Return how a service was in the last hours as data; raises HistoryError."""
     since = time.time() - hours * 3600
@@ -51,6 +63,19 @@ def history(service: str, hours: float) -> dict[str, Any]:
             for change in reader.changes(service, since, MOST)
         ],
     }
+
+
+def render(data: Mapping[str, Any], style: Style) -> list[str]:
+    """Return for people what belongs before the services in the data of ``status``, in parts, some of them empty."""
+    notes = []
+    if data.get("by") == "watch":
+        notes.append(
+            style.paint(f"Seen {data['age']:.0f} s ago by the watch; 'status --now' asks now.", "dim")
+        )
+    if data.get("problem"):
+        notes.append(style.paint(str(data["problem"]), "yellow"))
+    releases = render_releases(data.get("releases") or (), time.time(), style)
+    return ["\n".join(notes), limits.render(data["limits"], style), releases]
 
 
 def render_history(data: Mapping[str, Any], style: Style) -> str:
