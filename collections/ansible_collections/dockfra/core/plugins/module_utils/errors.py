@@ -261,3 +261,10 @@ class BuildBusyError(BuildError, BusyError):
 
 class BuildAnswerError(BuildError):
     """The builder answers what no builder does."""
+
+
+# -- the watch --
+
+
+class HistoryError(DockfraError):
+    """The history of the services cannot be written or read; always one line."""

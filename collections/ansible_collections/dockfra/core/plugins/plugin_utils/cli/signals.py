@@ -90,11 +90,17 @@ def limited(seconds: float | None) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, late)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        limit_anew(seconds)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def limit_anew(seconds: float) -> None:
+    """Let what is done within `limited` take so many seconds from now on; elsewhere nothing limits it."""
+    if _in_main_thread() and callable(signal.getsignal(signal.SIGALRM)):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _watch() -> None:
