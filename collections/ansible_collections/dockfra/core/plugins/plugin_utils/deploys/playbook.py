@@ -49,6 +49,8 @@ def run(
     """
     inventory, given = folder / "inventory.json", folder / "variables.json"
     inventory.write_text(json.dumps({"services": {"hosts": hosts}}), encoding="utf-8")
+    # None of a directory or a home counts.
+    (folder / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
     given.write_text(json.dumps(variables), encoding="utf-8")
     told = _Told(tell)
     command = [PROGRAM, "-i", str(inventory), "-e", f"@{given}", str(playbook)]
@@ -70,8 +72,8 @@ def run(
     except TooMuchError as error:
         raise CommandError(f"the playbook {playbook.name}: {error}, and was ended") from error
     if done.status:
-        said = done.errors.decode(errors="replace").strip().splitlines()
-        reason = told.failed or (said[-1] if said else f"it ended with {done.status}")
+        said = [line for line in done.errors.decode(errors="replace").splitlines() if line.startswith("[ERROR]")]
+        reason = told.failed or (said[0] if said else f"{playbook.name} ended with {done.status}")
         raise CommandError(one_line("", reason).removeprefix(": "))
 
 
@@ -79,7 +81,7 @@ def _environment(folder: Path) -> dict[str, str]:
     kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
     return {
         **kept,
-        "ANSIBLE_CONFIG": os.devnull,
+        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "ansible"),
         "ANSIBLE_LOCAL_TEMP": str(folder / "ansible" / "tmp"),
         "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,

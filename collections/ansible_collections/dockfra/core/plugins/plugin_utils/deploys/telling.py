@@ -5,8 +5,6 @@
 from __future__ import annotations
 
 import contextlib
-import datetime
-from dataclasses import asdict
 from typing import Any
 
 from ...module_utils.errors import CommandError, DockfraError
@@ -38,10 +36,10 @@ def tell_all(call: Call, notes: Ledger | None = None) -> None:
 
 def _tell(call: Call, kept: Ledger, deploy: Deploy) -> None:
     try:
-        deployments.announce(row(deploy))
-        if deploy.result in _WORDS and deploy.release:
-            for ticket in deploy.tickets:
-                call.ask(_PLACE, ["ticket-deployed", ticket, deploy.release, _WORDS[deploy.result]])
+        deployments.announce(_row(deploy))
+        word = _WORDS.get(deploy.result)
+        for ticket in deploy.tickets if word and deploy.release else ():
+            call.ask(_PLACE, ["ticket-deployed", ticket, deploy.release, word])
     except DockfraError as error:
         call.tell(f"deploy {deploy.id[:8]} could not be told to all: {error}")
         return
@@ -52,9 +50,18 @@ def _tell(call: Call, kept: Ledger, deploy: Deploy) -> None:
 _WORDS = {ledger.DEPLOYED: "deployed", ledger.FAILED: "failed", ledger.ROLLED_BACK: "rolled-back"}
 
 
-def row(deploy: Deploy) -> dict[str, Any]:
-    """Return a deploy as the backend takes it."""
-    started = datetime.datetime.fromtimestamp(deploy.started, datetime.UTC).isoformat(timespec="seconds")
-    data = asdict(deploy)
-    kept = ("id", "target", "services", "commit", "release", "who", "seconds", "result", "reason", "tickets")
-    return {**{name: data[name] for name in kept}, "started": started}
+def _row(deploy: Deploy) -> dict[str, Any]:
+    """Return a deploy as the application's list takes it."""
+    return deployments.row(
+        deploy_id=deploy.id,
+        target=deploy.target,
+        services=deploy.services,
+        commit=deploy.commit,
+        release=deploy.release,
+        by=deploy.who,
+        started=deploy.started,
+        seconds=deploy.seconds,
+        result=ledger.FAILED if deploy.result == ledger.INTERRUPTED else deploy.result,
+        tickets=deploy.tickets,
+        note=deploy.reason,
+    )
