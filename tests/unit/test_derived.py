@@ -334,6 +334,24 @@ def test_the_bastions_keep_the_releases_of_their_services(load: Load) -> None:
     assert not any("SERVICE_RELEASES" in dict(platform.desired(name).images[-1].arguments) for name in others)
 
 
+def test_the_monitor_knows_where_deploys_are_told_if_somebody_lists_them(load: Load) -> None:
+    platform = load({})
+    files = platform.desired("ssh-monitor").files
+    place = json.loads(files["monitor/deployments.json"].content)
+    token = json.loads(platform.desired("backend").files["backend.json"].content)["deployments_token"]
+    assert place == {
+        "service": "backend",
+        "host": place["host"],
+        "port": 8081,
+        "path": "/api/deployments",
+        "token": token,
+    }
+    assert place["host"].startswith("backend")
+    for name in ("", "db", "no-such-service", "ssh-backend"):
+        given = {"ssh-monitor": {"ssh_monitor_deployments_service": name}}
+        assert "monitor/deployments.json" not in load(given).desired("ssh-monitor").files
+
+
 def test_the_monitors_key_opens_a_shell_at_a_bastion_and_the_gate_for_its_commands(load: Load) -> None:
     platform = load({})
     keys = platform.desired("ssh-backend").files["ssh/authorized_keys"].content.decode().splitlines()

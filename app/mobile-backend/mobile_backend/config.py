@@ -10,7 +10,8 @@ DEFAULT_PATH = "/etc/dockfra/mobile-backend.json"
 
 
 class DatabaseConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The file is of the platform, and this release may be older than that: what it does not know is for others.
+    model_config = ConfigDict(extra="ignore", frozen=True)
 
     host: str
     port: int = Field(ge=1, le=65535)

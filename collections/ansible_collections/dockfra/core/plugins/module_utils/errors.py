@@ -29,6 +29,14 @@ class CommandError(DockfraError):
     """A command could not do its work."""
 
 
+class AnnouncementError(CommandError):
+    """What happened could not be told to the application that lists it; it is kept, and told again."""
+
+
+class AnnouncementRefusedError(AnnouncementError):
+    """The application will not take what it is told, however often."""
+
+
 class BusyError(DockfraError):
     """Somebody has as much under way as one may have; later it can be done."""
 
