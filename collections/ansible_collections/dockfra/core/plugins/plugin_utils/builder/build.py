@@ -225,7 +225,9 @@ class _Service:
 
     async def _copy(self, source: str, target: str) -> None:
         # Links, pipes and devices come along as what they are, and the archive refuses them by name.
-        await self._run("/bin/cp", "-a", source, target, name=f"the copy of {shown(os.path.basename(source))}")
+        await self._run(
+            "/bin/cp", "-a", source, target, name=f"the copy of {shown(os.path.basename(source))}"
+        )
 
     async def _compile(self, *places: str, whole: bool = True) -> None:
         # By their hash, which is not looked at again: the times of files mean nothing.
