@@ -23,7 +23,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from ..errors import BuildAnswerError, ReleaseInvalidError, UsageError
@@ -121,8 +121,7 @@ def _seen(sign: str) -> bool:
     return not sign.isascii() and unicodedata.category(sign) not in _HIDDEN
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A step that has ended."""
 
     service: str

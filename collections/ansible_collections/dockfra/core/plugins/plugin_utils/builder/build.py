@@ -163,8 +163,8 @@ class _Service:
     # Commands -------------------------------------------------------------------------------------------------------
 
     async def _try(self, words: Sequence[str], cwd: str, env: Mapping[str, str]) -> Ended:
-        limit = self._means.limit(self._step_name)
-        return await self._build.commands.run(words, cwd=cwd, env=env, seconds=limit)
+        seconds = self._means.step_limit
+        return await self._build.commands.run(words, cwd=cwd, env=env, seconds=seconds)
 
     async def _run(self, *words: str, name: str = "", env: Mapping[str, str] | None = None) -> None:
         """Run a command in the service's directory that has to succeed; messages may call it otherwise."""
