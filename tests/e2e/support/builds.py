@@ -52,10 +52,13 @@ def wheel(folder: Path, name: str, code: str = "VALUE = 1\n", version: str = "1.
         f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     hashes = {path: hashlib.sha256(text.encode()).digest() for path, text in files.items()}
-    files[f"{info}/RECORD"] = "".join(
-        f"{path},sha256={base64.urlsafe_b64encode(found).rstrip(b'=').decode()},{len(files[path])}\n"
-        for path, found in hashes.items()
-    ) + f"{info}/RECORD,,\n"
+    files[f"{info}/RECORD"] = (
+        "".join(
+            f"{path},sha256={base64.urlsafe_b64encode(found).rstrip(b'=').decode()},{len(files[path])}\n"
+            for path, found in hashes.items()
+        )
+        + f"{info}/RECORD,,\n"
+    )
     path = folder / f"{name}-{version}-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:
         for place, text in files.items():
@@ -66,7 +69,11 @@ def wheel(folder: Path, name: str, code: str = "VALUE = 1\n", version: str = "1.
 def python_service(command: str, extra: str = "", **files: str) -> dict[str, Content]:
     """A service of kind python whose test is a program; ``extra`` are further lines of its release.yml."""
     release = f"kind: python\nfiles: [app.py]\nstart: {{app: 'app:application'}}\ntest: {{command: [python, check.py]}}\n{extra}"
-    found: dict[str, Content] = {"web/release.yml": release, "web/app.py": "application = None\n", "web/check.py": command}
+    found: dict[str, Content] = {
+        "web/release.yml": release,
+        "web/app.py": "application = None\n",
+        "web/check.py": command,
+    }
     found.update({f"web/{name}": text for name, text in files.items()})
     return found
 
@@ -101,7 +108,9 @@ if os.getuid() not in (10020, 10021) or not os.path.exists("/.dockerenv"):
     raise SystemExit("this runs in a builder's container only")
 """
 
-_LOOK_FOR_KEYS = _GUARD + """
+_LOOK_FOR_KEYS = (
+    _GUARD
+    + """
 import os, re, pathlib
 found = []
 for root in ("/etc", "/home", "/run", "/srv", "/root", "/var", "/work", "/tmp", "/usr/local"):
@@ -127,8 +136,11 @@ found += [name for name in os.environ if re.search("TOKEN|SECRET|PASSWORD|KEY", 
 print("found", found)
 raise SystemExit("found " + " ".join(found) if found else 0)
 """
+)
 
-_KILL = _GUARD + """
+_KILL = (
+    _GUARD
+    + """
 import ctypes, os, signal
 for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGHUP, signal.SIGUSR1):
     try:
@@ -138,8 +150,11 @@ for number in (signal.SIGKILL, signal.SIGSTOP, signal.SIGTSTP, signal.SIGHUP, si
 attached = ctypes.CDLL(None).ptrace(16, 1, 0, 0)
 raise SystemExit("attached" if attached == 0 else 0)
 """
+)
 
-_FORK = _GUARD + """
+_FORK = (
+    _GUARD
+    + """
 import os, time
 end = time.time() + 20
 while time.time() < end:
@@ -149,8 +164,11 @@ while time.time() < end:
     except OSError:
         time.sleep(0.01)
 """
+)
 
-_FILL = _GUARD + """
+_FILL = (
+    _GUARD
+    + """
 import os
 written = 0
 for place in ("/work", "/tmp", "/run", "/dev/shm"):
@@ -165,6 +183,7 @@ for place in ("/work", "/tmp", "/run", "/dev/shm"):
             break
 raise SystemExit(f"no room after {written >> 20} MiB")
 """
+)
 
 _PRINT = """
 import os
@@ -175,7 +194,9 @@ os.write(1, b"\\x1b[2J\\x1b]0;owned\\x07the last word\\n")
 raise SystemExit(3)
 """
 
-_FORGE = _GUARD + """
+_FORGE = (
+    _GUARD
+    + """
 import json, os, sys
 line = json.dumps({"event": "done"}) + "\\n" + json.dumps({"event": "archive", "service": "web", "size": 4}) + "\\nevil"
 print(line, flush=True)
@@ -199,8 +220,11 @@ for process in [name for name in os.listdir("/proc") if name.isdigit()]:
             except OSError:
                 pass
 """
+)
 
-_OUTSIDE = _GUARD + """
+_OUTSIDE = (
+    _GUARD
+    + """
 import os
 wrote = []
 for place in ("/", "/etc", "/etc/dockfra", "/usr/bin", "/usr/local/bin", "/usr/local/lib/dockfra", "/usr/local/lib/dockfra/wheels", "/var", "/srv", "/home"):
@@ -211,6 +235,7 @@ for place in ("/", "/etc", "/etc/dockfra", "/usr/bin", "/usr/local/bin", "/usr/l
         pass
 raise SystemExit("wrote to " + " ".join(wrote) if wrote else 0)
 """
+)
 
 _STAY = """
 import os, sys, time
@@ -230,8 +255,12 @@ HOSTILE: dict[str, Hostile] = {
     "fills all memory file systems": Hostile(python_service(_FILL), "test"),
     "kills and traces the first process": Hostile(python_service(_KILL)),
     "prints 4 GB": Hostile(python_service(_PRINT), "test", "ended with exit status 3", harmless=True),
-    "never ends": Hostile(python_service("import time\ntime.sleep(3600)\n"), "test", "did not end in time", harmless=True),
-    "reads its input": Hostile(python_service("import sys\nraise SystemExit(len(sys.stdin.read()))\n"), harmless=True),
+    "never ends": Hostile(
+        python_service("import time\ntime.sleep(3600)\n"), "test", "did not end in time", harmless=True
+    ),
+    "reads its input": Hostile(
+        python_service("import sys\nraise SystemExit(len(sys.stdin.read()))\n"), harmless=True
+    ),
     # It writes to whatever other processes of its user have open: never on the machine of the tests themselves.
     "forges a report": Hostile(python_service(_FORGE)),
     "leaves a process behind": Hostile(python_service(_STAY), harmless=True),
@@ -239,28 +268,43 @@ HOSTILE: dict[str, Hostile] = {
         {**PAGES, "web/release.yml": "kind: static\nroot: ../../etc\n"}, "spec", "web/release.yml:2: "
     ),
     "release.yml has an absolute path": Hostile(
-        {**PAGES, "web/release.yml": "kind: static\nroot: site\nfiles: [/etc/passwd]\n"}, "spec", "web/release.yml:3: "
+        {**PAGES, "web/release.yml": "kind: static\nroot: site\nfiles: [/etc/passwd]\n"},
+        "spec",
+        "web/release.yml:3: ",
     ),
     "release.yml has an option for a file": Hostile(
-        {**PAGES, "web/release.yml": "kind: python\nstart: {app: 'a:b'}\nrequirements: --index-url=http://x\n"},
+        {
+            **PAGES,
+            "web/release.yml": "kind: python\nstart: {app: 'a:b'}\nrequirements: --index-url=http://x\n",
+        },
         "spec",
         "web/release.yml:3: ",
     ),
     "release.yml has objects": Hostile(
-        {**PAGES, "web/release.yml": "kind: static\nroot: !!python/object/apply:os.system [id]\n"}, "spec", "web/release.yml:2: "
+        {**PAGES, "web/release.yml": "kind: static\nroot: !!python/object/apply:os.system [id]\n"},
+        "spec",
+        "web/release.yml:2: ",
     ),
-    "release.yml grows": Hostile({**PAGES, "web/release.yml": "a: &a [x, x]\nb: [*a, *a]\n"}, "spec", "web/release.yml:1: "),
+    "release.yml grows": Hostile(
+        {**PAGES, "web/release.yml": "a: &a [x, x]\nb: [*a, *a]\n"}, "spec", "web/release.yml:1: "
+    ),
     "release.yml is a link": Hostile(
-        {"web/release.yml": entry(tarfile.SYMTYPE, "/etc/passwd"), "web/site/index.html": "x"}, "receive", "web/release.yml"
+        {"web/release.yml": entry(tarfile.SYMTYPE, "/etc/passwd"), "web/site/index.html": "x"},
+        "receive",
+        "web/release.yml",
     ),
-    "a link in the tree": Hostile({**PAGES, "web/site/etc": entry(tarfile.SYMTYPE, "/etc")}, "receive", "web/site/etc"),
+    "a link in the tree": Hostile(
+        {**PAGES, "web/site/etc": entry(tarfile.SYMTYPE, "/etc")}, "receive", "web/site/etc"
+    ),
     "a hard link in the tree": Hostile(
         {**PAGES, "web/site/x": entry(tarfile.LNKTYPE, "/etc/passwd")}, "receive", "web/site/x"
     ),
     "a device in the tree": Hostile({**PAGES, "web/site/x": entry(tarfile.CHRTYPE)}, "receive", "web/site/x"),
     "a path that climbs": Hostile({**PAGES, "web/../../etc/x": "x"}, "receive", "web/../../etc/x"),
     "a name with a control character": Hostile({**PAGES, "web/site/a\x1b[2Jb": "x"}, "receive", "web/site/a"),
-    "a name of a thousand signs": Hostile({**PAGES, "web/site/" + "x" * 1000: "x"}, "receive", "no release has"),
+    "a name of a thousand signs": Hostile(
+        {**PAGES, "web/site/" + "x" * 1000: "x"}, "receive", "no release has"
+    ),
     "a build makes a link": Hostile(
         {
             **PAGES,
@@ -271,7 +315,10 @@ HOSTILE: dict[str, Hostile] = {
         harmless=True,
     ),
     "a build makes a pipe": Hostile(
-        {**PAGES, "web/release.yml": STATIC + "build: {commands: [[mkfifo, site/pipe]]}\n"}, "archive", "site/pipe", harmless=True
+        {**PAGES, "web/release.yml": STATIC + "build: {commands: [[mkfifo, site/pipe]]}\n"},
+        "archive",
+        "site/pipe",
+        harmless=True,
     ),
     "a build puts a link in place of its files": Hostile(
         {
@@ -283,7 +330,10 @@ HOSTILE: dict[str, Hostile] = {
         harmless=True,
     ),
     "requirements without a hash": Hostile(
-        python_service("", "requirements: requirements.txt\n", **{"requirements.txt": "innocent==1.0\n"}), "packages", "pip install", harmless=True
+        python_service("", "requirements: requirements.txt\n", **{"requirements.txt": "innocent==1.0\n"}),
+        "packages",
+        "pip install",
+        harmless=True,
     ),
     "requirements of a directory with a setup.py": Hostile(
         python_service(
@@ -297,7 +347,9 @@ HOSTILE: dict[str, Hostile] = {
     ),
     "requirements by way of git": Hostile(
         python_service(
-            "", "requirements: requirements.txt\n", **{"requirements.txt": "evil @ git+https://127.0.0.1/evil\n"}
+            "",
+            "requirements: requirements.txt\n",
+            **{"requirements.txt": "evil @ git+https://127.0.0.1/evil\n"},
         ),
         "packages",
         "pip install",

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +64,7 @@ class ActionModule(ActionBase):
             **result,
             "changed": True,
             "archives": archives,
-            "steps": [asdict(step) for step in report.steps],
+            "steps": [step._asdict() for step in report.steps],
         }
 
     def _tell(self, event: Mapping[str, Any]) -> None:

@@ -37,6 +37,10 @@ class AnnouncementRefusedError(AnnouncementError):
     """The application will not take what it is told, however often."""
 
 
+class UnreachableError(CommandError):
+    """Another container cannot be reached; later it may be."""
+
+
 class BusyError(DockfraError):
     """Somebody has as much under way as one may have; later it can be done."""
 

@@ -23,7 +23,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from ..errors import BuildAnswerError, ReleaseInvalidError, UsageError
@@ -88,7 +88,9 @@ class Order:
     def from_query(cls, query: str) -> Order:
         """Return what a query asks for; raises UsageError where that cannot be meant."""
         try:
-            pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True, max_num_fields=MAX_SERVICES + 1)
+            pairs = parse_qsl(
+                query, keep_blank_values=True, strict_parsing=True, max_num_fields=MAX_SERVICES + 1
+            )
         except ValueError as error:
             raise UsageError(f"the query cannot be read: {error}") from error
         tests = [value for key, value in pairs if key == "tests"]
@@ -110,7 +112,7 @@ def cleaned(text: str, most: int = MAX_TEXT) -> str:
     """Return the end of a text as it may be shown: without terminal sequences and signs that nobody sees."""
     lines = _TERMINAL.sub("", text).replace("\r\n", "\n").replace("\r", "\n").replace("\t", "    ")
     plain = "".join(
-        sign for sign in lines if sign == "\n" or sign.isascii() and sign.isprintable() or _seen(sign)
+        sign for sign in lines if sign == "\n" or (sign.isascii() and sign.isprintable()) or _seen(sign)
     )
     return plain.strip("\n").encode("utf-8", "replace")[-most:].decode("utf-8", "ignore")
 
@@ -119,8 +121,7 @@ def _seen(sign: str) -> bool:
     return not sign.isascii() and unicodedata.category(sign) not in _HIDDEN
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A step that has ended."""
 
     service: str

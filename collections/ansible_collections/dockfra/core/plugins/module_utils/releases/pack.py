@@ -13,6 +13,7 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO
 
 from ..errors import ReleaseDamagedError, TooMuchError
@@ -49,16 +50,18 @@ def pack(folder: str | os.PathLike[str], file: IO[bytes], when: int, limits: Lim
             if members > limits.members:
                 raise TooMuchError(f"It has more than {limits.members} files and directories.")
             with _opened(os.path.join(folder, name), name) as source:
-                state = os.fstat(source.fileno())
-                if stat.S_ISDIR(state.st_mode):
+                if source is None:
                     entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                     archive.addfile(entry)
                     continue
+                state = os.fstat(source.fileno())
                 entry.mode = 0o755 if state.st_mode & 0o100 else 0o644
                 entry.size = state.st_size
                 size += entry.size
                 if size > limits.content:
-                    raise TooMuchError(f"It has more than {limits.content} bytes; {shown(name)} is the first too many.")
+                    raise TooMuchError(
+                        f"It has more than {limits.content} bytes; {shown(name)} is the first too many."
+                    )
                 archive.addfile(entry, source)
             files += 1
             if file.tell() > limits.archive:
@@ -78,29 +81,16 @@ def members_of(folder: str) -> Iterator[str]:
             waiting += [os.path.join(path, name) for name in sorted(os.listdir(place), reverse=True)]
 
 
-class _Handle:
-    """An open file or directory."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def fileno(self) -> int:
-        return self._descriptor
-
-    def read(self, size: int) -> bytes:
-        return os.read(self._descriptor, size)
-
-    def __enter__(self) -> _Handle:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        os.close(self._descriptor)
-
-
-def _opened(path: str, name: str) -> _Handle:
+@contextmanager
+def _opened(path: str, name: str) -> Iterator[IO[bytes] | None]:
+    """A file to be read, or nothing for a directory."""
     # What is no file is not opened at all: a pipe would wait, a device might do something.
     kind = stat.S_IFMT(os.lstat(path).st_mode)
-    if kind not in (stat.S_IFREG, stat.S_IFDIR):
+    if kind == stat.S_IFDIR:
+        yield None
+        return
+    if kind != stat.S_IFREG:
         what = "a link" if kind == stat.S_IFLNK else "no plain file"
         raise ReleaseDamagedError(f"{shown(name)} is {what}, and a release has none.")
-    return _Handle(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC))
+    with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        yield file

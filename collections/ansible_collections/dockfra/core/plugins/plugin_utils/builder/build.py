@@ -163,8 +163,8 @@ class _Service:
     # Commands -------------------------------------------------------------------------------------------------------
 
     async def _try(self, words: Sequence[str], cwd: str, env: Mapping[str, str]) -> Ended:
-        limit = self._means.limit(self._step_name)
-        return await self._build.commands.run(words, cwd=cwd, env=env, seconds=limit)
+        seconds = self._means.step_limit
+        return await self._build.commands.run(words, cwd=cwd, env=env, seconds=seconds)
 
     async def _run(self, *words: str, name: str = "", env: Mapping[str, str] | None = None) -> None:
         """Run a command in the service's directory that has to succeed; messages may call it otherwise."""
@@ -225,7 +225,9 @@ class _Service:
 
     async def _copy(self, source: str, target: str) -> None:
         # Links, pipes and devices come along as what they are, and the archive refuses them by name.
-        await self._run("/bin/cp", "-a", source, target, name=f"the copy of {shown(os.path.basename(source))}")
+        await self._run(
+            "/bin/cp", "-a", source, target, name=f"the copy of {shown(os.path.basename(source))}"
+        )
 
     async def _compile(self, *places: str, whole: bool = True) -> None:
         # By their hash, which is not looked at again: the times of files mean nothing.

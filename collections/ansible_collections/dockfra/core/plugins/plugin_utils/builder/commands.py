@@ -25,8 +25,9 @@ _FIRST_TO_GO = ("/usr/bin/choom", "-n", "1000", "--")
 _NO_CORE = ("/usr/bin/prlimit", "--core=0", "--")
 
 _PART = 64 * 1024
-# Seconds for the rest of an output whose writers have been ended.
+# Seconds until what was ended is gone.
 _REST = 2.0
+# Seconds between two lines of an output that are told.
 _PAUSE = 1.0
 
 
@@ -56,16 +57,13 @@ class Commands:
     """Starts commands, one at a time.
 
     Args:
-        on_output: gets a line of what a command says, about once a second.
+        on_output: gets the last line of what a command says, about once a second.
     """
 
     def __init__(self, on_output: Callable[[str], None]) -> None:
         self._on_output = on_output
-        self._shown_at = 0.0
 
-    async def run(
-        self, words: Sequence[str], *, cwd: str, env: Mapping[str, str], seconds: float
-    ) -> Ended:
+    async def run(self, words: Sequence[str], *, cwd: str, env: Mapping[str, str], seconds: float) -> Ended:
         """Run one to its end; never raises for what it does.
 
         Args:
@@ -74,6 +72,7 @@ class Commands:
             env: its environment.
             seconds: its time.
         """
+        output = _Output(self._on_output)
         try:
             process = await asyncio.create_subprocess_exec(
                 *_FIRST_TO_GO,
@@ -82,15 +81,15 @@ class Commands:
                 cwd=cwd,
                 env=env,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
+                # A pipe of asyncio's own would have to be closed by all its writers before a command counts as ended.
+                stdout=output.end,
+                stderr=output.end,
                 start_new_session=True,
-                limit=_PART,
             )
         except (OSError, ValueError) as error:
+            output.close()
             return Ended(127, f"{words[0]} cannot be started: {error}".encode())
-        log = bytearray()
-        reading = asyncio.create_task(self._read(process, log))
+        output.begin()
         status: int | None = None
         try:
             async with asyncio.timeout(seconds):
@@ -101,20 +100,59 @@ class Commands:
             await _end_all()
             await process.wait()
             await _reap()
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(reading, _REST)
-        return Ended(status, bytes(log))
+            log = output.close()
+        return Ended(status, log)
 
-    async def _read(self, process: asyncio.subprocess.Process, log: bytearray) -> None:
-        assert process.stdout is not None
-        while part := await process.stdout.read(_PART):
-            log += part
-            del log[:-MAX_LOG]
-            now = time.monotonic()
-            if now - self._shown_at >= _PAUSE:
-                self._shown_at = now
-                lines = bytes(log).splitlines()
-                self._on_output(lines[-1].decode(errors="replace"))
+
+class _Output:
+    """What a command says: read as it comes, and only its end is kept.
+
+    Args:
+        on_output: gets the last line about once a second.
+
+    Attributes:
+        end: the descriptor that a command writes to; closed here by `begin`.
+    """
+
+    def __init__(self, on_output: Callable[[str], None]) -> None:
+        self._reading, self.end = os.pipe()
+        os.set_blocking(self._reading, False)
+        self._on_output = on_output
+        self._log = bytearray()
+        self._shown_at = time.monotonic()
+        self._begun = False
+
+    def begin(self) -> None:
+        """Read from now on."""
+        os.close(self.end)
+        self._begun = True
+        asyncio.get_running_loop().add_reader(self._reading, self._read)
+
+    def close(self) -> bytes:
+        """Read what is left, now that nobody writes any more, and return the end of all."""
+        if self._begun:
+            asyncio.get_running_loop().remove_reader(self._reading)
+            while self._read():
+                pass
+        else:
+            os.close(self.end)
+        os.close(self._reading)
+        return bytes(self._log)
+
+    def _read(self) -> bool:
+        try:
+            part = os.read(self._reading, _PART)
+        except BlockingIOError:
+            return False
+        if not part:
+            asyncio.get_running_loop().remove_reader(self._reading)
+        self._log += part
+        del self._log[:-MAX_LOG]
+        now = time.monotonic()
+        if part and now - self._shown_at >= _PAUSE:
+            self._shown_at = now
+            self._on_output(bytes(self._log).splitlines()[-1].decode(errors="replace"))
+        return bool(part)
 
 
 async def _end_all() -> None:

@@ -6,8 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +30,7 @@ class Means:
         pip_config: pip's configuration file; none where it is empty.
         proxy: the way to package indexes; none where it is empty.
         seconds: for the whole of a build.
-        step_seconds: for one step of one service.
+        step_limit: for one step of one service.
         life: seconds that it lives at least, see `server`.
     """
 
@@ -43,17 +42,13 @@ class Means:
     pip_config: str = ""
     proxy: str = ""
     seconds: float = 1800.0
-    step_seconds: Mapping[str, float] = field(default_factory=dict)
+    step_limit: float = 900.0
     life: float = 0.0
 
     @property
     def interpreter(self) -> str:
         """The interpreter that the services have."""
         return os.path.join(self.python, "bin", "python")
-
-    def limit(self, step: str) -> float:
-        """Seconds for a step."""
-        return float(self.step_seconds.get(step, _STEP_SECONDS))
 
     def environment(self, python: str = "", network: bool = False) -> dict[str, str]:
         """Return the environment of a command.
@@ -79,10 +74,6 @@ class Means:
             names = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY")
             found.update(dict.fromkeys(names, self.proxy), no_proxy="localhost,127.0.0.1")
         return found
-
-
-# Seconds of a step where nothing else is said.
-_STEP_SECONDS = 900.0
 
 
 def load(path: Path) -> Means:

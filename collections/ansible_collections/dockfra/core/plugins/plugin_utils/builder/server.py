@@ -141,7 +141,13 @@ class Server:
             archives = making.result()
         except StepError as failure:
             await caller.last(
-                line("failed", service=failure.service, step=failure.step, reason=failure.reason, log=failure.log)
+                line(
+                    "failed",
+                    service=failure.service,
+                    step=failure.step,
+                    reason=failure.reason,
+                    log=failure.log,
+                )
             )
             return
         finally:

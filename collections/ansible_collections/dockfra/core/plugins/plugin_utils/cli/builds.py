@@ -182,7 +182,10 @@ class _Talk:
                     raise BuildBusyError(f"the builder {self._host} is not free: {reason}") from busy
             except (OSError, http.client.HTTPException) as error:
                 reason = _told(error)
-                if time.monotonic() - gone_since > _BACK_SECONDS or self._deadline - time.monotonic() <= _PAUSE:
+                if (
+                    time.monotonic() - gone_since > _BACK_SECONDS
+                    or self._deadline - time.monotonic() <= _PAUSE
+                ):
                     raise BuildUnreachableError(
                         f"the builder {self._host}:{self._port} cannot be reached: {reason}"
                     ) from error
@@ -251,10 +254,11 @@ class _Talk:
         # Each archive, the lines, and what the transfer adds to them.
         most = len(self._order.services) * archive.LIMITS.archive + 2 * wire.MAX_LINES
         try:
-            answer = self._answer(connection, most, self._left())
-            if answer.status != 200:
-                self._refused(answer)
-            return self._taken(answer)
+            # The socket is the answer's: the builder notices when that is closed.
+            with contextlib.closing(self._answer(connection, most, self._left())) as answer:
+                if answer.status != 200:
+                    self._refused(answer)
+                return self._taken(answer)
         except _Busy as error:
             raise BuildUnreachableError(f"the builder {self._host} has begun anew: {error}") from error
         except LateError as error:
@@ -283,7 +287,9 @@ class _Talk:
                     f"the builder {self._host} ended in the middle of the build; its memory or its time may have been used up"
                 )
             if not line.endswith(b"\n") or taken > wire.MAX_LINES:
-                raise BuildAnswerError(f"the builder says more than it may: {shown(line[:40].decode(errors='replace'))}")
+                raise BuildAnswerError(
+                    f"the builder says more than it may: {shown(line[:40].decode(errors='replace'))}"
+                )
             yield self._reader.take(line)
 
     def _archive(self, answer: http.client.HTTPResponse, service: str, size: int) -> Archive:

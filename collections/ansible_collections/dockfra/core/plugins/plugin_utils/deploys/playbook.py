@@ -72,7 +72,9 @@ def run(
     except TooMuchError as error:
         raise CommandError(f"the playbook {playbook.name}: {error}, and was ended") from error
     if done.status:
-        said = [line for line in done.errors.decode(errors="replace").splitlines() if line.startswith("[ERROR]")]
+        said = [
+            line for line in done.errors.decode(errors="replace").splitlines() if line.startswith("[ERROR]")
+        ]
         reason = told.failed or (said[0] if said else f"{playbook.name} ended with {done.status}")
         raise CommandError(one_line("", reason).removeprefix(": "))
 

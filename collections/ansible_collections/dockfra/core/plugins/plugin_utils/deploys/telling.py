@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from ...module_utils.errors import CommandError, DockfraError
+from ...module_utils.errors import CommandError, DockfraError, LateError, UnreachableError
 from ..cli import deployments
 from ..cli.call import Call
 from . import ledger
@@ -37,12 +37,22 @@ def tell_all(call: Call, notes: Ledger | None = None) -> None:
 def _tell(call: Call, kept: Ledger, deploy: Deploy) -> None:
     try:
         deployments.announce(_row(deploy))
-        word = _WORDS.get(deploy.result)
-        for ticket in deploy.tickets if word and deploy.release else ():
-            call.ask(_PLACE, ["ticket-deployed", ticket, deploy.release, word])
     except DockfraError as error:
-        call.tell(f"deploy {deploy.id[:8]} could not be told to all: {error}")
+        # What can be told later is kept there.
+        call.tell(f"deploy {deploy.id[:8]}: {error}")
+    word = _WORDS.get(deploy.result)
+    if word is None:  # it was ended from outside: that is nothing for tickets
+        kept.told(deploy)
         return
+    for ticket in deploy.tickets if deploy.release else ():
+        try:
+            call.ask(_PLACE, ["ticket-deployed", ticket, deploy.release, word])
+        except (LateError, UnreachableError) as error:
+            call.tell(f"{ticket} does not know of its deploy: {error}; it is told with the next")
+            return
+        except DockfraError as error:
+            # Commits name what they like.
+            call.tell(f"{ticket} does not know of its deploy: {error}")
     kept.told(deploy)
 
 
