@@ -137,7 +137,7 @@ def test_a_routed_service_needs_no_group_finding_p4(load: Load) -> None:
             "hello": {
                 "dockfra_description": "Greeting",
                 "dockfra_user": "hello",
-                "dockfra_uid": 10020,
+                "dockfra_uid": 10030,
                 "dockfra_networks": ["proxy-net"],
                 "dockfra_ports": [{"name": "http", "port": 8090}],
                 "dockfra_routes": [{"path": "/hello"}],

@@ -102,6 +102,7 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
             "Memory": spec["memory"],
             "MemorySwap": spec.get("memory_swap", spec["memory"]),
             "PidsLimit": spec["pids_limit"],
+            "CpuShares": spec.get("cpu_shares", 0),
             "Sysctls": spec.get("sysctls") or None,
             "Init": spec["init"],
             "RestartPolicy": {"Name": spec["restart_policy"], "MaximumRetryCount": 0},

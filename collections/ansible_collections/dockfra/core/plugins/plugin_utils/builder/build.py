@@ -192,7 +192,9 @@ class _Service:
         if not requirements:
             return self._means.python
         folder = os.path.join(self._work, f"{self._step_name}-env")
-        await self._run(self._means.interpreter, "-m", "venv", "--without-pip", folder, name="python -m venv")
+        # Commands of a build may fetch further packages; tests find what they have stated.
+        options = [] if self._step_name == "build" else ["--without-pip"]
+        await self._run(self._means.interpreter, "-m", "venv", *options, folder, name="python -m venv")
         await self._install(requirements, "--python", os.path.join(folder, "bin", "python"), "install")
         return folder
 

@@ -61,7 +61,6 @@ def specification(topology: Topology, service: Service, image: str, directory: s
         "memory_swap": memory,
         "pids_limit": values["dockfra_pids"],
         "sysctls": _SYSCTLS,
-        "cpu_shares": values["dockfra_cpu_shares"],
         "init": values["dockfra_init"],
         "restart_policy": "unless-stopped",
         "stop_timeout": values["dockfra_stop_timeout"],
@@ -77,6 +76,8 @@ def specification(topology: Topology, service: Service, image: str, directory: s
             "timeout": "10s",
             "start_period": "60s",
         }
+    if values["dockfra_cpu_shares"]:
+        wanted["cpu_shares"] = values["dockfra_cpu_shares"]
     if values.get("dockfra_command"):
         wanted["command"] = values["dockfra_command"]
     if service.groups:
