@@ -36,7 +36,7 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "data", "page", "resources", "roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "github", "secrets", "guides", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
+    "reachability", "hardening", "ssh", "services", "data", "page", "resources", "roles", "tickets", "daily_use", "git", "health", "watch", "docker_gateway", "docker_engine", "github", "secrets", "guides", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
 ]  # fmt: skip
 
 

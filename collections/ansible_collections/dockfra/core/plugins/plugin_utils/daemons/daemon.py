@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
+from ...module_utils.processes import child
 
 RUN = Path("/run/dockfra")
 
@@ -82,6 +83,7 @@ class Daemon:
         self.log("started")
         while not self._stopped:
             self.beat(step())
+            child.reap()
             wanted = [self._wake] + ([] if readable is None else [readable])
             select.select(wanted, [], [], period)
         self.log("stopped")
