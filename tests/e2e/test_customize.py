@@ -16,7 +16,7 @@ import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 from tests.e2e.support import runs
-from tests.e2e.support.platform import Platform, read_inventory, read_topology
+from tests.e2e.support.platform import Platform, eventually, read_inventory, read_topology
 from tests.e2e.support.runs import INVENTORY
 from tests.e2e.test_reachability import reached_edges
 
@@ -125,7 +125,7 @@ def all_well(platform: Platform, topology: Topology) -> None:
     found.wait_healthy(*found.names)
     verified = found.ssh("monitor", "verify")
     assert verified.returncode == 0, f"{verified.stdout}{verified.stderr}"
-    status = json.loads(found.ssh("monitor", "status", "--json").stdout)
+    status = json.loads(found.ssh("monitor", "status", "--now", "--json").stdout)
     assert {entry["service"] for entry in status["services"]} <= set(topology.services)
     assert [entry for entry in status["services"] if entry["state"] != "up"] == []
     assert reached_edges(found, topology) == topology.edges()
@@ -145,7 +145,7 @@ def test_every_port_is_another_one_and_all_is_well_finding_p3(customized: Platfo
 def test_people_and_roles_get_in_on_other_ports(customized: Platform) -> None:
     for role in ("manager", "autopilot", "developer", "monitor"):
         assert customized.ssh(role, "true").returncode == 0, role
-    assert customized.ssh("manager", "status").returncode == 0
+    eventually(lambda: customized.ssh("manager", "status").returncode == 0, "the watch sees all up", 30)
     assert (
         customized.ssh("developer", "cd app && date >moved && commit-push 'On another port'").returncode == 0
     )
@@ -157,7 +157,7 @@ def test_the_guides_service_and_own_application_answer_finding_u4(
     assert web.get(customized.url("/hello/")).text == "Hello\n"
     assert web.get(customized.url("/")).text == OWN_PAGE
     assert web.get(customized.url("/api/info")).json()
-    status = json.loads(customized.ssh("monitor", "status", "--json").stdout)
+    status = json.loads(customized.ssh("monitor", "status", "--now", "--json").stdout)
     states = {entry["service"]: entry["state"] for entry in status["services"]}
     assert (states["hello"], states["frontend"], states["backend"]) == ("up", "up", "up")
 

@@ -139,8 +139,9 @@ def test_the_autopilot_may_ask_and_the_developer_may_not(platform: Platform) -> 
 
 def test_a_stopped_service_is_named_to_everybody(platform: Platform) -> None:
     with platform.stopped("redis"):
-        done = platform.ssh("monitor", "status --json")
+        done = platform.ssh("monitor", "status --now --json")
         assert (done.returncode, states(done)["redis"]) == (1, "down")
+        eventually(lambda: platform.ssh("monitor", "status").returncode == 1, "the watch sees it", 20)
         told = platform.ssh("monitor", "status")
         assert told.returncode == 1
         assert "down: redis" in told.stdout.splitlines()[-1]
@@ -155,7 +156,7 @@ def test_a_frozen_service_is_down_and_the_others_are_not(platform: Platform) -> 
     container = platform.container("frontend")
     container.pause()
     try:
-        found = states(platform.ssh("monitor", "status --json"))
+        found = states(platform.ssh("monitor", "status --now --json"))
     finally:
         container.unpause()
     assert found.pop("frontend") == "down"

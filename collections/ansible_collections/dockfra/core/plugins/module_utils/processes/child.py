@@ -11,9 +11,10 @@ import errno
 import os
 import selectors
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, Any, NamedTuple
 
 from ..errors import LateError, TooMuchError
@@ -26,6 +27,10 @@ LIMIT = 8 * 1024 * 1024
 _BOUND = ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--")
 
 _PART = 64 * 1024
+
+# The programs that are waited for, by their numbers, and what makes sure that none is missing.
+_own: set[int] = set()
+_OWN = threading.Lock()
 
 Command = Sequence["str | os.PathLike[str]"]
 
@@ -61,17 +66,35 @@ def started(
     tree.adopt()
     program = _found(os.fspath(command[0]), os.environ if env is None else env)
     bound = _BOUND if os.access(_BOUND[0], os.X_OK) else ()
-    # This library also runs where there is no AnsibleModule with its run_command.
-    with (
-        subprocess.Popen(  # pylint: disable=ansible-bad-function
+    with _OWN:
+        # This library also runs where there is no AnsibleModule with its run_command.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [*bound, program, *command[1:]], env=env, **options
-        ) as process
-    ):
-        try:
-            yield process
-        except BaseException:
-            tree.end(process.pid)
-            raise
+        )
+        _own.add(process.pid)
+    try:
+        with process:
+            try:
+                yield process
+            except BaseException:
+                tree.end(process.pid)
+                raise
+    finally:
+        with _OWN:
+            _own.discard(process.pid)
+
+
+def reap() -> None:
+    """Take leave of descendants that have ended and that nobody else waits for.
+
+    `started` lets those whose parent ends become children of this process, and each keeps its number until then. For a process that
+    starts programs for days, and all of them by `started`: any other's child would lose its exit status here.
+    """
+    with _OWN, suppress(ChildProcessError):
+        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if found.si_pid in _own:  # it will be waited for, and the others next time
+                return
+            os.waitpid(found.si_pid, os.WNOHANG)
 
 
 def run(

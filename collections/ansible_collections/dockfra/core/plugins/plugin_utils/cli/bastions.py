@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,9 +21,6 @@ VERB = "release-status"
 # Seconds that a bastion has to answer, and between two times that it is asked.
 TIMEOUT = 10.0
 PERIOD = 60.0
-
-# Whoever has changed something touches this file of the container's own state, and bastions are asked at once.
-CHANGED = "releases.changed"
 
 # Services of a bastion that are kept of its answer, and characters of a text.
 MAX_SERVICES = 50
@@ -91,19 +87,12 @@ def _release(value: object) -> str | None:
     return value if isinstance(value, str) and (not value or ids.valid_id(value)) else None
 
 
-def touch(run: Path) -> None:
-    """Let what the bastions said last be asked anew: something has changed; raises OSError."""
-    path = run / CHANGED
-    path.touch(mode=0o600)
-    os.utime(path)
-
-
 class Bastions:
     """Asks the bastions again and again, in a thread of its own.
 
     Args:
         place: this container.
-        run: the directory of its own state.
+        changed: a file that is another one when something has changed: the bastions are asked at once.
         asked: asks them.
         period: seconds between two times, unless something has changed.
         look: seconds between two looks whether it has.
@@ -112,13 +101,13 @@ class Bastions:
     def __init__(
         self,
         place: Place,
-        run: Path,
+        changed: Path,
         asked: Callable[[Place], list[dict[str, Any]]] = ask,
         period: float = PERIOD,
         look: float = 1.0,
     ) -> None:
         self._place = place
-        self._changed = run / CHANGED
+        self._changed = changed
         self._ask = asked
         self._period = period
         self._look = look

@@ -214,27 +214,6 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
     )
 
 
-def header(target: Target, name: str, timeout: float) -> str:
-    """Return a header of the answer of a web service to a GET, empty where it sends none.
-
-    Raises:
-        CommandError: it does not answer like a web server.
-    """
-    import http.client
-
-    try:
-        with socket.create_connection((target.host, target.port), timeout) as connection:
-            request = http.client.HTTPConnection(target.host, target.port, timeout=timeout)
-            bounded: Any = BoundedSocket(connection, Bounds(target.service, MAX_HEAD, timeout))
-            request.sock = bounded
-            request.request("GET", target.path, headers={"User-Agent": "dockfra", "Connection": "close"})
-            return request.getresponse().getheader(name, "")
-    except (OSError, http.client.HTTPException, LateError, TooMuchError, ValueError) as error:
-        raise CommandError(
-            f"{target.service} does not answer: {str(error) or type(error).__name__}"
-        ) from error
-
-
 def failing(found: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a service does not work."""
     return any(service["state"] in (DEGRADED, DOWN) for service in found)

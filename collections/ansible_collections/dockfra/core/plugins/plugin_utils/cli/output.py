@@ -122,7 +122,9 @@ def redraw(stream: TextIO, text: str, *, clear: bool = False) -> None:
         rows = 24
     lines = printable(text).splitlines()
     if len(lines) >= rows:
-        lines = [*lines[: max(1, rows - 2)], f"\N{HORIZONTAL ELLIPSIS} {len(lines) - rows + 2} lines more"]
+        # The last one sums up.
+        kept = max(1, rows - 3)
+        lines = [*lines[:kept], f"\N{HORIZONTAL ELLIPSIS} {len(lines) - kept - 1} lines more", lines[-1]]
     # From the top, each line to its end, and what is below: nothing flickers.
     drawn = "\033[H" + "".join(f"{line}\033[K\r\n" for line in lines) + "\033[J"
     stream.flush()

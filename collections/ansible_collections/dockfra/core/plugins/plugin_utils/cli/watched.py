@@ -38,6 +38,12 @@ def latest() -> dict[str, Any] | None:
     return found if usable else None
 
 
+def polled() -> dict[str, Any] | None:
+    """Return what the poll of the origin says, None where it says nothing that is fresh."""
+    found = snapshot.read(RUN / POLLED, FRESH)
+    return None if found is None or not isinstance(found.get("commit"), str) else found
+
+
 def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     """Return of the monitor's answer to ``status`` what is shown elsewhere too; raises KeyError, TypeError, ValueError."""
     found: dict[str, Any] = {"services": list(answer["services"]), "limits": list(answer.get("limits", ()))}
@@ -46,7 +52,15 @@ def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
         found |= {key: float(answer[key]) for key in ("time", "age")}
         found["alerts"] = list(map(str, answer["alerts"]))
         found["releases"] = [bastions.checked(entry) for entry in answer["releases"]]
+        found["deploys"] = [_deploy(entry) for entry in answer.get("deploys", ())]
     return found
+
+
+def _deploy(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A deploy as `status` tells it, each part in its form; raises KeyError, TypeError, ValueError."""
+    texts = {key: str(entry[key]) for key in ("id", "target", "commit", "release", "who", "result", "reason")}
+    numbers = {key: float(entry[key]) for key in ("started", "seconds")}
+    return {**texts, **numbers, **{key: list(map(str, entry[key])) for key in ("services", "tickets")}}
 
 
 def history(service: str, hours: float) -> dict[str, Any]:
@@ -74,8 +88,22 @@ def render(data: Mapping[str, Any], style: Style) -> list[str]:
         )
     if data.get("problem"):
         notes.append(style.paint(str(data["problem"]), "yellow"))
-    releases = render_releases(data.get("releases") or (), time.time(), style)
-    return ["\n".join(notes), limits.render(data["limits"], style), releases]
+    if poll := data.get("poll"):
+        notes += _poll_notes(poll)
+    now = time.time()
+    releases = render_releases(data.get("releases") or (), now, style)
+    deploys = render_deploys(data.get("deploys") or (), now, style)
+    return ["\n".join(notes), limits.render(data["limits"], style), releases, deploys]
+
+
+def _poll_notes(poll: Mapping[str, Any]) -> list[str]:
+    """What a person should know of the poll, if anything."""
+    notes = [entry["detail"] for entry in (poll["origin"], poll["deploy"]) if entry["wrong"]]
+    if poll["deploying"]:
+        notes.append(f"{poll['deploying'][:12]} of main is being deployed.")
+    elif not poll["automatic"] and poll["commit"] != poll["settled"]:
+        notes.append(f"{poll['commit'][:12]} of main waits for 'deploy-all': MONITOR_AUTO_DEPLOY is off.")
+    return notes
 
 
 def render_history(data: Mapping[str, Any], style: Style) -> str:
@@ -115,3 +143,22 @@ def render_releases(releases: Sequence[Mapping[str, Any]], now: float, style: St
         age = span(now - each["made"]) if each["made"] else "-"
         rows.append((each["service"], running, age, "; ".join(filter(None, notes))))
     return table(style, ("SERVICE", "RELEASE", "AGE", "NOTE"), rows) if rows else ""
+
+
+def render_deploys(deploys: Sequence[Mapping[str, Any]], now: float, style: Style) -> str:
+    """Return the last deploys for people, a row for each; empty where there were none."""
+    rows = [
+        (
+            each["target"],
+            each["result"],
+            each["commit"][:12] or "-",
+            f"{span(now - each['started'])} ago",
+            each["who"],
+            each["reason"],
+        )
+        for each in deploys
+    ]
+    colours = {"failed": "red", "interrupted": "yellow", "deployed": "green"}
+    return (
+        table(style, ("DEPLOY", "RESULT", "COMMIT", "BEGUN", "BY", "REASON"), rows, colours) if rows else ""
+    )

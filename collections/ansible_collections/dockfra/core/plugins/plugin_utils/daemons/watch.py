@@ -27,6 +27,7 @@ from ..cli import health, watched
 from ..cli.bastions import Bastions
 from ..cli.call import Place
 from ..cli.journal import log_path
+from ..deploys import ledger
 from .courier import Courier
 from .daemon import Daemon
 
@@ -43,6 +44,10 @@ STARTING = 60.0
 
 # Seconds for which an alert that nobody was told of yet is worth being sent.
 OLD = 600.0
+
+# What is no service and people are told of all the same, and seconds for which the poll's word counts.
+ORIGIN, DEPLOY = "origin", "deploy"
+POLL_FRESH = 30.0
 
 # Bytes at the end of the audit log in which a line is looked for that a killed daemon may have written.
 TAIL = 256 * 1024
@@ -106,7 +111,7 @@ class Watch:
         self._open(now)
         changes = self._changes(found, now)
         self._keep(changes, found, now)
-        for service in found:
+        for service in [*found, *self._polled()]:
             self._judge(service, now)
         self._tell()
         try:
@@ -177,6 +182,24 @@ class Watch:
             self._sample = now + SAMPLE
             self._kept(lambda history: history.prune(now), now)
 
+    def _polled(self) -> list[dict[str, Any]]:
+        """What the poll says of the origin and of its own deploys, as if each were a service: people are told alike."""
+        said = snapshot.read(self._daemon.run / watched.POLLED, POLL_FRESH) or {}
+        found = []
+        for name in (ORIGIN, DEPLOY):
+            entry = said.get(name)
+            if isinstance(entry, dict):
+                state = health.DOWN if entry.get("wrong") else health.UP
+                found.append(
+                    {
+                        "service": name,
+                        "state": state,
+                        "probes": [],
+                        "detail": str(entry.get("detail") or "all is well"),
+                    }
+                )
+        return found
+
     # Alerts -----------------------------------------------------------------------------------------------------------
 
     def _judge(self, service: Mapping[str, Any], now: float) -> None:
@@ -230,10 +253,12 @@ class Watch:
     # Snapshot ---------------------------------------------------------------------------------------------------------
 
     def _seen(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        names = {service["service"] for service in found}
+        known = {ORIGIN, DEPLOY, *(service["service"] for service in found)}
         return {
             "services": [{**service, "since": self._since.get(service["service"])} for service in found],
-            "alerts": sorted(name for name in names if self._dampers[name].is_open),
+            "alerts": sorted(
+                name for name, damper in self._dampers.items() if damper.is_open and name in known
+            ),
             "releases": list(self._bastions()),
             "problem": self._told or self._courier.problem(),
         }
@@ -241,6 +266,8 @@ class Watch:
 
 def detail(service: Mapping[str, Any]) -> str:
     """Return in one line what a service answered, or where and why it does not work."""
+    if service.get("detail"):
+        return str(service["detail"])
     wrong = [probe for probe in service["probes"] if probe["state"] != health.UP]
     found = [f"{probe['port']} at {probe['address']}: {probe['detail']}" for probe in wrong]
     return "; ".join(found) or "all its ports answer"
@@ -264,6 +291,7 @@ def main() -> int:
     place = Place.load()
     log = AuditLog(log_path(place.service))
     courier = Courier(EnvFile.of(place.name), daemon.log)
-    bastions = Bastions(place, daemon.run)
+    # It is another file at the beginning and at the end of each deploy.
+    bastions = Bastions(place, ledger.PLACE.expanduser())
     watch = Watch(daemon, place, log, courier, bastions.latest, watched.HISTORY.expanduser(), container_age)
     return daemon.serve(watch.step, PERIOD)

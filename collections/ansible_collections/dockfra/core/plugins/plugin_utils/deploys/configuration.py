@@ -15,6 +15,12 @@ from ...module_utils.text import shown
 CONFIGURATION = Path("/etc/dockfra/monitor/deploys.json")
 ALL = "all"
 
+# Seconds for the longest deploy, and for what is put back after it.
+TIME_LIMIT = 5400.0
+
+# By whom or what the monitor's own programs ask, in the record beside the role.
+BY = "DOCKFRA_DEPLOY_BY"
+
 
 class Deployable(NamedTuple):
     """A service that has releases.

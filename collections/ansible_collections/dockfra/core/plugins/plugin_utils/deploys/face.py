@@ -11,14 +11,10 @@ from typing import Any
 from ...module_utils.releases.record import checked_who
 from ..cli.call import Call
 from ..cli.output import Style, table
-from . import ledger, telling
+from . import configuration, ledger, telling
 from .pipeline import Pipeline, Request
 
-# Seconds for the longest deploy, and for what is put back after it.
-TIME_LIMIT = 5400.0
-
-# By whom or what the monitor's own programs ask, in the record beside the role.
-BY = "DOCKFRA_DEPLOY_BY"
+TIME_LIMIT = configuration.TIME_LIMIT
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +41,7 @@ def changes(options: argparse.Namespace) -> bool:
 
 def who(call: Call) -> str:
     """Return who asks, for the record."""
-    by = os.environ.get(BY, "")
+    by = os.environ.get(configuration.BY, "")
     return checked_who(f"{call.caller} ({by})" if by and call.caller == call.place.name else call.caller)
 
 

@@ -30,6 +30,7 @@ MAIN = "main"
 _SETTINGS = {
     "fetch.fsckObjects": "true",
     "gc.auto": "0",
+    "maintenance.auto": "false",
     "core.useReplaceRefs": "false",
     "core.hooksPath": os.devnull,
 }

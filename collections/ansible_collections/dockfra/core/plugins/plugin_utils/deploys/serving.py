@@ -40,7 +40,7 @@ def prove(service: str, host: str, port: int, path: str, release: str, seconds: 
     begin, good, last = time.monotonic(), 0, ""
     while good < _IN_A_ROW:
         try:
-            status, found = _asked(service, host, port, path)
+            status, found = asked(service, host, port, path)
         except (OSError, http.client.HTTPException, LateError, TooMuchError) as error:
             good, last = 0, str(error) or type(error).__name__
         else:
@@ -56,7 +56,12 @@ def prove(service: str, host: str, port: int, path: str, release: str, seconds: 
     return time.monotonic() - begin
 
 
-def _asked(service: str, host: str, port: int, path: str) -> tuple[int, str]:
+def asked(service: str, host: str, port: int, path: str) -> tuple[int, str]:
+    """Ask a service once, and return the status of its answer and the release that it names, empty where it names none.
+
+    Raises:
+        OSError, http.client.HTTPException, LateError, TooMuchError: it gives no answer that can be used.
+    """
     connection = _Connection(host, port, timeout=_ONE_ANSWER)
     connection.bounds = answers.Bounds(service, _MAX_ANSWER, _ONE_ANSWER)
     try:

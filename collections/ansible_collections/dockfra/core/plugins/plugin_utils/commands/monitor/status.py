@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the state of every service, the releases that run, and who has lately reached a limit.
+"""Show the state of every service, the releases that run, the last deploys, and who has lately reached a limit.
 
 The monitor's watch asks every service over the network each five seconds, in its own protocol; this shows what it saw last. Without
 one that is fresh, and with --now, they are asked now. Limits are those of connections and of room on the disk that a container's
@@ -11,14 +11,16 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import asdict
 from typing import Any
 
-from ....module_utils.errors import UsageError
+from ....module_utils.errors import CommandError, UsageError
 from ....module_utils.text import shown
 from ...cli import health, limits, live, watched
 from ...cli.call import Call, Place
 from ...cli.grammar import suggest
 from ...cli.output import Style
+from ...deploys.ledger import Ledger
 
 EXAMPLES: list[str] = [
     "status",
@@ -33,6 +35,9 @@ TIMEOUT = 1.0
 
 # Seconds for the command, and for each picture of --watch.
 TIME_LIMIT = 60.0
+
+# Deploys that are shown, the last ones.
+DEPLOYS = 5
 
 # Hours of the history that are shown, and that are kept.
 HOURS, MOST_HOURS = 24.0, 720.0
@@ -89,6 +94,7 @@ def _history(call: Call, configuration: health.Configuration) -> dict[str, Any]:
 
 def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
     found = None if call.options.now else watched.latest()
+    deploys, problem = _deploys()
     by_watch = found is not None
     if found is None:
         found = {"services": health.services(configuration, TIMEOUT), "age": 0.0, "time": time.time()}
@@ -101,8 +107,21 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
         "age": found["age"],
         "alerts": found["alerts"],
         "releases": found["releases"],
-        "problem": found["problem"],
+        "deploys": deploys,
+        "poll": watched.polled(),
+        "problem": problem or found["problem"],
     }
+
+
+def _deploys() -> tuple[list[dict[str, Any]], str]:
+    """The last deploys, and why they cannot be told where they cannot."""
+    try:
+        found = [asdict(deploy) for deploy in Ledger().latest(DEPLOYS)]
+    except CommandError as error:
+        return [], str(error)
+    return [
+        {key: value for key, value in entry.items() if key not in ("told", "process")} for entry in found
+    ], ""
 
 
 def render(data: dict[str, Any] | None, style: Style) -> str:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,6 +32,7 @@ from ....module_utils.processes import child
 from ...cli import bastions, health, live
 from ...cli.call import Call
 from ...cli.output import Style
+from ...deploys import serving
 
 EXAMPLES: list[str] = ["verify", "verify --json", "verify --watch 60"]
 
@@ -39,9 +41,6 @@ TIME_LIMIT = 900.0
 
 # Seconds for all services together, and again for all that is asked after that.
 TIMEOUT = 3.0
-
-# By which a service with releases says which one answers.
-RELEASE_HEADER = "X-Release"
 
 # The lowest HTTP status that is no page.
 PAGE_BELOW = 400
@@ -247,9 +246,9 @@ def _release_problem(configuration: health.Configuration, up: set[str], entry: M
         if target.service == service and target.kind == "http" and service in up:
             page = next(iter(configuration.pages.get(service, ())), target.path)
             try:
-                shown = health.header(replace(target, path=page), RELEASE_HEADER, TIMEOUT)
-            except CommandError as error:
-                return str(error)
+                _status, shown = serving.asked(service, target.host, target.port, page)
+            except (OSError, HTTPException, LateError, TooMuchError) as error:
+                return f"does not answer {page}: {str(error) or type(error).__name__}"
             if shown != running:
                 return f"answers {page} as {_named(shown)}, and {entry['bastion']} says {_named(current)}"
     return ""

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -150,3 +151,47 @@ time.sleep(600)
             time.sleep(0.02)
         parent.kill()
     assert gone(int((tmp_path / "pid").read_text()))
+
+
+REAPING = """
+    import os, sys, threading, time
+    from pathlib import Path
+    from ansible_collections.dockfra.core.plugins.module_utils.processes import child
+
+    def zombies():
+        found = [Path(f"/proc/{pid}/stat") for pid in os.listdir("/proc") if pid.isdigit()]
+        count = 0
+        for path in found:
+            try:
+                state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            count += state == "Z" and int(parent) == os.getpid()
+        return count
+
+    statuses = []
+    def work(number):
+        for _turn in range(20):
+            statuses.append(child.run(["sh", "-c", f"(sleep 0.2 >/dev/null 2>&1 &) ; exit {number}"], timeout=20).status == number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        child.reap()
+    time.sleep(0.6)
+    before = zombies()
+    child.reap()
+    print(len(statuses), all(statuses), before > 0, zombies())
+"""
+
+
+def test_orphans_that_were_adopted_are_buried_and_no_exit_status_is_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(REAPING)],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["80", "True", "True", "0"], done.stderr

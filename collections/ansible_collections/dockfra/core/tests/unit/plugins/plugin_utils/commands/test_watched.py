@@ -28,6 +28,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import bastions, 
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import verify
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.ledger import Deploy, Ledger
 from ansible_collections.dockfra.core.tests.unit.fake_services import FakeServices
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
@@ -198,14 +199,61 @@ def test_bastions_are_asked_again_when_something_changed(tmp_path: Path) -> None
         asked.append(time.monotonic())
         return [{"number": len(asked)}]
 
-    found = bastions.Bastions(PLACE, tmp_path, ask, period=60, look=0.01)
+    found = bastions.Bastions(PLACE, tmp_path / "deploys.json", ask, period=60, look=0.01)
     deadline = time.monotonic() + 10
     for number in (1, 2, 3):
         while len(asked) < number and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.1)
         assert [dict(entry) for entry in found.latest()] == [{"number": number}]
-        bastions.touch(tmp_path)
+        (tmp_path / "deploys.json").write_text(str(number))
+
+
+def test_the_last_deploys_are_shown_without_what_only_the_ledger_needs(monitor: Monitor) -> None:
+    notes = Ledger(monitor.folder / ".local" / "state" / "dockfra" / "deploys.json")
+    for number in range(7):
+        commit = f"{number}" * 40
+        deploy = Deploy(
+            "backend", ("backend",), commit, RELEASE, "monitor (poll)", time.time() - 600, tickets=("T-0001",)
+        )
+        notes.end(
+            notes.begin(deploy), "failed" if number == 6 else "deployed", "its tests fail" * (number == 6)
+        )
+    monitor.saw()
+    found = monitor.data()["deploys"]
+    assert [entry["commit"][0] for entry in found] == ["6", "5", "4", "3", "2"]
+    assert not {"process", "told"} & set(found[0])
+    text = monitor.status().text
+    assert re.search(
+        r"^backend +failed +666666666666 +10 min ago +monitor \(poll\) +its tests fail$", text, re.MULTILINE
+    )
+    (monitor.folder / ".local" / "state" / "dockfra" / "deploys.json").write_text("{")
+    data = monitor.data()
+    assert data["deploys"] == []
+    assert "deploys.json cannot be read" in data["problem"]
+
+
+def test_what_the_poll_waits_for_is_said(monitor: Monitor) -> None:
+    monitor.saw()
+    well = {"wrong": False, "detail": ""}
+    poll = {
+        "commit": "a" * 40,
+        "settled": "",
+        "deploying": "",
+        "automatic": True,
+        "origin": well,
+        "deploy": well,
+    }
+    for change, said in (
+        ({"automatic": False}, "aaaaaaaaaaaa of main waits for 'deploy-all': MONITOR_AUTO_DEPLOY is off."),
+        ({"deploying": "b" * 40}, "bbbbbbbbbbbb of main is being deployed."),
+        ({"origin": {"wrong": True, "detail": "git:app.git cannot be read"}}, "git:app.git cannot be read"),
+    ):
+        snapshot.write(monitor.folder / watched.POLLED, {**poll, **change})
+        assert said in monitor.status().text.splitlines()
+    snapshot.write(monitor.folder / watched.POLLED, {**poll, "settled": "a" * 40})
+    assert "main" not in monitor.status().text
+    assert monitor.data()["poll"]["settled"] == "a" * 40
 
 
 # The history ----------------------------------------------------------------------------------------------------------

@@ -226,6 +226,35 @@ def test_a_fluttering_service_says_so_in_its_next_alert(bench: Bench) -> None:
     assert bench.lines()[-1]["alert"]["detail"].endswith("(it changed 10 times since the last alert)")
 
 
+def test_what_the_poll_says_of_origin_and_deploys_is_told_like_a_service(bench: Bench) -> None:
+    def says(origin: str, deploy: str) -> None:
+        entries = {"origin": origin, "deploy": deploy}
+        snapshot.write(
+            bench.folder / "poll.json",
+            {name: {"wrong": bool(text), "detail": text} for name, text in entries.items()},
+        )
+
+    says("", "")
+    bench.look(3)
+    assert bench.alerts() == []
+    says("git:app.git cannot be read", "0123456789ab of main was not deployed: its tests fail")
+    bench.look(5)
+    assert bench.alerts() == [("origin", "wrong"), ("deploy", "wrong")]
+    assert [alert.detail for alert in bench.post.alerts] == [
+        "git:app.git cannot be read",
+        "0123456789ab of main was not deployed: its tests fail",
+    ]
+    seen = bench.snapshot()
+    assert seen["alerts"] == ["deploy", "origin"]
+    assert {service["service"] for service in seen["services"]} == {"backend", "frontend"}
+    (bench.folder / "poll.json").unlink()
+    bench.look(3)
+    assert len(bench.alerts()) == 2
+    says("", "")
+    bench.look(3)
+    assert bench.alerts()[2:] == [("origin", "back"), ("deploy", "back")]
+
+
 def test_an_audit_log_that_cannot_be_written_is_made_up_for(bench: Bench) -> None:
     bench.look()
     path = bench.folder / "ssh-monitor.jsonl"
