@@ -23,6 +23,9 @@ CALLBACK = "dockfra.core.steps"
 _KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
 _MAX_OUTPUT = 4 * 1024 * 1024
 
+# How people call what Ansible says of a task's end.
+_WORDS = {"ok": "done", "changed": "done"}
+
 Tell = Callable[[str, Mapping[str, Any]], None]
 
 
@@ -93,6 +96,8 @@ def _environment(folder: Path) -> dict[str, str]:
         "ANSIBLE_NOCOLOR": "true",
         "ANSIBLE_RETRY_FILES_ENABLED": "false",
         "PYTHONDONTWRITEBYTECODE": "1",
+        # What tasks show comes when they show it.
+        "PYTHONUNBUFFERED": "1",
     }
 
 
@@ -123,6 +128,7 @@ class _Told:
 
 
 def _line(event: Mapping[str, Any]) -> str:
-    words = [event["step"], *([event["service"]] if event["service"] else []), event["result"]]
+    result = _WORDS.get(event["result"], event["result"])
+    words = [event["step"], *([event["service"]] if event["service"] else []), result]
     seconds = f" after {event['seconds']:.1f} s" if event["seconds"] else ""
     return f"{' '.join(words)}{seconds}"

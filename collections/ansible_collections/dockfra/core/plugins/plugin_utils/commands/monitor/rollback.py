@@ -34,14 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "release",
         metavar="RELEASE",
         nargs="?",
-        default="",
         type=checked(ids.checked_id),
         help="the id of a release",
     )
 
 
 def run(call: Call) -> dict[str, Any]:
-    done = Pipeline(call.tell).rollback(call.options.target, call.options.release, face.who(call))
+    done = Pipeline(call.tell).rollback(call.options.target, call.options.release or "", face.who(call))
     telling.tell_all(call)
     return done
 
