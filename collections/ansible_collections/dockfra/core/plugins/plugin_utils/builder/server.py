@@ -15,7 +15,6 @@ import faulthandler
 import json
 import os
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from http.client import responses
@@ -171,7 +170,7 @@ def _end_within(seconds: float) -> None:
 
     Processes of the same user may take its limits away (prlimit(2)), so that not even an exception finds its memory.
     """
-    faulthandler.dump_traceback_later(seconds, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def _parts(file: IO[bytes], size: int) -> Iterator[bytes]:
