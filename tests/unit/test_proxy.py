@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.dockfra.core.plugins.module_utils.errors import ReleaseInvalidError
 from ansible_collections.dockfra.core.plugins.module_utils.releases import spec_file
 from ansible_collections.dockfra.core.plugins.plugin_utils.supervisor import worker
 
@@ -43,7 +44,7 @@ def test_an_idle_connection_ends_at_the_proxy_before_it_does_behind_it(configure
     [nginx] = re.findall(r"keepalive_timeout (\S+);", (ROOT / "app/frontend/nginx.conf").read_text())
     assert 0 < idle < worker.LINGER < worker.KEEP_ALIVE < seconds(nginx)
     # A release that is replaced stands by long enough, however little it declares.
-    with pytest.raises(spec_file.ReleaseInvalidError, match="drain_seconds"):
+    with pytest.raises(ReleaseInvalidError, match="drain_seconds"):
         spec_file.parse(_spec(drain_seconds=worker.LINGER - 1))
     assert spec_file.parse(_spec(drain_seconds=worker.LINGER)).drain_seconds == worker.LINGER
 
