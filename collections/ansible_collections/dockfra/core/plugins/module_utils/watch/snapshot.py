@@ -20,7 +20,7 @@ MAX_SIZE = 4 * 1024 * 1024
 
 def write(path: str | os.PathLike[str], data: Mapping[str, Any]) -> None:
     """Put data into the file, with the time; raises OSError."""
-    whole = {**data, "time": round(time.time(), 3), "boottime": round(_boottime(), 3)}
+    whole = {**data, "time": round(time.time(), 3), "boottime": _boottime()}
     folder, name = os.path.split(os.fspath(path))
     new = os.path.join(folder, f".{name}.new")
     # Nothing here has to survive a power cut, so nothing waits for a disk.

@@ -124,7 +124,11 @@ class Bastions:
             changed = self._mark()
             if changed != seen or time.monotonic() >= due:
                 seen, due = changed, time.monotonic() + self._period
-                self._latest = self._ask(self._place)
+                try:
+                    self._latest = self._ask(self._place)
+                except (OSError, RuntimeError) as error:  # no process or thread to be had just now
+                    problem = f"the bastions could not be asked: {error}"
+                    self._latest = [checked({"bastion": "bastions", "problem": problem})]
             time.sleep(self._look)
 
     def _mark(self) -> int:

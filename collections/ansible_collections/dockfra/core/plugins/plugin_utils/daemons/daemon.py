@@ -68,10 +68,11 @@ class Daemon:
             step: what it does each time; returns what is wrong, in phrases, which makes the container unhealthy.
             period: seconds between two steps.
             readable: a file descriptor; when there is something to read on it the next step begins at once.
-            children: whether a program that is started here may give itself more memory than the daemon has.
+            children: whether the work is done by programs that need more memory than a daemon, and would inherit its limit;
+                the container's own holds for all of them.
         """
-        _soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, hard if children else MEMORY))
+        if not children:
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.set_wakeup_fd(self._woken)

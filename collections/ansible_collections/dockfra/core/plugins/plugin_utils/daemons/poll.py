@@ -45,9 +45,6 @@ MAX_TALK = 16 * 1024 * 1024
 # What was brought to an end, for the next one after this.
 SETTLED = Path("~/.local/state/dockfra/polled.json")
 
-# This process has little memory, and a deploy needs what a playbook needs.
-_FREE = ("/usr/bin/prlimit", "--data=unlimited", "--")
-
 
 class Ended(NamedTuple):
     """How a deploy ended.
@@ -239,7 +236,7 @@ class Beside:
 
 def deploy(commit: str) -> Ended:
     """Deploy a commit by the command that people use; it ends with this process."""
-    command = [*_FREE, f"{PATH}/deploy-all", "--json", "--automatic", commit]
+    command = [f"{PATH}/deploy-all", "--json", "--automatic", commit]
     environment = {**os.environ, BY: "poll"}
     try:
         done = child.run(

@@ -33,7 +33,7 @@ from .daemon import Daemon
 
 # Seconds between two looks, and that all services together have for one.
 PERIOD = 5.0
-TIMEOUT = 1.5
+TIMEOUT = 3.0
 
 # Seconds between two samples for the history, and after which one that could not be used is tried again.
 SAMPLE = 300.0

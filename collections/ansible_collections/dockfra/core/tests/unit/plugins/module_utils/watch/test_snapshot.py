@@ -26,6 +26,13 @@ def test_what_was_written_is_read_with_its_age_and_for_nobody_else(tmp_path: Pat
     assert [file.name for file in tmp_path.iterdir()] == ["watch.json"]
 
 
+def test_one_that_is_read_at_once_is_fresh(tmp_path: Path) -> None:
+    """A time that is rounded would lie in the future now and then."""
+    for _turn in range(2000):
+        snapshot.write(tmp_path / "watch.json", {})
+        assert snapshot.read(tmp_path / "watch.json", 5) is not None
+
+
 @pytest.mark.parametrize("change", [-60.0, 60.0])
 def test_one_that_is_too_old_or_from_the_future_is_none(tmp_path: Path, change: float) -> None:
     path = tmp_path / "watch.json"
