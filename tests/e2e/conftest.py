@@ -82,6 +82,9 @@ def platform(untouched: None) -> Iterator[Platform]:
     """The running platform, as its inventory says."""
     runs.playbook("site.yml", name="session-start").ok()
     found = Platform(read_topology())
+    # What tests push is deployed by those that deploy.
+    done = found.ssh("manager", "config-monitor MONITOR_AUTO_DEPLOY=false")
+    assert done.returncode == 0, done.stderr
     yield found
     if not KEEP and (found.ids() or found.state.exists()):
         remove(found)
