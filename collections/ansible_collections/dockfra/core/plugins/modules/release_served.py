@@ -43,7 +43,7 @@ options:
   seconds:
     description: How long to wait for it.
     type: float
-    default: 10
+    default: 30
 """
 
 EXAMPLES = r"""

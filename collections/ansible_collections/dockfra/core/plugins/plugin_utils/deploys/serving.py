@@ -11,7 +11,7 @@ from ...module_utils.answers import http as answers
 from ...module_utils.errors import CommandError, LateError, TooMuchError
 
 HEADER = "X-Release"
-SECONDS = 10.0
+SECONDS = 30.0
 # So many answers in a row have to be those of the release: an old one that still ends connections must not be the last word.
 _IN_A_ROW = 3
 _PAUSE = 0.1
@@ -45,7 +45,8 @@ def prove(service: str, host: str, port: int, path: str, release: str, seconds: 
             good, last = 0, str(error) or type(error).__name__
         else:
             good = good + 1 if (status, found) == (200, release) else 0
-            last = f"HTTP {status}, {HEADER} {found or 'missing'}"
+            if not good:
+                last = f"HTTP {status}, {HEADER} {found or 'missing'}"
         if good < _IN_A_ROW and time.monotonic() - begin > seconds:
             wanted = release or "what its image brought"
             raise CommandError(
