@@ -222,6 +222,34 @@ for process in [name for name in os.listdir("/proc") if name.isdigit()]:
 """
 )
 
+_MEMORY = (
+    _GUARD
+    + """
+parts = []
+while True:
+    parts.append(bytearray(os.urandom(1 << 20)))
+"""
+)
+
+_CRIPPLE = (
+    _GUARD
+    + """
+import resource, time
+for name in ("NOFILE", "NPROC", "DATA", "STACK", "FSIZE", "CPU", "AS"):
+    limit = 1 if name == "CPU" else 0
+    try:
+        resource.prlimit(1, getattr(resource, "RLIMIT_" + name), (limit, limit))
+    except (OSError, ValueError) as error:
+        print(name, error)
+try:
+    os.setpriority(os.PRIO_PROCESS, 1, 19)
+    os.sched_setscheduler(1, os.SCHED_IDLE, os.sched_param(0))
+except OSError as error:
+    print(error)
+time.sleep(2)
+"""
+)
+
 _OUTSIDE = (
     _GUARD
     + """
@@ -253,6 +281,8 @@ HOSTILE: dict[str, Hostile] = {
     "writes outside": Hostile(python_service(_OUTSIDE)),
     "forks without end": Hostile(python_service(_FORK)),
     "fills all memory file systems": Hostile(python_service(_FILL), "test"),
+    "takes all memory": Hostile(python_service(_MEMORY), "test", "was ended by signal 9"),
+    "takes the first process's limits away": Hostile(python_service(_CRIPPLE)),
     "kills and traces the first process": Hostile(python_service(_KILL)),
     "prints 4 GB": Hostile(python_service(_PRINT), "test", "ended with exit status 3", harmless=True),
     "never ends": Hostile(

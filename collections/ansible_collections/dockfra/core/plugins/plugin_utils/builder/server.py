@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import json
 import os
 import socket
@@ -119,6 +120,7 @@ class Server:
         if self._state == "ending":
             raise _Refused(503, "a build has just ended; the next one can begin in some seconds")
         self._state, caller.builds = "busy", True
+        _end_within(self._means.seconds + _ENDING_SECONDS)
         try:
             async with asyncio.timeout(self._means.seconds):
                 await self._built(caller, order)
@@ -126,6 +128,7 @@ class Server:
             caller.abort()
         finally:
             self._state = "ending"
+            _end_within(self._means.life + _UNREAD_SECONDS + _ENDING_SECONDS)
 
     async def _built(self, caller: _Caller, order: Order) -> None:
         tree = os.path.join(self._means.work, "tree.tar")
@@ -160,6 +163,14 @@ class Server:
             for part in _parts(file, size):
                 await caller.send(part)
         await caller.last(line("done"))
+
+
+def _end_within(seconds: float) -> None:
+    """End this process after some time, whatever state it is in then.
+
+    Processes of the same user may take its limits away (prlimit(2)), so that not even an exception finds its memory.
+    """
+    faulthandler.dump_traceback_later(seconds, exit=True)
 
 
 def _parts(file: IO[bytes], size: int) -> Iterator[bytes]:
