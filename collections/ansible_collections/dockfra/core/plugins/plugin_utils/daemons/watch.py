@@ -46,7 +46,7 @@ STARTING = 60.0
 OLD = 600.0
 
 # What is no service and people are told of all the same, and seconds for which the poll's word counts.
-ORIGIN, DEPLOY = "origin", "deploy"
+ORIGIN, DEPLOY, PLATFORM = "origin", "deploy", "platform"
 POLL_FRESH = 30.0
 
 # Bytes at the end of the audit log in which a line is looked for that a killed daemon may have written.
@@ -111,7 +111,7 @@ class Watch:
         self._open(now)
         changes = self._changes(found, now)
         self._keep(changes, found, now)
-        for service in [*found, *self._polled()]:
+        for service in [*_judged(found), *self._polled()]:
             self._judge(service, now)
         self._tell()
         try:
@@ -253,7 +253,7 @@ class Watch:
     # Snapshot ---------------------------------------------------------------------------------------------------------
 
     def _seen(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        known = {ORIGIN, DEPLOY, *(service["service"] for service in found)}
+        known = {PLATFORM, ORIGIN, DEPLOY, *(service["service"] for service in found)}
         return {
             "services": [{**service, "since": self._since.get(service["service"])} for service in found],
             "alerts": sorted(
@@ -262,6 +262,20 @@ class Watch:
             "releases": list(self._bastions()),
             "problem": self._told or self._courier.problem(),
         }
+
+
+def _judged(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What people may have to be told of after a look. Where nothing at all answers, that is one thing and says little of each."""
+    asked = [service for service in found if service["state"] != health.UNKNOWN]
+    silent = len(asked) > 1 and all(service["state"] == health.DOWN for service in asked)
+    text = f"none of {len(asked)} services answers: this machine is overloaded, or its network is gone"
+    whole = {
+        "service": PLATFORM,
+        "state": health.DOWN if silent else health.UP,
+        "probes": [],
+        "detail": text if silent else "services answer again",
+    }
+    return [whole] if silent else [whole, *found]
 
 
 def detail(service: Mapping[str, Any]) -> str:

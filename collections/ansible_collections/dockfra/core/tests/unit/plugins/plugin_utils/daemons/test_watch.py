@@ -226,6 +226,25 @@ def test_a_fluttering_service_says_so_in_its_next_alert(bench: Bench) -> None:
     assert bench.lines()[-1]["alert"]["detail"].endswith("(it changed 10 times since the last alert)")
 
 
+def test_where_nothing_answers_that_is_one_alert_and_not_one_for_each(bench: Bench) -> None:
+    """As on a machine that is so busy that every answer is late."""
+    bench.look(2)
+    targets = bench.services.configuration["targets"]
+    ports = [target["port"] for target in targets]
+    for target in targets:
+        target["port"] = 1  # nobody listens there
+    bench.services.write()
+    bench.look(5)
+    assert bench.alerts() == [("platform", "wrong")]
+    assert bench.snapshot()["alerts"] == ["platform"]
+    assert "none of 2 services answers" in bench.post.alerts[0].detail
+    assert {service["state"] for service in bench.snapshot()["services"]} == {"down"}
+    targets[0]["port"] = ports[0]
+    bench.services.write()
+    bench.look(5)
+    assert bench.alerts()[1:] == [("platform", "back"), ("frontend", "wrong")]
+
+
 def test_what_the_poll_says_of_origin_and_deploys_is_told_like_a_service(bench: Bench) -> None:
     def says(origin: str, deploy: str) -> None:
         entries = {"origin": origin, "deploy": deploy}
