@@ -106,14 +106,16 @@ def to_commit(
         avoid: commits by target whose content is not to be deployed again.
 
     Raises:
-        UsageError: the commit does not have the directory of a service.
+        CommandError: the commit does not have the directory of a service.
     """
     made = _new_id(commit, there.values())
     steps = []
     for entry in entries:
         wanted = mirror.tree(commit, entry.path)
         if not wanted:
-            raise UsageError(f"{commit[:12]} has no directory {entry.path}, which {entry.service} is made of")
+            raise CommandError(
+                f"{commit[:12]} has no directory {entry.path}, which {entry.service} is made of"
+            )
         now = there[entry.service]
         if now.serves and _tree(mirror, entry, now, now.current) == wanted:
             continue

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
+from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, UsageError
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import plan
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.configuration import Deployable
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.plan import Known, Step
@@ -99,7 +99,7 @@ def test_what_failed_is_left_out_where_that_is_asked_for() -> None:
 
 def test_a_commit_without_a_service_is_refused() -> None:
     there = {"backend": known(), "mobile": known()}
-    with pytest.raises(UsageError, match="has no directory backend"):
+    with pytest.raises(CommandError, match="has no directory backend"):
         plan.to_commit(COPY, ENTRIES, there, COMMITS[5])
 
 
