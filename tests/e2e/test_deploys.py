@@ -109,12 +109,11 @@ def test_the_monitor_deploys_by_itself_what_is_pushed(quick: Team) -> None:
         commit = quick.push(
             "By itself", f"echo '# by itself' >>{APP}; echo '<!-- by itself -->' >>frontend/site/index.html"
         )
-        for service in ("backend", "frontend"):
-            eventually(
-                lambda service=service: quick.serving(service).endswith(commit[:12]),
-                f"{service} serves it",
-                120,
-            )
+        eventually(
+            lambda: {quick.serving(service)[-12:] for service in ("backend", "frontend")} == {commit[:12]},
+            "both serve it",
+            120,
+        )
         # What is rolled back stays so.
         eventually(lambda: quick.known("backend")["holder"] is None, "the deploy has ended")
         quick.deploy("rollback")
