@@ -108,7 +108,11 @@ class Load:
         try:
             if number % 5 == 0:
                 name = f"load-{id(self)}-{threading.get_ident()}-{number}"
-                answer = session.post(self.platform.url("/api/devices"), json={"name": name}, timeout=30)
+                device = {"name": name, "kind": "edge", "architecture": "arm64", "version": "1.0.0"}
+                headers = {"Authorization": f"Bearer {self.platform.secret('backend/api_token')}"}
+                answer = session.post(
+                    self.platform.url("/api/devices"), json=device, headers=headers, timeout=30
+                )
                 good = answer.status_code == 201
                 if good:
                     self.stored.append(name)
