@@ -178,7 +178,13 @@ def test_requests_go_on_while_releases_change(quick: Team) -> None:
     assert load.sent > 100
     # Each was stored once: what is there already is refused by its name, and would be a failure above.
     stored = quick.platform.run(
-        "db", "psql", "-At", "-d", "app", "-c", "SELECT name FROM backend.devices WHERE name LIKE 'load-%'"
+        "db",
+        "psql",
+        "-At",
+        "-d",
+        "app",
+        "-c",
+        f"SELECT name FROM backend.devices WHERE name LIKE '{load.name}-%'",
     ).stdout.split()
     assert sorted(stored) == sorted(load.stored)
 

@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,6 +91,7 @@ class Load:
     """Requests through the reverse proxy, from outside and without a second try, and what came of them.
 
     Attributes:
+        name: what the names begin with that they store.
         sent: how many.
         failures: what was not as it should be.
         stored: what POST requests stored, as they were told.
@@ -97,6 +99,7 @@ class Load:
     """
 
     platform: Platform
+    name: str = field(default_factory=lambda: f"load-{uuid.uuid4().hex[:12]}")
     sent: int = 0
     failures: list[str] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
@@ -107,7 +110,7 @@ class Load:
         begin = time.monotonic()
         try:
             if number % 5 == 0:
-                name = f"load-{id(self)}-{threading.get_ident()}-{number}"
+                name = f"{self.name}-{threading.get_ident()}-{number}"
                 device = {"name": name, "kind": "edge", "architecture": "arm64", "version": "1.0.0"}
                 headers = {"Authorization": f"Bearer {self.platform.secret('backend/api_token')}"}
                 answer = session.post(
