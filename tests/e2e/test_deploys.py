@@ -234,7 +234,7 @@ def test_what_is_bad_never_serves(quick: Team, what: str) -> None:
     assert (known["running"], known["current"], known["holder"]) == (before, before, None)
     # What failed is not tried again by itself.
     if what != "a directory is missing":
-        assert quick.deploy("deploy-all --automatic")["result"] == "unchanged"
+        assert quick.deploy("deploy-backend --automatic")["result"] == "unchanged"
 
 
 def test_after_all_that_the_next_good_one_serves(quick: Team) -> None:
