@@ -20,7 +20,7 @@ from ...module_utils.builds import test_report
 from ...module_utils.builds.wire import MAX_LOG, TREE, Order, cleaned
 from ...module_utils.errors import DockfraError
 from ...module_utils.releases import archive, pack, spec_file
-from ...module_utils.releases.spec import PACKAGES, RESERVED, SPEC_NAME, Spec
+from ...module_utils.releases.spec import PACKAGES, RESERVED, SPEC_NAME, Spec, Tests
 from ...module_utils.text import shown
 from .commands import Commands, Ended
 from .means import Means
@@ -144,7 +144,7 @@ class _Service:
             await self._step("packages", self._install_packages(spec.requirements))
         await self._step("compile", self._gather(spec))
         if spec.test and self._build.order.tests:
-            await self._step("test", self._test(spec))
+            await self._step("test", self._test(spec, spec.test))
         return await self._step("archive", self._pack())
 
     async def _step(self, step: str, work: Awaitable[T]) -> T:
@@ -251,9 +251,7 @@ class _Service:
 
     # Tests ----------------------------------------------------------------------------------------------------------
 
-    async def _test(self, spec: Spec) -> None:
-        test = spec.test
-        assert test is not None
+    async def _test(self, spec: Spec, test: Tests) -> None:
         for server in test.needs:
             if not any(glob.glob(place) for place in _SERVERS[server]):
                 raise self._failed(f"the tests need {server}, which is not in this builder")
