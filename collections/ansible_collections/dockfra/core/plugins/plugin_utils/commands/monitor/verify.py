@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify that every service does its work and that no audit log was tampered with.
 
-Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, and whether each
-service runs the release that its bastion says; compares each audit log with the monitor's own copy, and follows its chain. How far each log had come is remembered in
-~/.local/state/dockfra, so that one that was cut off or written anew is found, and the next time only what is new is read.
-The exit status is 0 only if all is well.
+Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, and whether
+each service runs the release that its bastion says; compares each audit log with the monitor's own copy, and follows its
+chain. How far each log had come is remembered in ~/.local/state/dockfra, so that one that was cut off or written anew is
+found, and the next time only what is new is read. The exit status is 0 only if all is well.
 """
 
 from __future__ import annotations

@@ -346,7 +346,10 @@ def test_killed_at_random_moments_it_never_tells_twice_and_never_loses_an_alert(
     """The real process, with all the memory that it may have; each failure lasts until it has been told."""
     for number in range(20):
         bench.services.ssh(f"ssh-{number}")
-    source = "import sys; from pathlib import Path; from ansible_collections.dockfra.core.tests.unit import watching; sys.exit(watching.main(Path(sys.argv[1]), 0.02))"
+    source = (
+        "import sys; from pathlib import Path; from ansible_collections.dockfra.core.tests.unit import watching; "
+        "sys.exit(watching.main(Path(sys.argv[1]), 0.02))"
+    )
     pick = random.Random(5)
     expected: list[tuple[str, str]] = []
     process: subprocess.Popen[bytes] | None = None
