@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Show the state of every service, the releases that run, the last deploys, and who has lately reached a limit.
+"""Show the state of every service, what is deployed, and who has lately reached a limit.
 
 The monitor's watch asks every service over the network each five seconds, in its own protocol; this shows what it saw last. Without
 one that is fresh, and with --now, they are asked now. Limits are those of connections and of room on the disk that a container's

@@ -88,7 +88,7 @@ class Bastion:
                     self.running = asked.release if result in ("settling", "ready") else self.store.current()
                     state.write(self.folder, State(self.running, Try(asked.release, seen, result, "so")))
                     self.phase.set()
-                    time.sleep(0.05)
+                    time.sleep(0.2)
 
     def start(self, line: str, caller: str = "monitor", **options: Any) -> subprocess.Popen[bytes]:
         pipes: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | options

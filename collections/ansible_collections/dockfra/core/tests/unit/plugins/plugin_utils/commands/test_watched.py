@@ -206,7 +206,9 @@ def test_bastions_are_asked_again_when_something_changed(tmp_path: Path) -> None
             time.sleep(0.01)
         time.sleep(0.1)
         assert [dict(entry) for entry in found.latest()] == [{"number": number}]
-        (tmp_path / "deploys.json").write_text(str(number))
+        # Whole at once, as it is written.
+        (tmp_path / "new").write_text(str(number))
+        (tmp_path / "new").rename(tmp_path / "deploys.json")
 
 
 def test_the_last_deploys_are_shown_without_what_only_the_ledger_needs(monitor: Monitor) -> None:

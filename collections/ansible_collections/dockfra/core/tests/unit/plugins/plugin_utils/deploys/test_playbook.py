@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
 from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import process_start
+from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
@@ -127,7 +129,8 @@ def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, number: signal.Signal
         import sys, pathlib, signal
         sys.path.insert(0, {str(COLLECTIONS)!r})
         from ansible_collections.dockfra.core.plugins.plugin_utils.cli import signals
-        from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
+        from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
         signals.install()
         playbook.PROGRAM, playbook.COLLECTIONS = {playbook.PROGRAM!r}, {playbook.COLLECTIONS!r}
         folder = pathlib.Path({str(tmp_path)!r})
@@ -142,6 +145,7 @@ def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, number: signal.Signal
     sleeper = int(mark.read_text())
     process.send_signal(number)
     process.wait(30)
-    while process_start(sleeper):
+    # What has lost its parent has become this process's own.
+    while process_start(sleeper) or tree.descendants(os.getpid()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
