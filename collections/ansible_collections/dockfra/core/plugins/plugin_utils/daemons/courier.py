@@ -76,7 +76,16 @@ class Courier:
         self._changed = threading.Condition()
         self._failing: dict[str, str] = {}
         self._count = 0
-        threading.Thread(target=self._work, daemon=True).start()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Take nothing along any more, and wait for what is under way."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join()
 
     def put(self, alert: Alert) -> None:
         """Take an alert along; returns at once."""
@@ -92,9 +101,9 @@ class Courier:
             self._waiting = [*self._waiting, errand][-MAX_WAITING:]
             self._changed.notify()
 
-    def _next(self) -> _Errand:
+    def _next(self) -> _Errand | None:
         with self._changed:
-            while True:
+            while not self._closed:
                 now = self._clock()
                 due = min((errand.due for errand in self._waiting), default=None)
                 if due is not None and due <= now:
@@ -102,10 +111,10 @@ class Courier:
                     self._waiting.remove(errand)
                     return errand
                 self._changed.wait(None if due is None else due - now)
+        return None
 
     def _work(self) -> None:
-        while True:
-            errand = self._next()
+        while errand := self._next():
             try:
                 self._take(errand)
             except Exception as error:  # noqa: BLE001  the next alert is taken all the same; a message might hold an address

@@ -208,6 +208,7 @@ class Beside:
         self._written: tuple[float, Mapping[str, Any]] = (0.0, {})
         self._problem = ""
         self._thread: threading.Thread | None = None
+        self._ended = threading.Event()
 
     def step(self) -> Iterator[str]:
         """See to the thread, and write down how things stand; yields what is wrong with the daemon itself."""
@@ -224,14 +225,18 @@ class Beside:
         if self._problem:
             yield self._problem
 
+    def close(self) -> None:
+        """Let the work end with what it does now."""
+        self._ended.set()
+
     def _work(self) -> None:
-        while True:
+        while not self._ended.is_set():
             try:
                 self._poll.look()
                 self._problem = ""
             except Exception as error:  # noqa: BLE001  told by the container's health, and tried again
                 self._problem = codes.message("poll", error)
-            time.sleep(PERIOD)
+            self._ended.wait(PERIOD)
 
 
 def deploy(commit: str) -> Ended:

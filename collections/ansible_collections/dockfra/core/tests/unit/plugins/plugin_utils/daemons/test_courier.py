@@ -68,6 +68,17 @@ class Receiver:
         return f"{scheme}://127.0.0.1:{self.server.server_address[1]}{path}"
 
 
+_posts: list[Post] = []
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    """No courier works on behind the tests that follow."""
+    yield
+    while _posts:
+        _posts.pop().courier.close()
+
+
 class Post:
     """A courier, and what it has logged."""
 
@@ -75,6 +86,7 @@ class Post:
         self.settings = EnvFile(folder / ".env", "monitor")
         self.said: list[dict[str, Any]] = []
         self.courier = Courier(self.settings, self.log, PROGRAM, again=again)
+        _posts.append(self)
 
     def log(self, event: str, **fields: Any) -> None:
         self.said.append({"event": event, **fields})
@@ -203,7 +215,7 @@ def test_a_slow_receiver_holds_up_nobody_and_what_waits_is_bounded(
     tmp_path: Path, receiver: Receiver
 ) -> None:
     post = Post(tmp_path)
-    receiver.delay = 2.0
+    receiver.delay = 1.0
     post.to(receiver.address())
     begin = time.monotonic()
     for number in range(1000):

@@ -274,6 +274,15 @@ def eventually(check: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def end(beside: Beside) -> None:
+    """No thread works on behind the tests that follow."""
+    beside.close()
+    thread = beside._thread
+    assert thread is not None
+    thread.join(30)
+    assert not thread.is_alive()
+
+
 def test_a_long_deploy_holds_up_no_heartbeat_and_is_seen(bench: Bench) -> None:
     ended = threading.Event()
     bench.ends = lambda _commit: Ended(0, "") if ended.wait(30) else Ended(1, "")
@@ -286,6 +295,7 @@ def test_a_long_deploy_holds_up_no_heartbeat_and_is_seen(bench: Bench) -> None:
     assert json.loads((bench.folder / "poll.json").read_text())["deploying"] == first
     ended.set()
     eventually(lambda: list(beside.step()) == [] and bench.poll.state()["settled"] == first)
+    end(beside)
 
 
 def test_what_nobody_foresaw_is_a_problem_and_the_work_goes_on(
@@ -304,6 +314,7 @@ def test_what_nobody_foresaw_is_a_problem_and_the_work_goes_on(
     eventually(lambda: any("unexpected KeyError" in problem for problem in beside.step()))
     broken[0] = False
     eventually(lambda: list(beside.step()) == [])
+    end(beside)
 
 
 # The command that deploys ---------------------------------------------------------------------------------------------
@@ -355,7 +366,7 @@ def test_a_deploy_ends_with_its_daemon_and_has_the_memory_it_needs(
 ) -> None:
     write(
         command,
-        f"ulimit -d >{command}.memory; trap 'echo ended >{command}.ended; exit' TERM; sleep 60 & wait",
+        f"ulimit -d >{command}.memory; trap 'kill $!; echo ended >{command}.ended; exit' TERM; sleep 60 & wait",
     )
     daemon = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(POLLING), str(command.parent)],
