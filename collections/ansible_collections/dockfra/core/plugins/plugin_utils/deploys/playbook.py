@@ -41,7 +41,7 @@ def run(
 
     Args:
         playbook: its file.
-        hosts: the variables of each service, by name; they are the group ``services``.
+        hosts: the variables of each service, by name; they are all that there are.
         variables: those of the whole run.
         folder: an empty directory of this run.
         tell: gets a line of what happens, and data about it.
@@ -51,7 +51,7 @@ def run(
         CommandError: a task failed; the message is the first that did. Or it cannot be started, or does not end in time.
     """
     inventory, given = folder / "inventory.json", folder / "variables.json"
-    inventory.write_text(json.dumps({"services": {"hosts": hosts}}), encoding="utf-8")
+    inventory.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
     # None of a directory or a home counts.
     (folder / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
     given.write_text(json.dumps(variables), encoding="utf-8")

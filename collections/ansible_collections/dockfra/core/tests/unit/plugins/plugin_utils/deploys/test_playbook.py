@@ -46,7 +46,7 @@ class Run:
 
     def __call__(self, tasks: str, seconds: float = 60.0, **variables: Any) -> None:
         path = self.folder / "play.yml"
-        head = "- name: Play\n  hosts: services\n  connection: local\n  gather_facts: false\n  any_errors_fatal: true\n  tasks:\n"
+        head = "- name: Play\n  hosts: all\n  connection: local\n  gather_facts: false\n  any_errors_fatal: true\n  tasks:\n"
         path.write_text(head + textwrap.indent(textwrap.dedent(tasks), "    "))
         playbook.run(path, HOSTS, variables, self.folder, self.tell, seconds)
 
@@ -122,15 +122,14 @@ def test_nothing_of_the_caller_s_environment_is_there(run: Run, monkeypatch: pyt
 def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, number: signal.Signals) -> None:
     """Ansible's workers leave their process group: they are found all the same."""
     (tmp_path / "play.yml").write_text(
-        "- hosts: services\n  connection: local\n  gather_facts: false\n  tasks:\n"
+        "- hosts: all\n  connection: local\n  gather_facts: false\n  tasks:\n"
         f"    - ansible.builtin.raw: 'echo $$ >{tmp_path}/pid; exec sleep 60'\n"
     )
     program = f"""
         import sys, pathlib, signal
         sys.path.insert(0, {str(COLLECTIONS)!r})
         from ansible_collections.dockfra.core.plugins.plugin_utils.cli import signals
-        from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
-from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
+        from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
         signals.install()
         playbook.PROGRAM, playbook.COLLECTIONS = {playbook.PROGRAM!r}, {playbook.COLLECTIONS!r}
         folder = pathlib.Path({str(tmp_path)!r})
