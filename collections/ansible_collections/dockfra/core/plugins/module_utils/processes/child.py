@@ -140,20 +140,27 @@ def first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
         LateError: nothing comes in time.
         TooMuchError: it is longer than `_PART`.
     """
-    assert process.stdout is not None
+    output = piped(process.stdout)
     deadline, line = time.monotonic() + timeout, b""
     with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
+        selector.register(output, selectors.EVENT_READ)
         while b"\n" not in line:
             if not selector.select(max(0.0, deadline - time.monotonic())):
                 raise LateError(f"nothing came within {timeout:g} s")
-            part = os.read(process.stdout.fileno(), _PART)
+            part = os.read(output.fileno(), _PART)
             if not part:
                 return b""
             line += part
             if len(line) > _PART:
                 raise TooMuchError(f"its first line has more than {_PART} bytes")
     return line.partition(b"\n")[0]
+
+
+def piped(stream: IO[bytes] | None) -> IO[bytes]:
+    """Return an end of a pipe that a program was started with; raises ValueError where it was started without."""
+    if stream is None:
+        raise ValueError("the program was started without that pipe")
+    return stream
 
 
 def exit_status(code: int) -> int:

@@ -104,8 +104,7 @@ def held(service: str, words: Sequence[str], *, timeout: float) -> Iterator[None
         with child.started(_command(service, words), stdin=pipe, stdout=pipe, stderr=pipe) as process:
             first = child.first_line(process, timeout)
             if not first:
-                assert process.stderr is not None
-                message = remote.last_line(process.stderr.read(64 * 1024))
+                message = remote.last_line(child.piped(process.stderr).read(64 * 1024))
                 status = process.wait(timeout)
                 if status == remote.UNREACHABLE:
                     raise remote.unreachable(service, message)

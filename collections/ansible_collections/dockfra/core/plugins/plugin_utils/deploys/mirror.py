@@ -142,9 +142,9 @@ class Mirror:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         ) as process:
-            assert process.stdout is not None
-            yield process.stdout
-            process.stdout.close()
+            output = child.piped(process.stdout)
+            yield output
+            output.close()
             if process.wait(_PATIENCE):
                 raise CommandError(f"git cannot make an archive of {commit[:12]}; see {self.place}")
 
