@@ -12,7 +12,7 @@ Port = Field(ge=1, le=65535)
 
 class Section(BaseModel):
     # The file is of the platform, and this release may be older than that: what it does not know is for others.
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class DatabaseConfig(Section):
