@@ -118,11 +118,11 @@ def heavy(platform: Platform) -> Iterator[Heavy]:
 
 
 @pytest.fixture(scope="module")
-def team(platform: Platform) -> Iterator[Team]:
+def team(platform: Platform) -> Team:
     team = Team(platform)
     team.push("Quick", QUICK)
     team.deploy("deploy-all")
-    yield team
+    return team
 
 
 def test_deploys_and_rollbacks_under_heavy_load(team: Team) -> None:
