@@ -1,15 +1,8 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""See DOCUMENTATION."""
+"""One JSON line for each step of a run; see DOCUMENTATION."""
 
 from __future__ import annotations
-
-import json
-import sys
-import time
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
 
 DOCUMENTATION = r"""
 name: steps
@@ -23,6 +16,13 @@ description:
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 """
+
+import json
+import sys
+import time
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):

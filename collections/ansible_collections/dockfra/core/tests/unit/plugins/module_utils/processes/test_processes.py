@@ -192,6 +192,7 @@ def test_orphans_that_were_adopted_are_buried_and_no_exit_status_is_lost() -> No
         env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
         capture_output=True,
         text=True,
+        check=False,
         timeout=120,
     )
     assert done.stdout.split() == ["80", "True", "True", "0"], done.stderr
