@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
-
 from mobile_backend.config import load_config
+from pydantic import ValidationError
 
 SECRET = "s3cret-of-the-platform"
 
