@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -136,8 +135,7 @@ def test_a_guide_leads_to_its_end(platform: Platform, guide: str, tmp_path: Path
         done = reader.type(line)
         assert done.returncode == 0, f"{guide}: {line.text}\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
     # A guide restarts services, and Docker does not wait until they work again.
-    deadline = time.monotonic() + 60
-    while (done := platform.ssh("monitor", "verify")).returncode and time.monotonic() < deadline:
-        time.sleep(1)
+    platform.wait_answering(*platform.names)
+    done = platform.ssh("monitor", "verify")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
     platform.ssh("manager", "config-developer OPENROUTER_API_KEY= LLM_MAX_TOKENS= LLM_MODEL=")
