@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def written(path: Path, patience: float = 20.0) -> int:
     raise AssertionError(f"{path} was not written")
 
 
+@pytest.fixture
+def left() -> Callable[[], set[int]]:
+    """What the test has started and not ended; what an earlier test of this process left is not counted."""
+    before = set(tree.descendants(os.getpid()))
+    return lambda: set(tree.descendants(os.getpid())) - before
+
+
 def test_what_a_program_says_comes_back() -> None:
     done = child.run(["sh", "-c", "cat; echo no >&2; exit 3"], timeout=60, data=b"x" * 300_000)
     assert done == child.Ended(3, b"x" * 300_000, b"no\n")
@@ -72,11 +80,11 @@ def test_lines_come_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
-def test_more_than_the_limit_is_not_read_finding_s4(descriptor: int) -> None:
+def test_more_than_the_limit_is_not_read_finding_s4(descriptor: int, left: Callable[[], set[int]]) -> None:
     command = ["sh", "-c", f"echo $$; exec yes >&{descriptor}"]
     with pytest.raises(TooMuchError, match="more than 100000 bytes"):
         child.run(command, timeout=60, limit=100_000)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
 def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
@@ -86,16 +94,16 @@ def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None
     assert gone(written(tmp_path / "grandchild"))
 
 
-def test_what_is_started_at_the_last_moment_is_ended_too() -> None:
+def test_what_is_started_at_the_last_moment_is_ended_too(left: Callable[[], set[int]]) -> None:
     with pytest.raises(TooMuchError):
         child.run(["sh", "-c", "while :; do echo x; sleep 600 & done"], timeout=60, limit=100)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
-def test_a_program_that_closes_its_outputs_and_goes_on_is_late() -> None:
+def test_a_program_that_closes_its_outputs_and_goes_on_is_late(left: Callable[[], set[int]]) -> None:
     with pytest.raises(LateError):
         child.run(["sh", "-c", "exec >&- 2>&-; sleep 600"], timeout=0.5)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
 @pytest.mark.parametrize(

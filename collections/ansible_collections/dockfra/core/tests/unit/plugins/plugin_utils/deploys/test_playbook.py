@@ -135,6 +135,7 @@ def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, number: signal.Signal
         folder = pathlib.Path({str(tmp_path)!r})
         playbook.run(folder / "play.yml", {{"backend": {{}}}}, {{}}, folder, lambda *_words: None, 60)
     """
+    before = tree.descendants(os.getpid())
     process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(program)])
     deadline = time.monotonic() + 60
     mark = tmp_path / "pid"
@@ -145,6 +146,6 @@ def test_it_ends_with_whoever_waits_for_it(tmp_path: Path, number: signal.Signal
     process.send_signal(number)
     process.wait(30)
     # What has lost its parent has become this process's own.
-    while process_start(sleeper) or tree.descendants(os.getpid()):
+    while process_start(sleeper) or tree.descendants(os.getpid()) - before:
         assert time.monotonic() < deadline
         time.sleep(0.05)
