@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...module_utils.errors import CommandError, DeniedError, DockfraError
+from ...module_utils.processes.signals import Signals
 from ...module_utils.releases import history
 from ..cli import verbs
 from . import ledger, plan, playbook
@@ -232,32 +233,40 @@ class Pipeline:
         result: str = ledger.DEPLOYED,
     ) -> None:
         """Run a playbook; where that does not come to its end all services go back to what they served."""
-        try:
-            with _folder() as folder:
-                given = {
-                    **variables,
-                    "deploy_release": noted.release,
-                    "deploy_who": noted.who,
-                    "deploy_folder": str(folder),
-                }
-                given["deploy_origin"] = str(self._mirror.place)
-                path = Path(self._configuration.playbooks, name)
-                playbook.run(path, _hosts(steps), given, folder, self._tell, seconds)
-        except BaseException as error:
-            self._put_back(steps)
-            stopped = not isinstance(error, Exception)
-            reason = "it was ended from outside" if stopped else plan.reason(error)
-            self._ledger.end(noted, ledger.INTERRUPTED if stopped else ledger.FAILED, reason)
-            if not stopped and failed:
-                for target in sorted({step.entry.target for step in steps}):
-                    self._ledger.mark(target, failed)
-            if isinstance(error, DockfraError):
-                serves = "; ".join(f"{step.entry.service} serves {_shown(step.before)}" for step in steps)
-                raise CommandError(
-                    f"{noted.target} was not changed: {reason.rstrip('.')}. As before, {serves}."
-                ) from error
-            raise
-        self._ledger.end(noted, result)
+        # A second signal waits until that is done.
+        with Signals() as signals:
+            try:
+                with signals.heeded():
+                    self._played(noted, name, steps, variables, seconds)
+            except BaseException as error:
+                self._put_back(steps)
+                stopped = not isinstance(error, Exception)
+                reason = "it was ended from outside" if stopped else plan.reason(error)
+                self._ledger.end(noted, ledger.INTERRUPTED if stopped else ledger.FAILED, reason)
+                if not stopped and failed:
+                    for target in sorted({step.entry.target for step in steps}):
+                        self._ledger.mark(target, failed)
+                if isinstance(error, DockfraError):
+                    serves = "; ".join(f"{step.entry.service} serves {_shown(step.before)}" for step in steps)
+                    raise CommandError(
+                        f"{noted.target} was not changed: {reason.rstrip('.')}. As before, {serves}."
+                    ) from error
+                raise
+            self._ledger.end(noted, result)
+
+    def _played(
+        self, noted: Deploy, name: str, steps: Sequence[Step], variables: Mapping[str, Any], seconds: float
+    ) -> None:
+        with _folder() as folder:
+            given = {
+                **variables,
+                "deploy_release": noted.release,
+                "deploy_who": noted.who,
+                "deploy_folder": str(folder),
+                "deploy_origin": str(self._mirror.place),
+            }
+            path = Path(self._configuration.playbooks, name)
+            playbook.run(path, _hosts(steps), given, folder, self._tell, seconds)
 
     def _put_back(self, steps: Sequence[Step]) -> None:
         """Let services serve again what they served before, as far as they do not."""
