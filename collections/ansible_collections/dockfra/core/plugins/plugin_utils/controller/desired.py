@@ -22,7 +22,7 @@ from ...module_utils.containers.labels import LABEL_CONFIG, LABEL_REVISION, dige
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
-from ...module_utils.topology.model import Deployable, Service
+from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
 from .images import Image, image_sources, tree_name
@@ -177,7 +177,7 @@ class Platform:
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
             "dockfra_deployables": [
-                {**asdict(entry), "tree": self._tree(entry)} for entry in topology.deployables(name)
+                {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
             ],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
             "dockfra_gate": self._gate(service),
@@ -215,12 +215,16 @@ class Platform:
             },
         }
 
-    def _tree(self, entry: Deployable) -> str:
-        """Git's name for the directory that a service's image is made of, as an origin made of the same source has it."""
-        context = str(self._variables.context(entry.service))
-        if not context.endswith(f"/{entry.path}"):
+    def tree(self, name: str) -> str:
+        """Git's name for the directory that a service's image is made of, as an origin made of the same source has it.
+
+        Empty for a service without releases, and for one whose image is not made of the directory that its releases are made of.
+        """
+        release = self.topology.services[name].release
+        context = str(self._variables.context(name))
+        if release is None or not context.endswith(f"/{release.path}"):
             return ""
-        return tree_name(context.removesuffix(f"/{entry.path}"), entry.path)
+        return tree_name(context.removesuffix(f"/{release.path}"), release.path)
 
     def _ssh_peers(self, service: Service) -> list[dict[str, Any]]:
         """What the SSH client of a service needs to know of the servers it can reach."""

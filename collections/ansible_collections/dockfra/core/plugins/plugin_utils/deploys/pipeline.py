@@ -297,6 +297,7 @@ def _hosts(steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
         step.entry.service: {
             "deploy_bastion": step.entry.bastion,
             "deploy_path": step.entry.path,
+            "deploy_tree": step.tree,
             "deploy_after": step.after,
             "deploy_build": step.build,
             "deploy_host": step.entry.host,

@@ -26,6 +26,7 @@ class Known(NamedTuple):
         running: the one that serves, as the service says; None where it says nothing.
         previous: what served before.
         commits: the whole hash of each release that is there, by its id, the oldest first.
+        trees: git's name for the directory that each of these is made of, by its id; empty where it does not say.
         crashed: releases that ended soon after they began to serve.
         holder: who works on them, in one line; empty where nobody does.
     """
@@ -34,6 +35,7 @@ class Known(NamedTuple):
     running: str | None
     previous: str
     commits: Mapping[str, str]
+    trees: Mapping[str, str]
     crashed: Collection[str]
     holder: str
 
@@ -51,12 +53,14 @@ class Step(NamedTuple):
         before: the release that it is to serve by now; empty for what its image brought.
         after: the one that it is to serve then.
         build: whether that is to be built.
+        tree: git's name for the directory that it is made of; empty where it is there already.
     """
 
     entry: Deployable
     before: str
     after: str
     build: bool
+    tree: str = ""
 
 
 def known(entries: Sequence[Deployable]) -> dict[str, Known]:
@@ -78,12 +82,16 @@ def known(entries: Sequence[Deployable]) -> dict[str, Known]:
 
 
 def _known(status: Mapping[str, Any]) -> Known:
-    whole = [release for release in status["releases"] if not release.get("problem")]
+    whole = sorted(
+        (release for release in status["releases"] if not release.get("problem")),
+        key=lambda release: str(release["id"]),
+    )
     return Known(
         status["current"],
         status["running"],
         status["previous"],
-        {release["id"]: release["commit"] for release in sorted(whole, key=lambda release: release["id"])},
+        {release["id"]: release["commit"] for release in whole},
+        {release["id"]: release["tree"] for release in whole},
         tuple(status["crashed"]),
         (status["holder"] or {}).get("line", ""),
     )
@@ -129,14 +137,16 @@ def to_commit(
             and _tree(mirror, entry, now, release) == wanted
         ]
         after = ready[-1] if ready else made
-        steps.append(Step(entry, now.current, after, not ready))
+        steps.append(Step(entry, now.current, after, not ready, wanted))
     return steps
 
 
 def _tree(mirror: Mirror, entry: Deployable, now: Known, release: str) -> str:
-    """Git's name for what a release is made of; of one whose commit nobody knows any more a name that no other has."""
+    """Git's name for what a release is made of; of one that says nothing and whose commit nobody knows any more one that no other has."""
     if release == history.IMAGE:
         return entry.tree or "unknown"
+    if said := now.trees.get(release):
+        return said
     commit = now.commits.get(release, "")
     return (
         mirror.tree(commit, entry.path) if commit and mirror.known(commit) else ""

@@ -18,6 +18,7 @@ from ....module_utils.releases.record import Record
 from ....module_utils.releases.store import Announced
 from ...cli import releases
 from ...cli.call import Call
+from ...cli.grammar import checked
 from ...cli.output import Style
 
 EXAMPLES: list[str] = [
@@ -51,6 +52,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         help=f"of what is in it, at most {archive.LIMITS.content}",
     )
+    parser.add_argument(
+        "--tree",
+        metavar="HASH",
+        type=checked(ids.checked_tree),
+        help="git's whole name for the directory it is made of",
+    )
     parser.add_argument("--who", metavar="WHO", help="who asked for it; by default whoever calls")
 
 
@@ -62,7 +69,9 @@ def run(call: Call) -> dict[str, Any]:
     options = call.options
     made = ids.time_of(options.release)
     who = options.who or call.caller
-    record = Record(options.release, options.service, options.commit, options.sha256, made, who)
+    record = Record(
+        options.release, options.service, options.commit, options.sha256, made, who, options.tree or ""
+    )
     announced = Announced(options.size, options.content)
     try:
         # Nothing has been read of it, so nothing is in the way between.

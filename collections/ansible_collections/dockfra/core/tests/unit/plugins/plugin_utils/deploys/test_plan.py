@@ -47,7 +47,10 @@ def known(current: str = "", *there: str, previous: str = "", **values: Any) -> 
     commits = {
         release: COMMITS[int(release[7])] for release in sorted({*there, *([current] if current else [])})
     }
-    return Known(current, values.get("running", current), previous, commits, values.get("crashed", ()), "")
+    trees = values.get("trees", {})
+    return Known(
+        current, values.get("running", current), previous, commits, trees, values.get("crashed", ()), ""
+    )
 
 
 def steps(found: list[Step]) -> dict[str, tuple[str, bool]]:
@@ -82,7 +85,7 @@ def test_a_release_that_is_there_is_not_built_again_unless_it_is_older() -> None
 def test_an_id_is_newer_than_all_also_where_the_clock_went_back() -> None:
     future = f"20990101T000000Z-{'3' * 12}"
     there = {
-        "backend": Known(future, future, "", {future: COMMITS[3]}, (), ""),
+        "backend": Known(future, future, "", {future: COMMITS[3]}, {}, (), ""),
         "mobile": known(),
     }
     made = {step.after for step in plan.to_commit(COPY, ENTRIES, there, COMMITS[1])}
@@ -103,8 +106,16 @@ def test_a_commit_without_a_service_is_refused() -> None:
         plan.to_commit(COPY, ENTRIES, there, COMMITS[5])
 
 
+def test_what_a_release_says_of_its_tree_counts_also_where_its_commit_is_forgotten() -> None:
+    forgotten = {"backend": known(TWO, trees={TWO: "b1"}), "mobile": known(TWO, trees={TWO: ""})}
+    forgotten["backend"] = forgotten["backend"]._replace(commits={TWO: COMMITS[5]})
+    assert list(steps(plan.to_commit(COPY, ENTRIES, forgotten, COMMITS[4]))) == []
+    [step] = plan.to_commit(COPY, ENTRIES, forgotten, COMMITS[2])
+    assert (step.entry.service, step.tree) == ("backend", "b2")
+
+
 def test_a_commit_that_is_forgotten_is_another() -> None:
-    there = {"backend": Known(TWO, TWO, "", {TWO: COMMITS[5]}, (), ""), "mobile": known(TWO)}
+    there = {"backend": Known(TWO, TWO, "", {TWO: COMMITS[5]}, {}, (), ""), "mobile": known(TWO)}
     assert list(steps(plan.to_commit(COPY, ENTRIES, there, COMMITS[2]))) == ["backend"]
 
 
