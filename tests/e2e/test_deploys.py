@@ -11,31 +11,19 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.e2e.support.deploys import NO_TESTS, SECONDS, Team, under_load
+from tests.e2e.support.deploys import APP, QUICK, SECONDS, Team, under_load
 from tests.e2e.support.platform import Platform, eventually
 from tests.e2e.support.runs import playbook
 
 RELEASED = ["frontend", "backend", "mobile-backend"]
-# Quick ones, and beginning and end of what a new release does.
-QUICK = (
-    f"sed -i 's/^  command: .*/{NO_TESTS}/' backend/release.yml mobile-backend/release.yml frontend/release.yml\n"
-    "sed -i 's/^settle_seconds: .*/settle_seconds: 4/' backend/release.yml mobile-backend/release.yml"
-)
-APP = "backend/backend/app.py"
 SERVE = "backend/backend/serve.py"
 
 
 @pytest.fixture(scope="module")
 def team(platform: Platform) -> Iterator[Team]:
     team = Team(platform)
-    yield team
-    # What other tests find is what it was: the images' own, and the code that they are made of.
-    team.developer(
-        "cd ~/app && git fetch -q && git switch -q main && git reset -q --hard origin/main"
-        " && first=$(git rev-list --max-parents=0 HEAD) && git read-tree -u --reset $first && git add -A"
-        " && git commit -q --allow-empty -m 'As in the beginning' && git push -q origin main"
-    )
-    team.deploy("deploy-all")
+    with team.own_code():
+        yield team
 
 
 @pytest.fixture(scope="module")

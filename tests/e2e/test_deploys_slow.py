@@ -17,9 +17,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.e2e.support.deploys import Team
+from tests.e2e.support.deploys import APP, QUICK, Team
 from tests.e2e.support.platform import Platform, eventually
-from tests.e2e.test_deploys import APP, QUICK
 
 pytestmark = pytest.mark.slow
 
@@ -118,11 +117,12 @@ def heavy(platform: Platform) -> Iterator[Heavy]:
 
 
 @pytest.fixture(scope="module")
-def team(platform: Platform) -> Team:
+def team(platform: Platform) -> Iterator[Team]:
     team = Team(platform)
-    team.push("Quick", QUICK)
-    team.deploy("deploy-all")
-    return team
+    with team.own_code():
+        team.push("Quick", QUICK)
+        team.deploy("deploy-all")
+        yield team
 
 
 def test_deploys_and_rollbacks_under_heavy_load(team: Team) -> None:
