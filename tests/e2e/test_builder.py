@@ -33,6 +33,14 @@ ENDLESS = (
     "never ends",
     "takes the first process's limits away",
 )
+# Tried each time; the others take minutes together, and the unit tests try all of them without a container.
+OFTEN = (
+    "looks for keys and tokens",
+    "writes outside",
+    "forks without end",
+    "fills all memory file systems",
+    "forges a report",
+)
 # Each build that is over early is followed by a pause of up to 10 seconds; several at the two builders in turn wait for less.
 BUILDERS = ("builder", "tester")
 SECONDS = 60.0
@@ -167,7 +175,14 @@ def test_a_package_that_the_image_lacks_comes_through_the_proxy(one: Builder) ->
 # -- what was pushed --
 
 
-@pytest.mark.parametrize("push", [push for push in HOSTILE if HOSTILE[push].step not in ("receive", "spec")])
+@pytest.mark.parametrize(
+    "push",
+    [
+        pytest.param(push, marks=() if push in OFTEN else pytest.mark.slow)
+        for push in HOSTILE
+        if HOSTILE[push].step not in ("receive", "spec")
+    ],
+)
 def test_a_hostile_push_gains_nothing_and_the_next_build_works(
     platform: Platform, tmp_path: Path, push: str
 ) -> None:

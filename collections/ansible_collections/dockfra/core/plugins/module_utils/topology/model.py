@@ -55,11 +55,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Volume:
-    """A named volume and where a service sees it."""
+    """A named volume and where a service sees it.
+
+    Attributes:
+        memory: options of tmpfs(5), where it is in memory; empty for one on the disk.
+    """
 
     name: str
     path: str
     read_only: bool = False
+    memory: str = ""
 
 
 @dataclass(frozen=True)

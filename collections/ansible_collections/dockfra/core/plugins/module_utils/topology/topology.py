@@ -37,6 +37,10 @@ NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
 }
 
 
+# What a service says of its releases is short and said anew at each start. The releases themselves can write there too.
+_STATE = "size=1m,nr_inodes=64,mode=0755"
+
+
 class Topology:
     """All services of one platform and the networks between them.
 
@@ -343,7 +347,14 @@ class Topology:
         for service in (*own, *self.released_through(name)):
             there = service.name == name
             found.append(Volume(f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there))
-            found.append(Volume(f"{service.name}-state", f"{STATES}/{service.name}", read_only=not there))
+            found.append(
+                Volume(
+                    f"{service.name}-state",
+                    f"{STATES}/{service.name}",
+                    read_only=not there,
+                    memory=f"{_STATE},uid={service.uid},gid={service.uid}",
+                )
+            )
         return found
 
     # Audit logs and volumes ----------------------------------------------------------------------------------------

@@ -504,16 +504,21 @@ def released(**bastion: Any) -> list[Service]:
 def test_a_service_reads_its_releases_and_its_bastion_what_it_says_of_them() -> None:
     topology = Topology("p", released(volumes=[{"name": "home", "path": "/home/x"}]))
     assert problems_of(topology) == []
+
+    def memory(name: str) -> str:
+        uid = topology.services[name].uid
+        return f"size=1m,nr_inodes=64,mode=0755,uid={uid},gid={uid}"
+
     assert topology.volumes("one") == [
         Volume("one-releases", "/srv/releases/one", read_only=True),
-        Volume("one-state", "/srv/state/one"),
+        Volume("one-state", "/srv/state/one", memory=memory("one")),
     ]
     assert topology.volumes("way") == [
         Volume("home", "/home/x"),
         Volume("one-releases", "/srv/releases/one"),
-        Volume("one-state", "/srv/state/one", read_only=True),
+        Volume("one-state", "/srv/state/one", True, memory("one")),
         Volume("two-releases", "/srv/releases/two"),
-        Volume("two-state", "/srv/state/two", read_only=True),
+        Volume("two-state", "/srv/state/two", True, memory("two")),
     ]
     assert [service.name for service in topology.released_through("further")] == ["other"]
 
