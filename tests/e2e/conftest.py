@@ -1,7 +1,8 @@
 """One running platform for all end-to-end tests: brought up at the start, removed at the end.
 
 It runs under the project name and on the ports of tests/inventory, beside any other platform of this machine. With
-DOCKFRA_KEEP=1 it stays for the next session. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
+DOCKFRA_KEEP=1 it stays for the next session, which then goes on with it; else what an earlier one has left, data too, is removed
+first. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
 come from the others themselves, are only told.
 """
 
@@ -80,8 +81,10 @@ def untouched() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def platform(untouched: None) -> Iterator[Platform]:
     """The running platform, as its inventory says."""
-    runs.playbook("site.yml", name="session-start").ok()
     found = Platform(read_topology())
+    if not KEEP and left_over(found):
+        remove(found, "session-clean")
+    runs.playbook("site.yml", name="session-start").ok()
     # What tests push is deployed by those that deploy.
     done = found.ssh("manager", "config-monitor MONITOR_AUTO_DEPLOY=false")
     assert done.returncode == 0, done.stderr
@@ -90,13 +93,24 @@ def platform(untouched: None) -> Iterator[Platform]:
         remove(found)
 
 
-def remove(platform: Platform) -> runs.Run:
+def left_over(platform: Platform) -> bool:
+    """Whether a session that was ended before its end has left containers, volumes or state."""
+    of_it = {"label": f"{LABEL_PROJECT}={platform.topology.project}"}
+    try:
+        client = docker.from_env()
+        found = client.containers.list(all=True, filters=of_it) or client.volumes.list(filters=of_it)
+    except docker.errors.DockerException:
+        found = []  # no engine answers yet
+    return bool(found) or platform.state.exists()
+
+
+def remove(platform: Platform, name: str = "session-end") -> runs.Run:
     """Remove the platform with its data; images stay for the next session."""
     return runs.playbook(
         "playbooks/teardown.yml",
         *REMOVE_DATA,
         *("-e", f"dockfra_confirm={platform.topology.project}"),
-        name="session-end",
+        name=name,
     ).ok()
 
 

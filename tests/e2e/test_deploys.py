@@ -151,7 +151,7 @@ def test_without_origin_and_builder_a_rollback_goes_all_the_same(quick: Team) ->
 def test_requests_go_on_while_releases_change(quick: Team) -> None:
     """The short form of the slow test."""
     with under_load(quick.platform) as load:
-        for number in range(2):
+        for number in range(1):
             quick.push(
                 f"Change {number}",
                 f"echo '# {number}' >>{APP}; echo '<!-- {number} -->' >>frontend/site/index.html",
@@ -198,6 +198,25 @@ BAD = {
         "echo 'SELECT no_such_function();' >backend/backend/migrations/0099.bad.sql",
         "backend",
     ),
+    "it answers with an error": (
+        f"""cat >>{SERVE} <<'END'
+
+
+_made = application
+
+
+def application():
+    app = _made()
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") != "/api/info"]
+
+    @app.get("/api/info")
+    def bad():
+        raise RuntimeError
+
+    return app
+END""",
+        "unhealthy.*500",
+    ),
     "a package has another hash": (
         "sed -i 's/sha256:./sha256:0/' backend/requirements.txt",
         "packages|hash",
@@ -206,7 +225,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("what", BAD)
+# Tried each time; the others are slow together.
+OFTEN = ("its tests fail", "it is unhealthy", "its migration fails")
+
+
+@pytest.mark.parametrize(
+    "what", [pytest.param(what, marks=() if what in OFTEN else pytest.mark.slow) for what in BAD]
+)
 def test_what_is_bad_never_serves(quick: Team, what: str) -> None:
     change, told = BAD[what]
     before = quick.serving("backend")
@@ -248,7 +273,59 @@ def test_a_second_deploy_is_told_who_works(quick: Team) -> None:
     assert quick.known("backend")["holder"] is None
 
 
-@pytest.mark.parametrize("end", ["cut", "terminated", "killed"])
+# What serves well and then does not let go, and what takes all room there is.
+BAD_LATER = {
+    "it does not end when it is told to": (
+        "sed -i 's/^drain_seconds: .*/drain_seconds: 3/' backend/release.yml\n"
+        f"printf 'import atexit, threading\\natexit.register(threading.Event().wait)\\n' >>{SERVE}"
+    ),
+    "it fills what it may write": f"""cat >>{SERVE} <<'END'
+
+
+def _fill():
+    import pathlib, time
+    for number in range(10**6):
+        for place in ("/srv/state/backend", "/tmp", "/run", "/dev/shm"):
+            try:
+                pathlib.Path(place, f"full-{{number}}").write_bytes(bytes(2**20))
+            except OSError:
+                time.sleep(0.001)
+
+
+import threading
+
+threading.Thread(target=_fill, daemon=True).start()
+END""",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", BAD_LATER)
+def test_the_next_good_one_replaces_what_is_bad_later(quick: Team, what: str) -> None:
+    before = quick.serving("backend")
+    commit = quick.push(what, BAD_LATER[what])
+    with under_load(quick.platform, 2) as load:
+        done = quick.monitor("deploy-backend")
+        assert done.returncode in (0, 1), done.stderr
+        assert quick.serving("backend")[-12:] in (commit[:12], before[-12:])
+        good = quick.push("Good", f"git read-tree -u --reset HEAD~1; echo '# good' >>{APP}")
+        quick.deploy("deploy-backend")
+    assert quick.serving("backend").endswith(good[:12])
+    assert load.failures == []
+    backend = quick.platform.container("backend")
+    eventually(lambda: commit[:12] not in str(backend.top()), "its processes have ended", 60)
+    eventually(
+        lambda: (
+            quick.platform.run("backend", "ls", "-A", "/srv/state/backend").stdout.split() == ["state.json"]
+        ),
+        "what it has written is gone",
+    )
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["killed", *(pytest.param(end, marks=pytest.mark.slow) for end in ("cut", "terminated"))],
+)
 def test_a_deploy_that_is_ended_leaves_what_served(quick: Team, end: str) -> None:
     before = quick.serving("backend")
     quick.push(
