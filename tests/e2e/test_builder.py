@@ -61,12 +61,15 @@ class Builder:
     def address(self) -> str:
         """Its address, which it has while it lives."""
 
-        def addresses() -> list[str]:
-            found = self.platform.addresses(self.name).items()
-            return [address for address, (_network, family) in found if family == "4"]
+        known: list[str] = []
 
-        eventually(lambda: bool(addresses()), f"{self.name} is there", 30)
-        return addresses()[0]
+        def there() -> bool:
+            found = self.platform.addresses(self.name).items()
+            known[:] = [address for address, (_network, family) in found if family == "4"]
+            return bool(known)
+
+        eventually(there, f"{self.name} is there", 30)
+        return known[0]
 
     def build(
         self, files: Mapping[str, Content], services: Mapping[str, str] | None = None, **options: Any

@@ -143,6 +143,8 @@ def render_change(data: dict[str, Any], _style: Style) -> str:
 def services() -> list[str]:
     """Return the services whose releases are here; raises ReleaseStoreError."""
     try:
+        if not os.path.lexists(ROOT):  # each has a ready-made image
+            return []
         return sorted(entry.name for entry in os.scandir(ROOT) if entry.is_dir(follow_symlinks=False))
     except OSError as error:
         raise ReleaseStoreError(
