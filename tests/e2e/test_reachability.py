@@ -257,20 +257,20 @@ def test_finding_s14_the_rule_that_security_names_closes_the_host(platform: Plat
     assert found
     program = shutil.which("iptables", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     assert program, "Docker Engine makes its own rules with iptables"
-    with socket.create_server(("0.0.0.0", 0), backlog=512) as server:
+    # Nobody takes the connections of three rounds, of each container to each address.
+    with socket.create_server(("0.0.0.0", 0), backlog=4096) as server:
         number = int(server.getsockname()[1])
         places = [(address, number) for address in gateways(platform) if ":" not in address]
         chain, *match = found[1].split()
         rule = [*match[: match.index("-j")], "-p", "tcp", "--dport", str(number), *match[match.index("-j") :]]
-        before = platform.reachable(platform.names, places)
-        assert outward(platform) <= {name for name, reached in before.items() if reached}
+        assert all(platform.reachable(platform.names, places).values())
         subprocess.run(as_root(program, "-w", "-I", chain, *rule), check=True, timeout=30)
         try:
             reached = platform.reachable(platform.names, places)
         finally:
             subprocess.run(as_root(program, "-w", "-D", chain, *rule), check=True, timeout=30)
         assert reached == {name: set() for name in platform.names}
-        assert platform.reachable(platform.names, places) == before
+        assert all(platform.reachable(platform.names, places).values())
 
 
 def published(platform: Platform) -> list[tuple[str, Port]]:
