@@ -70,12 +70,16 @@ class Team:
         try:
             yield
         finally:
-            self.developer(
-                "cd ~/app && git fetch -q && git switch -q main && git reset -q --hard origin/main"
-                " && first=$(git rev-list --max-parents=0 HEAD) && git read-tree -u --reset $first && git add -A"
-                " && git commit -q --allow-empty -m 'As in the beginning' && git push -q origin main"
-            )
+            self.first_code()
             self.deploy("deploy-all")
+
+    def first_code(self) -> None:
+        """Let main have the code that the images are made of."""
+        self.developer(
+            "cd ~/app && git fetch -q && git switch -q main && git reset -q --hard origin/main"
+            " && first=$(git rev-list --max-parents=0 HEAD) && git read-tree -u --reset $first && git add -A"
+            " && git commit -q --allow-empty -m 'As in the beginning' && git push -q origin main"
+        )
 
     def monitor(self, line: str, timeout: float = SECONDS) -> subprocess.CompletedProcess[str]:
         """Run a command in the monitor's container."""
