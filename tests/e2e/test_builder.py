@@ -46,7 +46,7 @@ BUILDERS = ("builder", "tester")
 SECONDS = 60.0
 
 
-@pytest.fixture(params=BUILDERS)
+@pytest.fixture(params=[BUILDERS[0], pytest.param(BUILDERS[1], marks=pytest.mark.slow)])
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

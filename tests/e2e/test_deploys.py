@@ -189,7 +189,10 @@ BAD = {
         r"backend/release\.yml:\d+: .*settle_seconds",
     ),
     "it does not start": (f"echo 'raise RuntimeError(\"no\")' >>{SERVE}", "crashed|does not start|unhealthy"),
-    "it is unhealthy": ("sed -i 's|path: /health|path: /no-such-page|' backend/release.yml", "unhealthy"),
+    "it is unhealthy": (
+        "sed -i 's|path: /health|path: /no-such-page|; s|  seconds: 30|  seconds: 3|' backend/release.yml",
+        "unhealthy",
+    ),
     "it ends after the switch": (
         f"printf 'import os, threading\\nthreading.Timer(3, os._exit, [1]).start()\\n' >>{SERVE}",
         "crashed",

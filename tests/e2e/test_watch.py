@@ -215,6 +215,7 @@ def test_daemons_leave_no_dead_processes_behind(platform: Platform) -> None:
     )
 
 
+@pytest.mark.slow
 def test_what_the_watch_costs_while_nothing_happens(platform: Platform) -> None:
     """Of one core and in resident memory; the bench measures it without what else runs here."""
 
