@@ -124,6 +124,9 @@ def customized(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     finally:
         runs.playbook("site.yml", name="customized-back").ok()
         platform.docker.images.remove(OWN_FRONTEND, force=True)
+        # A service that goes leaves its data.
+        for volume in ("greeter-releases", "greeter-state"):
+            platform.docker.volumes.get(platform.topology.volume_name(volume)).remove()
 
 
 def all_well(platform: Platform, topology: Topology) -> None:

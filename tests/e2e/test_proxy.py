@@ -108,10 +108,10 @@ def test_the_log_is_kept_within_bounds_by_docker(platform: Platform) -> None:
     assert (options["max-size"], options["max-file"]) == ("10m", "3")
 
     def flood(_number: int) -> None:
-        connection = connect(platform)
         for _ in range(100):
+            connection = connect(platform)
             assert ask(connection, f"/flood-{'x' * 50_000}")[0] == 414
-        connection.close()
+            connection.close()
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(flood, range(8)))

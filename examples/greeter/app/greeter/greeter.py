@@ -1,6 +1,6 @@
 """A service that greets: an ASGI application without a framework."""
 
-PAGES = {"/health": b"ok\n", "/greeter": b"Hello\n"}
+PAGES = {"/health": b"ok\n", "/greeter": b"Hello\n", "/greeter/": b"Hello\n"}
 
 
 async def application(scope, receive, send):
