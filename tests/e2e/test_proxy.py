@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import contextlib
 import http.client
 import json
 import ssl
@@ -110,7 +111,9 @@ def test_the_log_is_kept_within_bounds_by_docker(platform: Platform) -> None:
     def flood(_number: int) -> None:
         for _ in range(100):
             connection = connect(platform)
-            assert ask(connection, f"/flood-{'x' * 50_000}")[0] == 414
+            # It is refused before all of it is sent, and so not every answer arrives.
+            with contextlib.suppress(http.client.RemoteDisconnected, ConnectionError):
+                assert ask(connection, f"/flood-{'x' * 50_000}")[0] == 414
             connection.close()
 
     with ThreadPoolExecutor() as pool:
