@@ -202,7 +202,9 @@ target_bench() {
   local status=0
   DOCKFRA_KEEP=1 python tests/bench/run.py || status=1
   python tests/bench/commands.py || status=1
+  python tests/bench/deploys.py || status=1
   python tests/bench/verify.py || status=1
+  python tests/bench/watch.py || status=1
   # The platform serves the end-to-end tests, which remove it.
   wanted e2e || [[ -n ${DOCKFRA_KEEP:-} ]] || python tests/bench/run.py --remove || status=1
   return "$status"

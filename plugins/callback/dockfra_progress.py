@@ -30,8 +30,8 @@ description:
     waited for.
   - Any task's result may carry C(dockfra_pending) (a mapping of each service with work to do to the
     reasons), C(dockfra_total) (the number of all services), C(dockfra_service) (one or a list of mappings
-    of C(name) and C(state); the state C(ready) means that the service is done), and C(dockfra_summary)
-    (text shown at the very end of a run without failures).
+    of C(name) and C(state); the state C(ready) means that the service is done), C(dockfra_notes) (a list of
+    sentences that are shown at the end) and C(dockfra_summary) (text shown at the very end of a run without failures).
   - A failed result with C(dockfra_problems) (sentences for a person) is shown as these sentences only, at the end.
 extends_documentation_fragment:
   - default_callback
@@ -114,6 +114,8 @@ class Progress:
         self.failures: dict[str, tuple[str, str]] = {}
         self.problems: dict[str, None] = {}
         self.explained: set[str] = set()
+        # One list for each Docker host, replaced like its plan.
+        self.notes: dict[str, list[str]] = {}
         self.summary = ""
 
     @property
@@ -133,6 +135,8 @@ class Progress:
             self.ready.difference_update(self.pending)
             total = int(result.get("dockfra_total") or len(pending))
             self.plans[place] = (total, frozenset(map(str, pending)))
+        if isinstance(notes := result.get("dockfra_notes"), list):
+            self.notes[str(result.get("docker_host", ""))] = [str(note) for note in notes]
         if isinstance(summary := result.get("dockfra_summary"), str):
             self.summary = summary
         services = result.get("dockfra_service") or ()
@@ -327,6 +331,8 @@ class CallbackModule(Default):
         if self._ticker:
             self._ticker.stop()
         super().v2_playbook_on_stats(stats)
+        for note in dict.fromkeys(note for notes in self._progress.notes.values() for note in notes):
+            self._display.display(clean(note))
         self._tell_failures(stats)
         if self._progress.summary and not self._progress.failures:
             self._display.display(self._progress.summary)

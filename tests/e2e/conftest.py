@@ -1,7 +1,8 @@
 """One running platform for all end-to-end tests: brought up at the start, removed at the end.
 
 It runs under the project name and on the ports of tests/inventory, beside any other platform of this machine. With
-DOCKFRA_KEEP=1 it stays for the next session. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
+DOCKFRA_KEEP=1 it stays for the next session, which then goes on with it; else what an earlier one has left, data too, is removed
+first. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
 come from the others themselves, are only told.
 """
 
@@ -36,7 +37,7 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "data", "page", "resources", "roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "github", "secrets", "guides", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
+    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
 ]  # fmt: skip
 
 
@@ -80,20 +81,36 @@ def untouched() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def platform(untouched: None) -> Iterator[Platform]:
     """The running platform, as its inventory says."""
-    runs.playbook("site.yml", name="session-start").ok()
     found = Platform(read_topology())
+    if not KEEP and left_over(found):
+        remove(found, "session-clean")
+    runs.playbook("site.yml", name="session-start").ok()
+    # What tests push is deployed by those that deploy.
+    done = found.ssh("manager", "config-monitor MONITOR_AUTO_DEPLOY=false")
+    assert done.returncode == 0, done.stderr
     yield found
     if not KEEP and (found.ids() or found.state.exists()):
         remove(found)
 
 
-def remove(platform: Platform) -> runs.Run:
+def left_over(platform: Platform) -> bool:
+    """Whether a session that was ended before its end has left containers, volumes or state."""
+    of_it = {"label": f"{LABEL_PROJECT}={platform.topology.project}"}
+    try:
+        client = docker.from_env()
+        found = client.containers.list(all=True, filters=of_it) or client.volumes.list(filters=of_it)
+    except docker.errors.DockerException:
+        found = []  # no engine answers yet
+    return bool(found) or platform.state.exists()
+
+
+def remove(platform: Platform, name: str = "session-end") -> runs.Run:
     """Remove the platform with its data; images stay for the next session."""
     return runs.playbook(
         "playbooks/teardown.yml",
         *REMOVE_DATA,
         *("-e", f"dockfra_confirm={platform.topology.project}"),
-        name="session-end",
+        name=name,
     ).ok()
 
 

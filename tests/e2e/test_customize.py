@@ -16,7 +16,8 @@ import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 from tests.e2e.support import runs
-from tests.e2e.support.platform import Platform, read_inventory, read_topology
+from tests.e2e.support.deploys import QUICK, Team
+from tests.e2e.support.platform import Platform, eventually, read_inventory, read_topology
 from tests.e2e.support.runs import INVENTORY
 from tests.e2e.test_reachability import reached_edges
 
@@ -25,6 +26,9 @@ GUIDE = "docs/customize.md"
 FILE = re.compile(r"^```\w+\n# (?P<path>\S+/\S+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 POLICY = re.compile(r"^```yaml\n(?P<line>disk-space: .*)\n```$", re.MULTILINE)
 COMMANDS = re.compile(r"^```sh\n(?P<text>[^`]*app/hello[^`]*)^```$", re.MULTILINE)
+DEPLOY_GUIDE = "docs/deploy.md"
+EXAMPLE = re.compile(r"^```sh\n(?P<text>cp -r examples/greeter[^`]*)^```$", re.MULTILINE)
+GIVE = re.compile(r"^tar -C app -c greeter \| ssh -F \S+ developer '(?P<line>[^']+)'$", re.MULTILINE)
 # A device of somebody's own is not at hand.
 ELSEWHERE = {"inventories/local/host_vars/rpi3.yml"}
 
@@ -101,6 +105,10 @@ def customized(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     shutil.copytree(clone / "app/backend", folder / "backend")
     build_frontend(platform, folder / "frontend")
     commands = write_examples(clone, folder / "backend")
+    example = EXAMPLE.search((clone / DEPLOY_GUIDE).read_text(encoding="utf-8"))
+    assert example
+    commands += example["text"]
+    shutil.copytree(clone / "examples/greeter/inventories/local", clone / "examples/greeter" / INVENTORY)
     for line in commands.splitlines():
         if not line.startswith(("./init.sh", "curl")):
             subprocess.run(["bash", "-c", line], cwd=clone, check=True)
@@ -116,6 +124,9 @@ def customized(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
     finally:
         runs.playbook("site.yml", name="customized-back").ok()
         platform.docker.images.remove(OWN_FRONTEND, force=True)
+        # A service that goes leaves its data.
+        for volume in ("greeter-releases", "greeter-state"):
+            platform.docker.volumes.get(platform.topology.volume_name(volume)).remove()
 
 
 def all_well(platform: Platform, topology: Topology) -> None:
@@ -125,7 +136,7 @@ def all_well(platform: Platform, topology: Topology) -> None:
     found.wait_healthy(*found.names)
     verified = found.ssh("monitor", "verify")
     assert verified.returncode == 0, f"{verified.stdout}{verified.stderr}"
-    status = json.loads(found.ssh("monitor", "status", "--json").stdout)
+    status = json.loads(found.ssh("monitor", "status", "--now", "--json").stdout)
     assert {entry["service"] for entry in status["services"]} <= set(topology.services)
     assert [entry for entry in status["services"] if entry["state"] != "up"] == []
     assert reached_edges(found, topology) == topology.edges()
@@ -145,7 +156,7 @@ def test_every_port_is_another_one_and_all_is_well_finding_p3(customized: Platfo
 def test_people_and_roles_get_in_on_other_ports(customized: Platform) -> None:
     for role in ("manager", "autopilot", "developer", "monitor"):
         assert customized.ssh(role, "true").returncode == 0, role
-    assert customized.ssh("manager", "status").returncode == 0
+    eventually(lambda: customized.ssh("manager", "status").returncode == 0, "the watch sees all up", 30)
     assert (
         customized.ssh("developer", "cd app && date >moved && commit-push 'On another port'").returncode == 0
     )
@@ -157,9 +168,37 @@ def test_the_guides_service_and_own_application_answer_finding_u4(
     assert web.get(customized.url("/hello/")).text == "Hello\n"
     assert web.get(customized.url("/")).text == OWN_PAGE
     assert web.get(customized.url("/api/info")).json()
-    status = json.loads(customized.ssh("monitor", "status", "--json").stdout)
+    status = json.loads(customized.ssh("monitor", "status", "--now", "--json").stdout)
     states = {entry["service"]: entry["state"] for entry in status["services"]}
     assert (states["hello"], states["frontend"], states["backend"]) == ("up", "up", "up")
+
+
+def test_the_examples_application_is_deployed_from_a_push(
+    customized: Platform, web: requests.Session, tmp_path: Path
+) -> None:
+    team = Team(customized)
+    assert web.get(customized.url("/greeter")).text == "Hello\n"
+    give = GIVE.search((runs.ROOT / DEPLOY_GUIDE).read_text(encoding="utf-8"))
+    assert give
+    shutil.copytree(runs.ROOT / "examples/greeter/app/greeter", tmp_path / "greeter")
+    greeter = tmp_path / "greeter/greeter.py"
+    greeter.write_text(greeter.read_text().replace("Hello", "Good day"))
+    (tmp_path / "greeter/tests/test_greeter.py").write_text(
+        (tmp_path / "greeter/tests/test_greeter.py").read_text().replace("Hello", "Good day")
+    )
+    try:
+        # The guide's backend is another one; its tests are not the matter here.
+        team.push("Without tests", QUICK)
+        packed = subprocess.run(["tar", "-C", tmp_path, "-c", "greeter"], capture_output=True, check=True)
+        ssh = ["ssh", "-F", str(customized.state / "ssh_config"), "developer"]
+        subprocess.run([*ssh, "cd app && git pull -q"], check=True, timeout=60)
+        subprocess.run([*ssh, give["line"]], input=packed.stdout, check=True, timeout=60)
+        assert "greeter" in {entry["service"] for entry in team.deploy("deploy-backend")["services"]}
+        assert web.get(customized.url("/greeter")).text == "Good day\n"
+        team.deploy("rollback")
+        assert web.get(customized.url("/greeter")).text == "Hello\n"
+    finally:
+        team.first_code()
 
 
 def test_the_guides_command_is_there_for_whom_it_is_admitted(customized: Platform) -> None:

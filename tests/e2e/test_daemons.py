@@ -62,7 +62,8 @@ def test_daemons_and_sshd_run_under_the_supervisor_and_beat(platform: Platform) 
         names = " ".join(processes(platform, service).values())
         assert "s6-supervise sshd" in names, service
         hearts = platform.run(service, "ls", "/run/dockfra/hearts").stdout.split()
-        assert hearts == (["audit-copy", "guard"] if service == "ssh-monitor" else ["guard"])
+        monitors = ["audit-copy", "guard", "poll", "watch"]
+        assert hearts == (monitors if service == "ssh-monitor" else ["guard"])
 
 
 def test_a_daemon_that_hangs_makes_the_container_unhealthy(platform: Platform) -> None:

@@ -350,6 +350,8 @@ def test_services_are_asked_for_real(platform: Platform) -> None:
         ("redis", "redis"),
         ("ssh-manager", "ssh"),
         ("git", "ssh"),
+        ("tester", "http"),
+        ("package-proxy", "tcp"),
     }
 
     with platform.stopped("backend"):

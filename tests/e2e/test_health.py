@@ -15,6 +15,8 @@ from tests.e2e.support.platform import Platform, eventually, read_topology
 TOPOLOGY = read_topology()
 # A log that grows only when somebody calls this service.
 AUDITED = "ssh-developer"
+# On no network of the monitor's, which asks Docker for its health.
+APART = "tester"
 LOG = f"/shared/logs/audit/{AUDITED}.jsonl"
 
 
@@ -75,8 +77,8 @@ def test_every_service_is_shown_and_up(platform: Platform) -> None:
         (service.name, port.name)
         for service in TOPOLOGY.services.values()
         for port in service.ports
-        if port.networks
-    }
+        if port.networks and service.name != APART
+    } | {(APART, "container")}
 
 
 def test_people_see_a_table_without_colours_in_a_pipe(platform: Platform) -> None:
@@ -139,8 +141,9 @@ def test_the_autopilot_may_ask_and_the_developer_may_not(platform: Platform) -> 
 
 def test_a_stopped_service_is_named_to_everybody(platform: Platform) -> None:
     with platform.stopped("redis"):
-        done = platform.ssh("monitor", "status --json")
+        done = platform.ssh("monitor", "status --now --json")
         assert (done.returncode, states(done)["redis"]) == (1, "down")
+        eventually(lambda: platform.ssh("monitor", "status").returncode == 1, "the watch sees it", 20)
         told = platform.ssh("monitor", "status")
         assert told.returncode == 1
         assert "down: redis" in told.stdout.splitlines()[-1]
@@ -155,13 +158,22 @@ def test_a_frozen_service_is_down_and_the_others_are_not(platform: Platform) -> 
     container = platform.container("frontend")
     container.pause()
     try:
-        found = states(platform.ssh("monitor", "status --json"))
+        found = states(platform.ssh("monitor", "status --now --json"))
     finally:
         container.unpause()
     assert found.pop("frontend") == "down"
     # What people see of the page comes through the proxy.
     assert found.pop("traefik") in ("up", "degraded", "down")
     assert set(found.values()) == {"up"}
+    eventually(lambda: platform.ssh("monitor", "status").returncode == 0, "all is up again", 60)
+
+
+def test_what_is_on_no_network_of_the_monitors_is_seen_by_dockers_eyes(platform: Platform) -> None:
+    with platform.stopped(APART):
+        found = json.loads(platform.ssh("monitor", "status --now --json").stdout)["services"]
+        [entry] = [entry for entry in found if entry["service"] == APART]
+        assert (entry["state"], entry["probes"][0]["detail"].partition(",")[0]) == ("down", "exited")
+    platform.wait_healthy(APART)
     eventually(lambda: platform.ssh("monitor", "status").returncode == 0, "all is up again", 60)
 
 

@@ -35,6 +35,8 @@ SECTIONS = ("services", "deployments", "devices", "downloads")
 WELL = "Nothing needs attention."
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 MOST_BYTES = 60_000
+# What somebody may write as the first line of a commit.
+HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +113,20 @@ def told(platform: Platform, web: requests.Session) -> str:
     """A deployment and a device that the page has to show; returns their common name."""
     name = f"shown-{uuid.uuid4().hex[:8]}"
     token = {"Authorization": f"Bearer {platform.secret('backend/api_token')}"}
-    deployment = {"service": name, "version": "1.0.0", "status": "succeeded", "deployed_by": "end-to-end"}
+    monitor = {"Authorization": f"Bearer {platform.secret('backend/deployments_token')}"}
+    deployment = {
+        "service": name,
+        "version": "20261125T131500Z-0123456789ab",
+        "status": "succeeded",
+        "deployed_by": "<i>end-to-end</i>",
+        "started_at": "2026-11-25T13:15:00Z",
+        "finished_at": "2026-11-25T13:15:12.500Z",
+        "services": ["backend", "mobile-backend"],
+        "tickets": ["T-0001"],
+        "note": HOSTILE,
+    }
     device = {"name": name, "kind": "edge", "architecture": "arm64", "version": "1.0.0"}
-    assert web.post(platform.url("/api/deployments"), json=deployment, headers=token).status_code == 201
+    assert web.post(platform.url("/api/deployments"), json=deployment, headers=monitor).status_code == 201
     assert web.post(platform.url("/api/devices"), json=device, headers=token).status_code == 201
     return name
 
@@ -130,7 +143,19 @@ def test_the_page_shows_everything(platform: Platform, view: View, told: str, si
     )
     for service in ("db", "redis", "mobile-backend"):
         expect(page.locator("#services tbody tr", has_text=service).first).to_be_visible()
-    expect(page.locator("#deployments tbody tr", has_text=told)).to_be_visible()
+    deployed = page.locator("#deployments tbody tr", has_text=told)
+    expect(deployed).to_be_visible()
+    for text in (
+        "20261125T131500Z-0123456789ab",
+        "backend · mobile-backend",
+        "T-0001",
+        "12.5",
+        "<i>end-to-end</i>",
+        HOSTILE,
+    ):
+        expect(deployed).to_contain_text(text)
+    expect(deployed.locator("img, script, i")).to_have_count(0)
+    assert page.title() != "owned"
     expect(page.locator("#devices tbody tr", has_text=told)).to_be_visible()
     expect(page.locator("#downloads tbody tr")).to_have_count(2)
     expect(page.locator("#attention")).to_have_text(WELL)

@@ -20,6 +20,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.command import PATH
+from tests.e2e.support.deploys import SECONDS, Team
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.roles import SERVICE, TOPOLOGY, Answer, as_role, data, typed
 
@@ -51,7 +52,7 @@ def exists(command: str) -> bool:
     rule = POLICY.rules[command]
     return any(
         (Path(grammar.COMMANDS) / folder.replace("-", "_") / f"{command.replace('-', '_')}.py").is_file()
-        for folder in (*rule.places, *rule.callers, "common")
+        for folder in (*rule.places, *rule.callers, "common", "bastion")
     )
 
 
@@ -177,6 +178,15 @@ def uses_docker(platform: Platform, role: str) -> None:
     platform.wait_answering("desktop-app")
 
 
+def deploys(platform: Platform, role: str) -> None:
+    team = Team(platform)
+    with team.own_code():
+        commit = team.push("From the matrix", "echo '<!-- matrix -->' >>frontend/site/index.html")
+        done = platform.ssh(SERVICE[role], "deploy-frontend", timeout=SECONDS)
+        assert done.returncode == 0, done.stderr
+        assert team.serving("frontend").endswith(commit[:12])
+
+
 PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "manage-tickets": manages_tickets,
     "configure-llm": configures,
@@ -188,6 +198,7 @@ PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "ssh-to-bastions": goes_through_bastions,
     "watch-health": watches_health,
     "docker-socket": uses_docker,
+    "deploy": deploys,
 }
 # Proven against the fake GitHub in test_github.py.
 ELSEWHERE = {"push-tickets", "pull-tickets"}

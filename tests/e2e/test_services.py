@@ -169,26 +169,97 @@ def test_api_documentation_needs_nothing_from_elsewhere(platform: Platform, web:
     assert "/api/deployments" in web.get(platform.url("/api/openapi.json")).json()["paths"]
 
 
-def test_deployments_are_recorded_with_the_token_only(
-    platform: Platform, web: requests.Session, token: dict[str, str]
+@pytest.fixture
+def monitors(platform: Platform) -> dict[str, str]:
+    return {"Authorization": f"Bearer {platform.secret('backend/deployments_token')}"}
+
+
+def test_deployments_are_recorded_with_the_monitors_token_only(
+    platform: Platform, web: requests.Session, token: dict[str, str], monitors: dict[str, str]
 ) -> None:
     url, body = (
         platform.url("/api/deployments"),
         {"service": "frontend", "version": "1.2.3", "deployed_by": "end-to-end"},
     )
-    for headers in ({}, {"Authorization": "Bearer wrong"}):
+    for headers in ({}, {"Authorization": "Bearer wrong"}, token):
         assert web.post(url, json=body, headers=headers).status_code == 401
-    made = web.post(url, json=body, headers=token)
+    made = web.post(url, json=body, headers=monitors)
     assert made.status_code == 201
     number = made.json()["id"]
-    ended = web.put(f"{url}/{number}", json={**body, "status": "succeeded"}, headers=token)
+    ended = web.put(f"{url}/{number}", json={**body, "status": "succeeded"}, headers=monitors)
     assert (ended.status_code, ended.json()["status"]) == (200, "succeeded")
     assert number in [entry["id"] for entry in web.get(url).json()]
-    assert web.post(url, json={**body, "service": ""}, headers=token).status_code == 422
+    assert web.post(url, json={**body, "service": ""}, headers=monitors).status_code == 422
+    assert web.post(platform.url("/api/devices"), json=body, headers=monitors).status_code == 401
     code, rows, _complaint = sql(
         platform, "readonly", f"SELECT status FROM backend.deployments WHERE id = {int(number)}"
     )
     assert (code, rows) == (0, "succeeded")
+    listed = web.get(url)
+    assert web.get(url, headers={"If-None-Match": listed.headers["ETag"]}).status_code == 304
+
+
+# What the deploys' playbooks do at their end, in the monitor's container.
+ANNOUNCE = """
+import sys
+sys.path.insert(0, "/usr/local/lib/dockfra/python")
+from ansible_collections.dockfra.core.plugins.module_utils.errors import AnnouncementError
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import deployments
+row = deployments.row(
+    deploy_id={id!r}, target="backend", services=["backend", "mobile-backend"], commit="0" * 40,
+    release="20261125T131500Z-000000000000", by="end-to-end", started=1795612500.0, seconds=12.5,
+    result="deployed", tickets=["T-0001"], note="Show <b>it</b>",
+)
+try:
+    deployments.announce(row)
+except AnnouncementError as error:
+    print("later:", error)
+else:
+    print("told,", len(list(deployments.KEPT.expanduser().glob("*"))), "left")
+"""
+
+
+def test_the_monitor_tells_of_a_deploy_now_or_once_the_backend_is_back(
+    platform: Platform, web: requests.Session
+) -> None:
+    def announced(name: str) -> str:
+        done = platform.run("ssh-monitor", "python3", "-I", "-", text=ANNOUNCE.replace("{id!r}", repr(name)))
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.strip()
+
+    def listed() -> list[str]:
+        rows = web.get(platform.url("/api/deployments?limit=200")).json()
+        return [row["deploy_id"] for row in rows if row["deploy_id"] in names]
+
+    names = [f"e2e-{uuid.uuid4().hex}" for _ in range(2)]
+    with platform.stopped("backend"):
+        assert announced(names[0]).startswith("later: backend was not told of 1 deploy")
+    platform.wait_answering("backend")
+    assert [announced(names[1]) for _ in range(2)] == ["told, 0 left"] * 2
+    assert sorted(listed()) == sorted(names)
+    [row] = [
+        row
+        for row in web.get(platform.url("/api/deployments?limit=200")).json()
+        if row["deploy_id"] == names[0]
+    ]
+    assert (row["services"], row["seconds"], row["tickets"]) == (
+        ["backend", "mobile-backend"],
+        12.5,
+        ["T-0001"],
+    )
+    assert (row["status"], row["note"]) == ("succeeded", "Show <b>it</b>")
+
+
+def test_only_monitor_and_backend_have_the_token_for_deployments(
+    platform: Platform, monitors: dict[str, str]
+) -> None:
+    token = monitors["Authorization"].removeprefix("Bearer ")
+    having = [
+        name
+        for name in platform.names
+        if platform.run(name, "grep", "-rqsF", token, "/etc/dockfra").returncode == 0
+    ]
+    assert sorted(having) == ["backend", "ssh-monitor"]
 
 
 def test_devices_are_registered_with_the_token_only(

@@ -27,8 +27,8 @@ class Backend(Service):
         shutil.copytree(SOURCE / "backend", content / "backend", ignore=shutil.ignore_patterns("__pycache__"))
         text = (SOURCE / "release.yml").read_text().replace("settle_seconds: 5", "settle_seconds: 0")
         if mode:
-            (content / "backend" / "migrations" / "0003.more.sql").write_text(mode)
-            text = text.replace("schema_min: 2", "schema_min: 3")
+            (content / "backend" / "migrations" / "0004.more.sql").write_text(mode)
+            text = text.replace("schema_min: 2", "schema_min: 4")
         (content / "spec.json").write_bytes(spec_file.parse(text.encode()).to_json())
 
 
@@ -100,14 +100,14 @@ def test_releases_migrate_or_are_refused_and_the_old_one_serves(tmp_path: Path, 
         backend.switch(first)
         assert backend.get("/api/info")[1:] == (first, {**backend.get("/api/info")[2], "release": first})
         with pytest.raises(
-            ReleaseRefusedError, match=r"refused: migration 0003.more.sql failed: division by zero"
+            ReleaseRefusedError, match=r"refused: migration 0004.more.sql failed: division by zero"
         ):
             backend.switch(bad)
-        assert asked("SELECT version, schema_min FROM backend.schema_state") == "2|2"
+        assert asked("SELECT version, schema_min FROM backend.schema_state") == "3|2"
         assert backend.get("/health")[:2] == (200, first)
         backend.switch(newer)
-        assert asked("SELECT version, schema_min FROM backend.schema_state") == "3|3"
-        with pytest.raises(ReleaseRefusedError, match=r"needs a release that knows 3; this one knows 2"):
+        assert asked("SELECT version, schema_min FROM backend.schema_state") == "4|4"
+        with pytest.raises(ReleaseRefusedError, match=r"needs a release that knows 4; this one knows 3"):
             backend.switch(older)
         assert backend.get("/health")[:2] == (200, newer)
         assert asked("SELECT count(*) FROM backend.devices") == "0"

@@ -137,7 +137,7 @@ def test_a_routed_service_needs_no_group_finding_p4(load: Load) -> None:
             "hello": {
                 "dockfra_description": "Greeting",
                 "dockfra_user": "hello",
-                "dockfra_uid": 10020,
+                "dockfra_uid": 10030,
                 "dockfra_networks": ["proxy-net"],
                 "dockfra_ports": [{"name": "http", "port": 8090}],
                 "dockfra_routes": [{"path": "/hello"}],
@@ -312,3 +312,57 @@ def test_one_service_of_a_docker_host_has_its_socket_and_the_monitor_alone_reach
     assert edges == {"ssh-monitor"}
     assert {edge for edge in topology.edges() if edge.caller == "docker-gateway"} == set()
     assert topology.networks["docker-net"].internal
+
+
+def test_the_bastions_keep_the_releases_of_their_services(load: Load) -> None:
+    platform = load({})
+    platform.check()
+    kept = {"ssh-frontend": ["frontend"], "ssh-backend": ["backend", "mobile-backend"]}
+    for bastion, services in kept.items():
+        desired = platform.desired(bastion)
+        assert dict(desired.images[-1].arguments)["SERVICE_RELEASES"] == " ".join(services)
+        mounts = {mount["target"]: mount for mount in desired.container["mounts"]}
+        for service in services:
+            theirs = {mount["target"]: mount for mount in platform.desired(service).container["mounts"]}
+            for place, writer, reader in (("releases", mounts, theirs), ("state", theirs, mounts)):
+                path = f"/srv/{place}/{service}"
+                assert writer[path]["source"] == reader[path]["source"] == f"dockfra-{service}-{place}"
+                assert (writer[path]["read_only"], reader[path]["read_only"]) == (False, True)
+                # A reader that comes first must not make the volume its own.
+                assert ("no_copy" in writer[path], reader[path]["no_copy"]) == (False, True)
+    others = set(platform.topology.services) - set(kept)
+    assert not any("SERVICE_RELEASES" in dict(platform.desired(name).images[-1].arguments) for name in others)
+
+
+def test_the_monitor_knows_where_deploys_are_told_if_somebody_lists_them(load: Load) -> None:
+    platform = load({})
+    files = platform.desired("ssh-monitor").files
+    place = json.loads(files["monitor/deployments.json"].content)
+    token = json.loads(platform.desired("backend").files["backend.json"].content)["deployments_token"]
+    assert place == {
+        "service": "backend",
+        "host": place["host"],
+        "port": 8081,
+        "path": "/api/deployments",
+        "token": token,
+    }
+    assert place["host"].startswith("backend")
+    for name in ("", "db", "no-such-service", "ssh-backend"):
+        given = {"ssh-monitor": {"ssh_monitor_deployments_service": name}}
+        assert "monitor/deployments.json" not in load(given).desired("ssh-monitor").files
+
+
+def test_the_monitors_key_opens_a_shell_at_a_bastion_and_the_gate_for_its_commands(load: Load) -> None:
+    platform = load({})
+    keys = platform.desired("ssh-backend").files["ssh/authorized_keys"].content.decode().splitlines()
+    [line] = [line for line in keys if line.startswith("restrict")]
+    verbs = "release-receive release-switch release-hold release-status release-prune"
+    assert line.startswith(
+        f'restrict,pty,command="/usr/local/bin/gate-or-shell monitor {verbs}" ssh-ed25519 '
+    )
+    [plain] = [
+        line
+        for line in platform.desired("ssh-rpi3").files["ssh/authorized_keys"].content.decode().splitlines()
+        if line.startswith("restrict")
+    ]
+    assert plain.startswith("restrict,pty ssh-ed25519 ")

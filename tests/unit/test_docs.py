@@ -60,6 +60,7 @@ NO_VARIABLES = {
     "dockfra_tunnels",
     "dockfra_probe_targets",
     "dockfra_service_names",
+    "dockfra_deployables",
     "dockfra_ssh_peers",
     "dockfra_pending_services",
     "dockfra_progress",

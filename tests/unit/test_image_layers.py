@@ -50,10 +50,10 @@ def test_who_only_passes_on_has_none(service: str) -> None:
 LIBRARY = ROOT / "collections/ansible_collections/dockfra/core/plugins"
 
 
-def modules_of_the_gate() -> set[Path]:
-    """The library's modules that the gate's image has."""
-    role = FINDER.role(GATE)
-    patterns = [role.path / pattern for pattern in role.defaults["gate_image_files"].values()]
+def modules_of(name: str) -> set[Path]:
+    """The library's modules that the image of a role has."""
+    role = FINDER.role(name)
+    patterns = [role.path / pattern for pattern in role.defaults[f"{role.short_name}_image_files"].values()]
     found = {Path(name).resolve() for pattern in patterns for name in glob.glob(str(pattern))}
     return {module for path in found for module in ([path] if path.is_file() else path.rglob("*.py"))}
 
@@ -70,7 +70,7 @@ def imported(module: Path) -> Iterator[Path]:
 
 
 def test_the_image_has_every_module_that_its_own_import() -> None:
-    there = modules_of_the_gate()
+    there = modules_of(GATE)
     assert len(there) > 100
     missing = {
         f"{path.relative_to(LIBRARY)}, which {module.relative_to(LIBRARY)} imports"
@@ -79,3 +79,13 @@ def test_the_image_has_every_module_that_its_own_import() -> None:
         if path not in there
     }
     assert missing == set()
+
+
+def test_the_builder_has_all_that_its_modules_need() -> None:
+    there, seen = modules_of("dockfra.core.builder"), set()
+    waiting = [module for module in there if module.parent.name == "builder"]
+    while waiting:
+        module = waiting.pop()
+        seen.add(module)
+        waiting += [path for path in imported(module) if path not in seen]
+    assert seen <= there

@@ -382,6 +382,24 @@ def test_summary_is_the_last_thing_verbatim(project: Project) -> None:
     assert out.count("https://localhost/") == 1
 
 
+def test_notes_are_told_once_and_before_the_summary(project: Project) -> None:
+    told = '{dockfra_notes: ["web serves \\x1b[31mother code"], dockfra_summary: "web https://localhost/"}'
+    playbook = f"""
+{PLAN}
+- name: Tell
+  hosts: localhost
+  gather_facts: false
+  tasks: [{{fake: {told}}}, {{fake: {told}}}]
+"""
+    code, out = project.pipe(playbook)
+    assert code == 0
+    assert out.endswith("\nweb serves other code\nweb https://localhost/\n")
+    assert out.count("other code") == 1
+    code, out = project.pipe(playbook.replace("dockfra_summary", "failed: true, dockfra_summary", 1))
+    assert code == 2
+    assert "other code" in out
+
+
 def test_check_mode_with_diff(project: Project) -> None:
     diff = '{name: Render, fake: {changed: true, diff: {before: "old\\n", after: "new\\n"}}}'
     code, screen, _ = project.terminal(PLAN + apply_play(diff), "--check", "--diff")

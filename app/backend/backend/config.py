@@ -11,7 +11,8 @@ Port = Field(ge=1, le=65535)
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The file is of the platform, and this release may be older than that: what it does not know is for others.
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
 
 class DatabaseConfig(Section):
@@ -60,6 +61,9 @@ class Config(Section):
     database: DatabaseConfig
     cache: CacheConfig
     api_token: SecretStr = Field(min_length=16)
+    deployments_token: SecretStr | None = Field(
+        default=None, min_length=16, description="Of who may record deployments; without one nobody may."
+    )
     status_cache_seconds: int = Field(default=5, ge=0, le=3600)
     status_watch_seconds: int = Field(default=30, ge=0, le=120)
     name: str = Field(default="backend", description="What the platform calls this service.")

@@ -1,15 +1,19 @@
-"""What was deployed, by whom, and how it ended."""
+"""What was deployed, by whom, and how it ended. The monitor tells it, and nobody else may."""
 
+import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, HTTPException, Path
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field, model_validator
 
-from backend.dependencies import DatabaseDep, Limit, needs_token
-from backend.fields import Line, Name, Text, Timestamp, Token
+from backend.dependencies import DatabaseDep, Limit, needs_deployments_token
+from backend.fields import Commit, Line, Name, Release, Text, TicketId, Timestamp, Token
 
 router = APIRouter(prefix="/api/deployments", tags=["deployments"])
+
+# Of so many deployments is known what they were; the oldest are forgotten.
+KEPT = 5000
 
 DeploymentId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
@@ -26,6 +30,14 @@ class DeploymentIn(BaseModel):
         default=None, description="Now, unless given, once it is not `started`."
     )
     note: Text = ""
+    deploy_id: Token | None = Field(
+        default=None,
+        description="What the caller knows it by: told again with the same, it is recorded once.",
+    )
+    services: list[Name] = Field(default=[], max_length=50, description="What it brought a release to.")
+    commit: Commit = ""
+    release: Release = ""
+    tickets: list[TicketId] = Field(default=[], max_length=50, description="Those its commits name.")
 
     @model_validator(mode="after")
     def _finish(self) -> Self:
@@ -48,32 +60,74 @@ class Deployment(BaseModel):
     started_at: datetime
     finished_at: datetime | None
     note: str
+    deploy_id: str | None
+    services: list[str]
+    commit: str
+    release: str
+    tickets: list[str]
+
+    @computed_field
+    def seconds(self) -> float | None:
+        """How long it took."""
+        return (self.finished_at - self.started_at).total_seconds() if self.finished_at else None
 
 
-@router.get("")
-async def list_deployments(database: DatabaseDep, limit: Limit = 50) -> list[Deployment]:
-    """The latest deployments, newest first."""
+DEPLOYMENTS = TypeAdapter(list[Deployment])
+
+
+@router.get("", response_model=list[Deployment], responses={304: {}})
+async def list_deployments(request: Request, database: DatabaseDep, limit: Limit = 50) -> Response:
+    """The latest deployments, newest first. Who has an answer with the same ETag need not be sent it again."""
     async with database.connection() as connection:
         cursor = await connection.execute(
             "SELECT * FROM backend.deployments ORDER BY started_at DESC, id DESC LIMIT %s", (limit,)
         )
-        return [Deployment(**row) async for row in cursor]
+        body = DEPLOYMENTS.dump_json([Deployment(**row) async for row in cursor])
+    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": tag, "Cache-Control": "no-cache"}
+    known = request.headers.get("if-none-match", "").split(",")
+    if tag in (each.strip().removeprefix("W/") for each in known):
+        return Response(status_code=304, headers=headers)
+    return Response(body, headers=headers, media_type="application/json")
 
 
-@router.post("", status_code=201, dependencies=[needs_token])
-async def record_deployment(database: DatabaseDep, deployment: DeploymentIn) -> Deployment:
-    """Record a deployment, usually when it starts."""
-    async with database.connection() as connection:
+@router.post(
+    "",
+    status_code=201,
+    dependencies=[needs_deployments_token],
+    responses={200: {"model": Deployment, "description": "It was recorded before, as it is here."}},
+)
+async def record_deployment(
+    database: DatabaseDep, response: Response, deployment: DeploymentIn
+) -> Deployment:
+    """Record a deployment; one with the `deploy_id` of another is that one, told again."""
+    async with database.connection() as connection, connection.transaction():
         cursor = await connection.execute(
             """
             INSERT INTO backend.deployments
-                (service, version, status, deployed_by, started_at, finished_at, note)
-            VALUES (%(service)s, %(version)s, %(status)s, %(deployed_by)s, %(started_at)s, %(finished_at)s, %(note)s)
+                (service, version, status, deployed_by, started_at, finished_at, note,
+                 deploy_id, services, commit, release, tickets)
+            VALUES (%(service)s, %(version)s, %(status)s, %(deployed_by)s, %(started_at)s, %(finished_at)s, %(note)s,
+                    %(deploy_id)s, %(services)s, %(commit)s, %(release)s, %(tickets)s)
+            ON CONFLICT (deploy_id) DO NOTHING
             RETURNING *
             """,
             deployment.model_dump(),
         )
-        return Deployment(**(await cursor.fetchone() or {}))
+        if (row := await cursor.fetchone()) is None:
+            response.status_code = 200
+            cursor = await connection.execute(
+                "SELECT * FROM backend.deployments WHERE deploy_id = %s", (deployment.deploy_id,)
+            )
+            return _found(await cursor.fetchone())
+        await connection.execute(
+            """
+            DELETE FROM backend.deployments WHERE id IN
+                (SELECT id FROM backend.deployments ORDER BY started_at DESC, id DESC OFFSET %s)
+            """,
+            (KEPT,),
+        )
+        return Deployment.model_validate(row)
 
 
 @router.get("/{deployment_id}")
@@ -83,11 +137,11 @@ async def get_deployment(database: DatabaseDep, deployment_id: DeploymentId) -> 
         return _found(await cursor.fetchone())
 
 
-@router.put("/{deployment_id}", dependencies=[needs_token])
+@router.put("/{deployment_id}", dependencies=[needs_deployments_token])
 async def update_deployment(
     database: DatabaseDep, deployment_id: DeploymentId, deployment: DeploymentIn
 ) -> Deployment:
-    """Say how a deployment ended. Its start stays as recorded unless `started_at` is given."""
+    """Say how a deployment ended. Its start stays as recorded unless `started_at` is given, and its `deploy_id` does."""
     given = deployment.model_dump()
     if "started_at" not in deployment.model_fields_set:
         given["started_at"] = None
@@ -96,7 +150,8 @@ async def update_deployment(
             """
             UPDATE backend.deployments
             SET service = %(service)s, version = %(version)s, status = %(status)s, deployed_by = %(deployed_by)s,
-                started_at = coalesce(%(started_at)s, started_at), finished_at = %(finished_at)s, note = %(note)s
+                started_at = coalesce(%(started_at)s, started_at), finished_at = %(finished_at)s, note = %(note)s,
+                services = %(services)s, commit = %(commit)s, release = %(release)s, tickets = %(tickets)s
             WHERE id = %(id)s
             RETURNING *
             """,

@@ -4,6 +4,8 @@ Somebody asks all the time, so that it is known since when a service has been as
 """
 
 import asyncio
+import os
+import re
 import time
 from datetime import UTC, datetime
 from typing import Literal
@@ -20,6 +22,9 @@ router = APIRouter(prefix="/api/status", tags=["status"])
 CACHE_KEY = "backend:status"
 SINCE_KEY = "backend:since"
 PROBE_SECONDS = 2.0
+# Lines of an answer that are read, to find the one that names the release.
+MOST_LINES = 100
+RELEASE = re.compile(rb"x-release:[ \t]*([0-9]{8}T[0-9]{6}Z-[0-9a-f]{12})[ \t]*\r?\n", re.IGNORECASE)
 # For how long nobody may have looked before it is unknown what happened meanwhile.
 UNSEEN_SECONDS = 300
 
@@ -31,6 +36,7 @@ class ServiceState(BaseModel):
     state: Literal["up", "down"]
     latency_ms: float
     detail: str
+    release: str = Field(default="", description="Which one answered, where it says so.")
     since: datetime | None = Field(default=None, description="Since when it has been found so, each time.")
 
 
@@ -38,6 +44,7 @@ class Answerer(BaseModel):
     """The backend itself, which is up as it answers."""
 
     service: str
+    release: str
     since: datetime
 
 
@@ -82,7 +89,11 @@ async def get_status(request: Request) -> Status:
         cache=cache,
         checked_at=snapshot.checked_at,
         services=snapshot.services,
-        answered_by=Answerer(service=config.name, since=request.app.state.started_at),
+        answered_by=Answerer(
+            service=config.name,
+            release=os.environ.get("DOCKFRA_RELEASE", ""),
+            since=request.app.state.started_at,
+        ),
         stacks=config.stacks,
     )
 
@@ -149,14 +160,19 @@ async def _cached(redis: Redis) -> Snapshot | None:
         return None
 
 
+# State, detail and release.
+Answer = tuple[Literal["up", "down"], str, str]
+
+
 async def probe(target: Target) -> ServiceState:
     """Ask one service; never raises, and takes no longer than PROBE_SECONDS."""
     ask = _http_answer if target.kind == "http" else _tcp_answer
     begin = time.perf_counter()
     state: Literal["up", "down"] = "down"
+    release = ""
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            state, detail = await ask(target)
+            state, detail, release = await ask(target)
     except TimeoutError:
         detail = f"no answer in {PROBE_SECONDS:g} s"
     except OSError as error:
@@ -168,16 +184,17 @@ async def probe(target: Target) -> ServiceState:
         state=state,
         latency_ms=round((time.perf_counter() - begin) * 1000, 1),
         detail=detail,
+        release=release,
     )
 
 
-async def _tcp_answer(target: Target) -> tuple[Literal["up", "down"], str]:
+async def _tcp_answer(target: Target) -> Answer:
     _, writer = await asyncio.open_connection(target.host, target.port)
     writer.close()
-    return "up", "accepts connections"
+    return "up", "accepts connections", ""
 
 
-async def _http_answer(target: Target) -> tuple[Literal["up", "down"], str]:
+async def _http_answer(target: Target) -> Answer:
     """Healthy is what the service's entry in the inventory calls so; who asks for a login works, too."""
     reader, writer = await asyncio.open_connection(target.host, target.port, limit=1024)
     try:
@@ -187,10 +204,25 @@ async def _http_answer(target: Target) -> tuple[Literal["up", "down"], str]:
         await writer.drain()
         protocol, _, rest = (await reader.readline()).decode("latin-1").partition(" ")
         code = rest[:3]
+        release = await _release(reader)
     except ValueError:  # a first line longer than the limit
-        protocol = code = ""
+        protocol = code = release = ""
     finally:
         writer.close()
     if not (protocol.startswith("HTTP/") and code.isdecimal()):
-        return "down", "does not speak HTTP"
-    return ("up" if int(code) < target.below or code == "401" else "down"), f"HTTP {code}"
+        return "down", "does not speak HTTP", ""
+    return ("up" if int(code) < target.below or code == "401" else "down"), f"HTTP {code}", release
+
+
+async def _release(reader: asyncio.StreamReader) -> str:
+    """The release that an answer's headers name, or an empty string."""
+    for _ in range(MOST_LINES):
+        try:
+            line = await reader.readline()
+        except ValueError:  # longer than the limit, so it is not that one
+            continue
+        if found := RELEASE.fullmatch(line):
+            return found[1].decode()
+        if not line.strip():
+            break
+    return ""

@@ -25,6 +25,12 @@ from psycopg import sql
 
 TOKEN = "the-token-of-these-tests"
 WRITE = {"Authorization": f"Bearer {TOKEN}"}
+MONITOR_TOKEN = "the-monitors-token-of-these-tests"
+
+
+def rights(path: str) -> dict[str, str]:
+    """The header of who may write there."""
+    return {"Authorization": f"Bearer {MONITOR_TOKEN}"} if path.startswith("/api/deployments") else WRITE
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:
@@ -223,6 +229,7 @@ def config(database: DatabaseSwitch, cache: CacheSwitch) -> Config:
                 "password": cache.password,
             },
             "api_token": TOKEN,
+            "deployments_token": MONITOR_TOKEN,
         }
     )
 
@@ -261,3 +268,16 @@ def writer(client: TestClient) -> TestClient:
     """The same with the write token."""
     client.headers.update(WRITE)
     return client
+
+
+@pytest.fixture
+def monitor(client: TestClient) -> TestClient:
+    """The same with the token for deployments."""
+    client.headers.update(rights("/api/deployments"))
+    return client
+
+
+@pytest.fixture
+def header_of() -> Callable[[str], dict[str, str]]:
+    """The header of who may write at a path."""
+    return rights

@@ -62,7 +62,7 @@ def test_several_starting_at_once_migrate_once(config, database, serve, eventual
     for client in clients:
         eventually(lambda client=client: state(client) == (200, []))
     with database.inside() as connection:
-        assert connection.execute("SELECT version FROM backend.schema_state").fetchall() == [(2,)]
+        assert connection.execute("SELECT version FROM backend.schema_state").fetchall() == [(3,)]
 
 
 def test_nobody_else_holds_up_the_migrations_finding_s5(config, database, serve, eventually):
@@ -81,7 +81,7 @@ def test_a_release_that_is_too_old_for_the_tables_says_so(config, client, databa
         eventually(lambda: "refused" in too_old.get("/health").json())
         answer = too_old.get("/health")
         assert answer.status_code == 503
-        told = "schema 9 of backend's tables needs a release that knows 7; this one knows 2"
+        told = "schema 9 of backend's tables needs a release that knows 7; this one knows 3"
         assert answer.json()["refused"] == told
         # What ran before goes on.
         assert state(client) == (200, [])

@@ -54,9 +54,9 @@ def test_writing_needs_the_token(client, authorization):
         (b'{"note": "' + b"x" * 65536 + b'"}', 413),
     ],
 )
-def test_bodies_that_are_no_use(writer, content, expected):
+def test_bodies_that_are_no_use(client, header_of, content, expected):
     for method, path, _ in WRITES:
-        answer = writer.request(method, path, content=content, headers=JSON)
+        answer = client.request(method, path, content=content, headers=JSON | header_of(path))
         assert answer.status_code in (expected if isinstance(expected, tuple) else (expected,)), (
             method,
             path,
@@ -64,13 +64,13 @@ def test_bodies_that_are_no_use(writer, content, expected):
         assert "x" * 100 not in answer.text
 
 
-def test_a_body_that_does_not_tell_its_size(writer):
+def test_a_body_that_does_not_tell_its_size(monitor):
     parts = (b" " * 8192 for _ in range(9))
-    assert writer.post("/api/deployments", content=parts, headers=JSON).status_code == 413
+    assert monitor.post("/api/deployments", content=parts, headers=JSON).status_code == 413
 
 
-def test_a_body_of_another_type(writer):
-    answer = writer.post(
+def test_a_body_of_another_type(monitor):
+    answer = monitor.post(
         "/api/deployments", content=b"service=frontend", headers={"Content-Type": "text/plain"}
     )
     assert answer.status_code == 422

@@ -63,6 +63,35 @@ def test_asks_a_web_service(config, serve, answer, state, detail):
     assert report["status"] == ("ok" if state == "up" else "degraded")
 
 
+RELEASE = "20261125T131500Z-0123456789ab"
+
+
+@pytest.mark.parametrize(
+    ("headers", "release"),
+    [
+        (f"X-Release: {RELEASE}\r\n", RELEASE),
+        (f"Server: x\r\nx-release:{RELEASE} \r\n", RELEASE),
+        (f"Content-Security-Policy: {'x' * 3000}\r\nX-Release: {RELEASE}\r\n", RELEASE),
+        ("X-Release: <b>latest</b>\r\n", ""),
+        (f"X-Release: {RELEASE}x\r\n", ""),
+        (f"\r\nX-Release: {RELEASE}\r\n", ""),
+        ("X: y\r\n" * 200 + f"X-Release: {RELEASE}\r\n", ""),
+        ("", ""),
+    ],
+)
+def test_says_which_release_answered(config, serve, headers, release):
+    with service(f"HTTP/1.1 200 OK\r\n{headers}Content-Length: 0\r\n\r\n".encode()) as port:
+        [neighbour] = serve(with_target(config, port)).get("/api/status").json()["services"]
+    assert (neighbour["state"], neighbour["release"]) == ("up", release)
+
+
+def test_says_which_release_it_is_itself(client, monkeypatch):
+    assert client.get("/api/status").json()["answered_by"]["release"] == ""
+    monkeypatch.setenv("DOCKFRA_RELEASE", RELEASE)
+    assert client.get("/api/status").json()["answered_by"]["release"] == RELEASE
+    assert client.get("/api/info").json()["release"] == RELEASE
+
+
 def test_asks_any_other_service_for_a_connection_only(config, serve):
     with service(None) as port:
         [neighbour] = serve(with_target(config, port, "tcp")).get("/api/status").json()["services"]

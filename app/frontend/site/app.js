@@ -20,9 +20,9 @@ const sections = [
     valid: isRecordList,
     empty: "Nothing has been deployed yet. The first deployment will appear here.",
     columns: {
-      Service: (row) => [row.service, second(row.version, row.note)],
+      Service: (row) => [row.service, second(...reached(row)), second(row.version, ...brought(row)), second(row.note)],
       Status: (row) => pill(row.status),
-      Started: (row) => [moment(row.started_at), second(`by ${row.deployed_by}`)],
+      Started: (row) => [moment(row.started_at), second(`by ${row.deployed_by}`, number(row.seconds, 1, "s"))],
     },
   },
   {
@@ -118,13 +118,30 @@ function drawRows({ id, rows = (answer) => answer, empty, columns }, answer) {
   return found.length ? table(id, columns, [["", found]]) : note(empty);
 }
 
+const list = (value) => (Array.isArray(value) ? value : []);
+
+// The services that a deployment brought something to, where its name does not say it.
+const reached = ({ service, services }) => (String(list(services)) === String(service) ? [] : list(services));
+
+// The commit, unless the version names it already, and the tickets.
+function brought({ version, commit, tickets }) {
+  const short = String(commit ?? "").slice(0, 12);
+  const told = String(version).endsWith(short) ? [] : [short];
+  return [...told, ...list(tickets)].map((text) => element("span", { class: "whole" }, text));
+}
+
+// The release by its commit; all of its id for who points at it.
+const release = (id) => (id ? element("span", { title: id }, `release ${String(id).split("-").at(-1)}`) : "");
+
 function drawServices(status) {
   if (!status.services.length) {
     return note("The backend reaches no other service yet.");
   }
   const columns = {
     Service: (row) =>
-      row.state === NOT_ASKED ? second(row.name) : [row.name, second(row.detail || row.description)],
+      row.state === NOT_ASKED
+        ? second(row.name)
+        : [row.name, second(row.detail || row.description), second(release(row.release))],
     State: (row) => pill(row.state),
     Since: (row) => moment(row.since),
   };

@@ -14,7 +14,7 @@ export function validStatus(answer) {
   );
 }
 
-// Pairs of a stack's name and its rows: {name, description, state, since, detail}. What was not asked is one row.
+// Pairs of a stack's name and its rows: {name, description, state, since, detail, release}. What was not asked is one row.
 export function stacks(status) {
   const asked = Map.groupBy(status.services, (row) => row.service);
   const found = status.stacks.map((stack) => [
@@ -43,7 +43,8 @@ function together(services) {
 function service(status, name, description, ports) {
   if (!ports.length) {
     const itself = status.answered_by?.service === name;
-    return { name, description, state: itself ? "up" : NOT_ASKED, since: itself ? status.answered_by.since : null, detail: "" };
+    const { since = null, release } = itself ? status.answered_by : {};
+    return { name, description, state: itself ? "up" : NOT_ASKED, since, detail: "", release };
   }
   const bad = ports.filter((port) => port.state !== "up");
   const since = (bad.length ? bad : ports).map((port) => port.since).filter(Boolean).sort();
@@ -53,6 +54,7 @@ function service(status, name, description, ports) {
     state: bad.length ? "down" : "up",
     // Up since the last of its ports is, down since the first one was.
     since: bad.length ? since[0] : since.at(-1),
+    release: ports.map((port) => port.release).find(Boolean),
     detail: bad.map((port) => `port ${port.port}: ${port.detail}`).join(", "),
   };
 }

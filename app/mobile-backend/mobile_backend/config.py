@@ -10,7 +10,8 @@ DEFAULT_PATH = "/etc/dockfra/mobile-backend.json"
 
 
 class DatabaseConfig(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # The file is of the platform, and this release may be older than that: what it does not know is for others.
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     host: str
     port: int = Field(ge=1, le=65535)
@@ -20,7 +21,7 @@ class DatabaseConfig(BaseModel):
 
 
 class Config(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
 
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     database: DatabaseConfig

@@ -68,6 +68,7 @@ class ActionModule(ActionBase):
         )
         result["dockfra_pending"] = {service.name: service.reasons for service in plan.services}
         result["dockfra_total"] = plan.total
+        result["dockfra_notes"] = _notes(plan)
         result["dockfra_summary"] = files[operator_files.ACCESS_MAP]
         result["stale_operator_files"] = stale
         result["published_ports"] = [
@@ -127,6 +128,17 @@ class ActionModule(ActionBase):
             "who": os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name,
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
+
+
+def _notes(plan: planner.HostPlan) -> list[str]:
+    """What a person should know of what is right as it is."""
+    if not plan.releases:
+        return []
+    named = ", ".join(f"{each['service']} (commit {each['commit'][:12]})" for each in plan.releases)
+    return [
+        f"Releases were deployed that are made of other source than this checkout's, and they serve: {named}. "
+        "What serves is the deploys' affair (docs/deploy.md); a run changes images only."
+    ]
 
 
 def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:

@@ -29,6 +29,18 @@ class CommandError(DockfraError):
     """A command could not do its work."""
 
 
+class AnnouncementError(CommandError):
+    """What happened could not be told to the application that lists it; it is kept, and told again."""
+
+
+class AnnouncementRefusedError(AnnouncementError):
+    """The application will not take what it is told, however often."""
+
+
+class UnreachableError(CommandError):
+    """Another container cannot be reached; later it may be."""
+
+
 class BusyError(DockfraError):
     """Somebody has as much under way as one may have; later it can be done."""
 
@@ -229,3 +241,42 @@ class ReleaseRefusedError(ReleaseError):
 
 class ReleaseHopelessError(ReleaseError):
     """Not even what the image of a service brought can serve."""
+
+
+# -- builds --
+
+
+class BuildError(DockfraError):
+    """No release was built; always one line."""
+
+
+class BuildFailedError(BuildError):
+    """What was to be built cannot be: it is not as it has to be, or its own commands or tests fail.
+
+    Args:
+        message: one line with service, step and reason.
+        log: the end of what failed said, without signs that nobody sees.
+    """
+
+    def __init__(self, message: str, log: str = "") -> None:
+        super().__init__(message)
+        self.log = log
+
+
+class BuildUnreachableError(BuildError):
+    """The builder does not answer, or its answer broke off."""
+
+
+class BuildBusyError(BuildError, BusyError):
+    """The builder has been at another build for all the time that there was."""
+
+
+class BuildAnswerError(BuildError):
+    """The builder answers what no builder does."""
+
+
+# -- the watch --
+
+
+class HistoryError(DockfraError):
+    """The history of the services cannot be written or read; always one line."""

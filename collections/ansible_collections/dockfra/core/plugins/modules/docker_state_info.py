@@ -50,6 +50,11 @@ options:
     elements: str
     default: []
     version_added: 0.4.0
+  records:
+    description: Short files of the platform's containers that are read, by the container's name.
+    type: dict
+    default: {}
+    version_added: 0.4.0
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
@@ -91,6 +96,10 @@ images:
   description: Per wanted image reference that exists its id and defaults.
   returned: when the engine answers
   type: dict
+records:
+  description: Per container of O(records) that has the file what it says, up to 16 KiB.
+  returned: when the engine answers
+  type: dict
 busy_ports:
   description: Per asked place that is in use who uses it, the platform's own containers left out.
   returned: always
@@ -124,6 +133,7 @@ def main() -> None:
             "ports": {"type": "list", "elements": "str", "default": []},
             "owner_file": {"type": "path"},
             "sockets": {"type": "list", "elements": "str", "default": []},
+            "records": {"type": "dict", "default": {}},
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,

@@ -102,6 +102,7 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
             "Memory": spec["memory"],
             "MemorySwap": spec.get("memory_swap", spec["memory"]),
             "PidsLimit": spec["pids_limit"],
+            "CpuShares": spec.get("cpu_shares", 0),
             "Sysctls": spec.get("sysctls") or None,
             "Init": spec["init"],
             "RestartPolicy": {"Name": spec["restart_policy"], "MaximumRetryCount": 0},
@@ -149,6 +150,7 @@ class FakeEngine:
         volumes: the labels of each volume, by name.
         images: what `image` returns, by reference.
         logs: a container's log, by name.
+        files: what is in a container's files, by its name and their paths.
         imported: the paths of each image that was imported, by reference.
         refuse_import: what is answered to an import, after it was read, instead of success.
         refuse: HTTP status by the beginning of a path (without the version) that is answered with an error.
@@ -162,6 +164,7 @@ class FakeEngine:
         self.volumes: dict[str, dict[str, str]] = {}
         self.images: dict[str, dict[str, Any]] = {}
         self.logs: dict[str, str] = {}
+        self.files: dict[tuple[str, str], bytes] = {}
         self.imported: dict[str, list[str]] = {}
         self.refuse_import = ""
         self.refuse: dict[str, int] = {}
@@ -247,6 +250,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                 return self._answer(engine.find(name))
             case ["containers", name, "logs"] if engine.find(name):
                 return self._log(engine.find(name), self.path)
+            case ["containers", name, "archive"] if (file := self._file(name)) is not None:
+                return self._send(file, 200, "application/x-tar")
             case ["networks"]:
                 return self._answer(self._filtered(list(engine.networks.values())))
             case ["volumes"]:
@@ -321,6 +326,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             for entry in entries
             if all((entry.get("Labels") or {}).get(key) == value for key, value in pairs)
         ]
+
+    def _file(self, container: str) -> bytes | None:
+        """A file of a container as the engine sends it."""
+        [path] = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["path"]
+        content = self.server.engine.files.get((container, path))
+        if content is None:
+            return None
+        packed = io.BytesIO()
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            member = tarfile.TarInfo(path.rpartition("/")[2])
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+        return packed.getvalue()
 
     def _log(self, details: Mapping[str, Any] | None, path: str) -> None:
         assert details is not None

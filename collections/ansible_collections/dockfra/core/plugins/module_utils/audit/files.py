@@ -135,6 +135,13 @@ def last_line(file: BinaryIO, end: int) -> bytes:
     return tail[tail.rfind(b"\n", 0, len(tail) - 1) + 1 :] if tail else b""
 
 
+def tail(path: str, size: int) -> bytes:
+    """Return the last bytes of a log's file, as a reader has it; raises OSError."""
+    with opened(followed(path)) as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - size))
+        return file.read(size)
+
+
 def _is(path: str, known: os.stat_result) -> bool:
     found = os.stat(path, follow_symlinks=False)
     return (found.st_dev, found.st_ino) == (known.st_dev, known.st_ino)

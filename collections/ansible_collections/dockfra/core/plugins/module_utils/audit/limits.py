@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .files import followed, opened
+from .files import tail
 from .lines import decode
 
 # Seconds that are looked back, and bytes at each log's end.
@@ -63,10 +63,7 @@ def reached(path: str, now: datetime.datetime, period: float = PERIOD) -> list[R
 
 
 def _tail(path: str) -> Iterator[dict[str, Any]]:
-    with opened(followed(path)) as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(max(0, size - TAIL))
-        for line in file.read(TAIL).splitlines():
-            entry = decode(line) if b'"limit"' in line else None
-            if entry is not None:
-                yield entry
+    for line in tail(path, TAIL).splitlines():
+        entry = decode(line) if b'"limit"' in line else None
+        if entry is not None:
+            yield entry

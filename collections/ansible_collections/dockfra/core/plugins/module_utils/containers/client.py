@@ -9,10 +9,12 @@ changes something is done by the modules of ``community.docker``.
 from __future__ import annotations
 
 import http.client
+import io
 import os
 import socket
 import ssl
 import struct
+import tarfile
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -66,7 +68,7 @@ class Client:
         except (ValueError, TooMuchError) as error:
             raise EngineError(f"its answer to {path} is no JSON that can be read: {error}") from error
 
-    def read(self, path: str, **query: str) -> bytes:
+    def read(self, path: str, /, **query: str) -> bytes:
         """Return the answer as it is; raises NotFoundError and EngineError."""
         status, body = self._ask(path, query)
         if status < 300:
@@ -76,6 +78,31 @@ class Client:
         except (ValueError, TypeError, KeyError, TooMuchError):
             message = f"HTTP {status}"
         raise (NotFoundError if status == 404 else EngineError)(message)
+
+    def file(self, container: str, path: str, size: int) -> bytes | None:
+        """Return what is in a file of a container, also of one that does not run.
+
+        Args:
+            container: its name or id.
+            path: of the file; links on the way to it are followed.
+            size: bytes that are read of it.
+
+        Returns: None where there is no such file, or no container.
+
+        Raises:
+            EngineError: the engine refuses, or what it sends is no file.
+        """
+        try:
+            packed = self.read(f"/containers/{container}/archive", path=path)
+        except NotFoundError:
+            return None
+        try:
+            with tarfile.open(fileobj=io.BytesIO(packed), mode="r:") as archive:
+                member = archive.next()
+                content = archive.extractfile(member) if member and member.isreg() else None
+                return content.read(size) if content else None
+        except (tarfile.TarError, OSError) as error:
+            raise EngineError(f"{path} of {container} does not come as a file: {error}") from error
 
     def log(self, container: str, lines: int) -> str:
         """Return the end of a container's log."""

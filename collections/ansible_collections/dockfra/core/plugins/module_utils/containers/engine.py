@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import EngineError
@@ -16,6 +17,9 @@ from .options import image_defaults, observed, status
 
 # Stands for "a container of this platform" where users of a port are named.
 OWN = "this platform"
+
+# Bytes that are read of a file of a container.
+_MAX_RECORD = 16 * 1024
 
 _POLL_SECONDS = 0.5
 _GIVE_UP_RESTARTS = 3
@@ -36,7 +40,11 @@ def connect(timeout: int = 60) -> Client:
 
 
 def read_state(
-    client: Client, project: str, names: Sequence[str] = (), images: Sequence[str] = ()
+    client: Client,
+    project: str,
+    names: Sequence[str] = (),
+    images: Sequence[str] = (),
+    records: Mapping[str, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Return containers, networks, volumes and images of a platform, and the ports others publish.
 
@@ -45,6 +53,7 @@ def read_state(
         project: containers, networks and volumes with this project label are read.
         names: containers, networks and volumes that are read whether or not they carry the label.
         images: image references to look up.
+        records: files of the platform's containers that are read, by the container's name.
 
     Raises:
         EngineError: the engine refuses a request.
@@ -68,6 +77,13 @@ def read_state(
                 if _is_ours(entry, project, names)
             ),
             "images": _images(client, images),
+            "records": {
+                name: text
+                for name, path in records.items()
+                if name in containers
+                and containers[name]["ours"]
+                and (text := _record(client, name, path)) is not None
+            },
             "published": {
                 **_published(listed),
                 **dict.fromkeys([*_published(ours), *_held(containers)], OWN),
@@ -106,6 +122,12 @@ def _containers(client: Client, entries: Sequence[Mapping[str, Any]], project: s
             "options": observed(details),
         }
     return found
+
+
+def _record(client: Client, container: str, path: str) -> str | None:
+    """What a short file of a container says; None where there is none."""
+    content = client.file(container, path, _MAX_RECORD)
+    return None if content is None else content.decode(errors="replace")
 
 
 def _network(entry: Mapping[str, Any], others: Sequence[str]) -> dict[str, Any]:

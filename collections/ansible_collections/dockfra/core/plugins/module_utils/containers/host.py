@@ -24,6 +24,7 @@ def read(
     ports: Sequence[str] = (),
     owner_file: str | None = None,
     sockets: Sequence[str] = (),
+    records: Mapping[str, str] | None = None,
     timeout: int = 60,
 ) -> dict[str, Any]:
     """Return the state of a platform on this host; an engine that does not answer is part of it (``engine_error``).
@@ -36,6 +37,7 @@ def read(
         ports: places on the host (``address:port``) that are about to be published.
         owner_file: where the platform's owner is written down.
         sockets: sockets of engines whose group is to be known; one that is not there has none.
+        records: files of containers that are read, by the container's name.
         timeout: seconds to wait for an answer of the engine.
     """
     result: dict[str, Any] = {
@@ -45,7 +47,7 @@ def read(
         "files": {path: file_tree.scan(path, int(uid)) for path, uid in (directories or {}).items()},
     }
     try:
-        state = engine.read_state(engine.connect(timeout), project, names, images)
+        state = engine.read_state(engine.connect(timeout), project, names, images, records or {})
     except DockfraError as error:
         return {**result, "engine_error": str(error)}
     published = state.pop("published")

@@ -17,7 +17,6 @@ from .labels import LABELS
 # What `docker update` can set on a running container and no specification does.
 _OTHER_LIMITS = (
     "NanoCpus",
-    "CpuShares",
     "CpuPeriod",
     "CpuQuota",
     "CpusetCpus",
@@ -205,6 +204,7 @@ OPTIONS = (
         },
         default={},
     ),
+    Option("cpu_shares", _host("CpuShares", 0), default=0),
     Option("pids_limit", _host("PidsLimit", 0), default=0),
     Option(
         "sysctls",

@@ -5,6 +5,8 @@
 A `Target` says whom to ask and how, a `Result` how it went. The kinds:
 
 - ``http``: a GET of ``path`` is answered as `works` says; otherwise the answer's text is the detail.
+- ``container``: Docker, asked at ``path`` through a gateway, says that the container runs and is not unhealthy; for what cannot be
+  reached itself.
 - ``ssh``: an SSH banner arrives.
 - ``tcp``: the connection is accepted.
 - ``postgres``: ``user`` logs in to ``database`` with SCRAM and gets the answer to a query.
@@ -225,6 +227,14 @@ class _Connection:
 
 
 def _http(connection: _Connection, target: Target) -> str:
+    status = _asked_for(connection, target)
+    if works(status, target.below):
+        return answered(status)
+    raise _refused(connection, status)
+
+
+def _asked_for(connection: _Connection, target: Target) -> int:
+    """Ask for the target's path and return the status of the answer."""
     # With version 1.0 the server closes at the end and sends no chunks.
     connection.send(
         f"GET {target.path} HTTP/1.0\r\nHost: {target.host}\r\nUser-Agent: dockfra\r\nAccept: */*\r\n\r\n".encode()
@@ -232,11 +242,30 @@ def _http(connection: _Connection, target: Target) -> str:
     version, status, *_reason = connection.line().split(" ", 2)
     if not version.startswith("HTTP/") or len(status) != 3:
         raise ValueError(version)
-    if works(int(status), target.below):
-        return answered(int(status))
+    return int(status)
+
+
+def _refused(connection: _Connection, status: int) -> _Failure:
     while connection.line():
         pass
-    raise _Failure(f"HTTP {status}: {_printable(connection.rest()) or 'no reason given'}")
+    return _Failure(f"HTTP {status}: {_printable(connection.rest()) or 'no reason given'}")
+
+
+def _container(connection: _Connection, target: Target) -> str:
+    status = _asked_for(connection, target)
+    if status != 200:
+        raise _refused(connection, status)
+    while connection.line():
+        pass
+    try:
+        state = json.loads(connection.rest())["State"]
+        known = str(state["Status"]), str((state.get("Health") or {}).get("Status", "no health check"))
+    except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise ValueError("no state") from error
+    shown = _printable(", ".join(known))
+    if known[0] != "running" or known[1] == "unhealthy":
+        raise _Failure(shown)
+    return shown
 
 
 def _ssh(connection: _Connection, _target: Target) -> str:
@@ -400,6 +429,7 @@ def _printable(text: str) -> str:
 # How to ask, by kind. Each returns the detail or raises.
 KINDS: dict[str, Callable[[_Connection, Target], str]] = {
     "http": _http,
+    "container": _container,
     "ssh": _ssh,
     "tcp": _tcp,
     "postgres": _postgres,

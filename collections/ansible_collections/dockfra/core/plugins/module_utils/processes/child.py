@@ -11,10 +11,11 @@ import errno
 import os
 import selectors
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+from contextlib import contextmanager, suppress
+from typing import IO, Any, NamedTuple
 
 from ..errors import LateError, TooMuchError
 from . import tree
@@ -26,6 +27,10 @@ LIMIT = 8 * 1024 * 1024
 _BOUND = ("/usr/bin/setpriv", "--pdeathsig", "TERM", "--")
 
 _PART = 64 * 1024
+
+# The programs that are waited for, by their numbers, and what makes sure that none is missing.
+_own: set[int] = set()
+_OWN = threading.Lock()
 
 Command = Sequence["str | os.PathLike[str]"]
 
@@ -61,17 +66,35 @@ def started(
     tree.adopt()
     program = _found(os.fspath(command[0]), os.environ if env is None else env)
     bound = _BOUND if os.access(_BOUND[0], os.X_OK) else ()
-    # This library also runs where there is no AnsibleModule with its run_command.
-    with (
-        subprocess.Popen(  # pylint: disable=ansible-bad-function
+    with _OWN:
+        # This library also runs where there is no AnsibleModule with its run_command.
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
             [*bound, program, *command[1:]], env=env, **options
-        ) as process
-    ):
-        try:
-            yield process
-        except BaseException:
-            tree.end(process.pid)
-            raise
+        )
+        _own.add(process.pid)
+    try:
+        with process:
+            try:
+                yield process
+            except BaseException:
+                tree.end(process.pid)
+                raise
+    finally:
+        with _OWN:
+            _own.discard(process.pid)
+
+
+def reap() -> None:
+    """Take leave of descendants that have ended and that nobody else waits for.
+
+    `started` lets those whose parent ends become children of this process, and each keeps its number until then. For a process that
+    starts programs for days, and all of them by `started`: any other's child would lose its exit status here.
+    """
+    with _OWN, suppress(ChildProcessError):
+        while found := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if found.si_pid in _own:  # it will be waited for, and the others next time
+                return
+            os.waitpid(found.si_pid, os.WNOHANG)
 
 
 def run(
@@ -80,6 +103,7 @@ def run(
     timeout: float | None,
     limit: int = LIMIT,
     data: bytes = b"",
+    source: IO[bytes] | None = None,
     on_line: Callable[[bytes], None] | None = None,
     **options: Any,
 ) -> Ended:
@@ -90,6 +114,7 @@ def run(
         timeout: seconds it may take; None for as long as it wants.
         limit: bytes that it may say, on both outputs together.
         data: its standard input.
+        source: a file that is its standard input instead.
         on_line: gets each line of its standard output as it comes, without its end.
         options: see `started`.
 
@@ -98,13 +123,44 @@ def run(
         LateError: it takes longer.
         TooMuchError: it says more.
     """
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    stdin = subprocess.PIPE if source is None else source
+    pipes: dict[str, Any] = {"stdin": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with started(command, **pipes, **options) as process:
         talk = _Talk(process, limit, data, on_line)
         deadline = None if timeout is None else time.monotonic() + timeout
         if not talk.finish(deadline):
             raise LateError(f"it did not end within {timeout:g} s")
         return Ended(exit_status(process.wait()), bytes(talk.output), bytes(talk.errors))
+
+
+def first_line(process: subprocess.Popen[bytes], timeout: float) -> bytes:
+    """Return the first line that a program writes, without its end; empty where it closes its output before.
+
+    Raises:
+        LateError: nothing comes in time.
+        TooMuchError: it is longer than `_PART`.
+    """
+    output = piped(process.stdout)
+    deadline, line = time.monotonic() + timeout, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(output, selectors.EVENT_READ)
+        while b"\n" not in line:
+            if not selector.select(max(0.0, deadline - time.monotonic())):
+                raise LateError(f"nothing came within {timeout:g} s")
+            part = os.read(output.fileno(), _PART)
+            if not part:
+                return b""
+            line += part
+            if len(line) > _PART:
+                raise TooMuchError(f"its first line has more than {_PART} bytes")
+    return line.partition(b"\n")[0]
+
+
+def piped(stream: IO[bytes] | None) -> IO[bytes]:
+    """Return an end of a pipe that a program was started with; raises ValueError where it was started without."""
+    if stream is None:
+        raise ValueError("the program was started without that pipe")
+    return stream
 
 
 def exit_status(code: int) -> int:
@@ -130,8 +186,9 @@ class _Talk:
         self._data = memoryview(data)
         self._on_line = on_line
         self._selector = selectors.DefaultSelector()
-        os.set_blocking(self._stdin.fileno(), False)
-        self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write)
+        if self._stdin is not None:
+            os.set_blocking(self._stdin.fileno(), False)
+            self._selector.register(self._stdin, selectors.EVENT_WRITE, self._write)
         self._selector.register(self._stdout, selectors.EVENT_READ, self._read_output)
         self._selector.register(self._stderr, selectors.EVENT_READ, self._read_errors)
 

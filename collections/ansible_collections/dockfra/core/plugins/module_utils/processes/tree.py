@@ -13,7 +13,8 @@ from contextlib import suppress
 GRACE = 2.0
 PATIENCE = 5.0
 
-_PR_SET_CHILD_SUBREAPER = 36  # prctl(2)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def adopt() -> None:
@@ -21,6 +22,13 @@ def adopt() -> None:
     import ctypes  # most commands start nothing
 
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def bind() -> None:
+    """From now on, this process gets SIGTERM when its parent ends, however that ends."""
+    import ctypes
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
 
 def descendants(root: int) -> set[int]:

@@ -15,7 +15,8 @@ import select
 import tarfile
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
 
 from ..errors import LateError, ReleaseDamagedError, TooMuchError
@@ -80,23 +81,41 @@ def receive(descriptor: int, path: str, size: int, deadline: float) -> str:
     return digest.hexdigest()
 
 
-def unpack(path: str, folder: str, limits: Limits = LIMITS) -> Content:
+def unpack(path: str, folder: str, limits: Limits = LIMITS, below: Sequence[str] = ()) -> Content:
     """Unpack an archive into a directory that is there, empty, and nobody else's.
 
     Files get mode 0644, or 0755 where their owner may run them, and keep their time; directories 0755.
+
+    Args:
+        path: the archive.
+        folder: the directory.
+        limits: what it may have.
+        below: the only paths in it that matter, with all below them; what else it has is passed over. All of it by default.
 
     Raises:
         ReleaseDamagedError: the archive cannot be read, or has a member that no release has.
         TooMuchError: it has more than the limits allow.
         OSError: it cannot be written.
     """
+    with _opened(path) as archive:
+        return _Unpacking(archive, folder, limits, below).run()
+
+
+def measure(path: str, limits: Limits = LIMITS) -> Content:
+    """Return what `unpack` would make of an archive, and make nothing; raises as that does."""
+    with _opened(path) as archive:
+        return _Reading(archive, limits).run()
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tarfile.TarFile]:
     try:
         with open(path, "rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
             file.seek(0)
             plain: Any = gzip.GzipFile(fileobj=file) if packed else file
             with tarfile.open(fileobj=_Bounded(plain), mode="r:") as archive:  # type: ignore[call-overload]
-                return _Unpacking(archive, folder, limits).run()
+                yield archive
     # What damaged input makes of tarfile and gzip.
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, ValueError, OverflowError) as error:
         raise ReleaseDamagedError(f"The archive cannot be read: {shown(str(error))}.") from error
@@ -123,11 +142,13 @@ class _Bounded:
         return self._file.read(size)
 
 
-class _Unpacking:
-    def __init__(self, archive: tarfile.TarFile, folder: str, limits: Limits) -> None:
-        self._archive, self._folder, self._limits = archive, folder, limits
+class _Reading:
+    """A way through the members of an archive: each is looked at, and what is done with it says `_Unpacking`."""
+
+    def __init__(self, archive: tarfile.TarFile, limits: Limits, below: Sequence[str] = ()) -> None:
+        self._archive, self._limits = archive, limits
+        self._below = tuple(below)
         self._members = self._files = self._size = 0
-        self._folders: set[str] = set()
 
     def run(self) -> Content:
         while (member := self._archive.next()) is not None:
@@ -136,16 +157,46 @@ class _Unpacking:
             self._members += 1
             if self._members > self._limits.members:
                 raise TooMuchError(f"The archive has more than {self._limits.members} members.")
-            name = _checked_name(member.name)
+            if self._below and not any(f"{member.name}/".startswith(f"{path}/") for path in self._below):
+                continue
+            name = checked_name(member.name)
             if member.isdir():
                 self._make(name)
             elif member.isreg() and not member.issparse():
+                self._size += member.size
+                if member.size < 0 or self._size > self._limits.content:
+                    raise TooMuchError(f"The archive has more than {self._limits.content} bytes unpacked.")
                 self._write(member, name)
+                self._files += 1
             else:
                 raise ReleaseDamagedError(
                     f"The archive has {shown(name)}, which is no plain file or directory."
                 )
         return Content(self._files, self._size)
+
+    def _make(self, name: str) -> None:
+        """A directory."""
+
+    def _write(self, member: tarfile.TarInfo, name: str) -> None:
+        """A file: all of it has to be there."""
+        source = self._source(member, name)
+        while source.read(_PART):
+            pass
+
+    def _source(self, member: tarfile.TarInfo, name: str) -> IO[bytes]:
+        source = self._archive.extractfile(member)
+        if source is None:
+            raise ReleaseDamagedError(f"The archive has no content for {shown(name)}.")
+        return source
+
+
+class _Unpacking(_Reading):
+    def __init__(
+        self, archive: tarfile.TarFile, folder: str, limits: Limits, below: Sequence[str] = ()
+    ) -> None:
+        super().__init__(archive, limits, below)
+        self._folder = folder
+        self._folders: set[str] = set()
 
     def _make(self, name: str) -> None:
         """Make a directory and those above it."""
@@ -158,13 +209,8 @@ class _Unpacking:
                 self._folders.add(folder)
 
     def _write(self, member: tarfile.TarInfo, name: str) -> None:
-        self._size += member.size
-        if member.size < 0 or self._size > self._limits.content:
-            raise TooMuchError(f"The archive has more than {self._limits.content} bytes unpacked.")
         self._make(name.rpartition("/")[0])
-        source = self._archive.extractfile(member)
-        if source is None:
-            raise ReleaseDamagedError(f"The archive has no content for {shown(name)}.")
+        source = self._source(member, name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(self._new(name, lambda path: os.open(path, flags, 0o600)), "wb") as file:
             left = member.size
@@ -178,7 +224,6 @@ class _Unpacking:
             # Before the descriptor is closed nothing more is written, so that the time stays.
             when = min(max(0, int(member.mtime)), _LATEST)
             os.utime(file.fileno(), (when, when))
-        self._files += 1
 
     def _new(self, name: str, make: Callable[[str], Any]) -> Any:
         try:
@@ -187,8 +232,8 @@ class _Unpacking:
             raise ReleaseDamagedError(f"The archive has {shown(name)} twice.") from error
 
 
-def _checked_name(name: str) -> str:
-    """Return a member's name as a path below the release, empty for the release itself."""
+def checked_name(name: str) -> str:
+    """Return a member's name as a path below the release, empty for the release itself; raises ReleaseDamagedError."""
     plain = name.removeprefix("./").rstrip("/")
     if plain == "." or not plain:
         return ""

@@ -16,7 +16,7 @@ from ..errors import ReleaseInvalidError
 from ..text import shown
 
 _ID = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})", re.ASCII)
-_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
+_HASH = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}", re.ASCII)
 _SERVICE = re.compile(r"[a-z0-9][a-z0-9-]{0,62}", re.ASCII)
 _TIME = "%Y%m%dT%H%M%SZ"
 
@@ -50,9 +50,16 @@ def checked_id(text: object) -> str:
 
 def checked_commit(text: object) -> str:
     """Return a value that is the whole hash of a commit; raises ReleaseInvalidError for any other."""
-    if isinstance(text, str) and _COMMIT.fullmatch(text):
+    if isinstance(text, str) and _HASH.fullmatch(text):
         return text
     raise ReleaseInvalidError(f"{shown(text)} is no commit; its whole hash is needed, 40 hex digits.")
+
+
+def checked_tree(text: object) -> str:
+    """Return a value that is git's whole name of a directory; raises ReleaseInvalidError for any other."""
+    if isinstance(text, str) and _HASH.fullmatch(text):
+        return text
+    raise ReleaseInvalidError(f"{shown(text)} is no tree; its whole hash is needed, 40 hex digits.")
 
 
 def checked_service(text: object) -> str:

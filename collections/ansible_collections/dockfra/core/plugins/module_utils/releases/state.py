@@ -7,9 +7,11 @@ Whoever can write as the service can write anything there: what is read is bound
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -87,9 +89,28 @@ def one_line(text: str) -> str:
 
 
 def write(folder: str | os.PathLike[str], state: State) -> None:
-    """Say it; raises OSError."""
+    """Say it; where there is no room, what a release has left there goes first. Raises OSError."""
     data = json.dumps(asdict(replace(state, time=time.time()))).encode()
+    try:
+        _replace(folder, data)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _clear(folder)
+        _replace(folder, data)
+
+
+def _replace(folder: str | os.PathLike[str], data: bytes) -> None:
     atomic.replace(os.path.join(folder, NAME), data, mode=0o644, temporary=f".{NAME}.new")
+
+
+def _clear(folder: str | os.PathLike[str]) -> None:
+    """Remove what is not a state."""
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        elif entry.name != NAME:
+            os.unlink(entry.path)
 
 
 def read(folder: str | os.PathLike[str]) -> State | None:

@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from ..errors import (
     LateError,
     ReleaseDamagedError,
-    ReleaseError,
     ReleaseNotFoundError,
     ReleaseSpaceError,
     ReleaseStoreError,
@@ -51,6 +50,8 @@ _SYNC_SECONDS = 120.0
 
 _HALF = ".new-"
 _LOCKS = ".lock"
+# No service has that name.
+_DEPLOY = "deploy_"
 
 
 @dataclass(frozen=True)
@@ -94,15 +95,28 @@ class Store:
         self._limits = limits
         if not os.path.isdir(self.folder) or os.path.islink(self.folder):
             raise ReleaseStoreError(f"{self.folder} is no directory: {service} has no releases here.")
-        self._lock = WorkLock(
-            os.path.join(self.folder, _LOCKS), self.service, f"the releases of {service}", interval=0.1
-        )
+        locks = os.path.join(self.folder, _LOCKS)
+        self._lock = WorkLock(locks, self.service, f"the releases of {service}", interval=0.1)
+        self._deploys = WorkLock(locks, _DEPLOY, f"a deploy of {service}", interval=0.1)
 
     # Who works ------------------------------------------------------------------------------------------------------
 
     def holder(self) -> Holder | None:
-        """Return who has the lock; None when it is free. Raises LockError."""
-        return self._lock.holder()
+        """Return who deploys, or else who changes something right now; None where nobody does. Raises LockError."""
+        return self._deploys.holder() or self._lock.holder()
+
+    @contextlib.contextmanager
+    def deployed(self, who: str, what: str) -> Iterator[Holder]:
+        """Be the one who deploys this service, for a whole deploy: many changes and the time between them.
+
+        Args: see `WorkLock.hold`.
+
+        Raises:
+            LockBusyError: somebody else deploys, and says what and since when.
+            LockError: the lock cannot be used.
+        """
+        with self._deploys.hold(who, what) as holder:
+            yield holder
 
     @contextlib.contextmanager
     def locked(
@@ -283,35 +297,23 @@ class Store:
             links.point(self.folder, CURRENT, release)
             links.remove(self.folder, NEXT)
 
+    def leave(self) -> None:
+        """Let what the image brought be what serves, and the current release the previous one."""
+        with self._explained():
+            before = self.current()
+            if before:
+                links.point(self.folder, PREVIOUS, before)
+            links.remove(self.folder, CURRENT)
+
+    def return_to(self, release: str) -> None:
+        """Let a release be the current one again, as before `leave`."""
+        with self._explained():
+            links.point(self.folder, CURRENT, release)
+
     def take_back(self) -> None:
         """Ask for nothing any more: the service goes back to the current release, if it had left it."""
         with self._explained():
             links.remove(self.folder, NEXT)
-
-    def rollback_target(self, release: str = "") -> str:
-        """Return what a rollback goes to.
-
-        Args:
-            release: an id, by default what served before the current one, or the newest that is older.
-
-        Raises:
-            ReleaseNotFoundError: there is none.
-            ReleaseError: that one serves already.
-        """
-        current = self.current()
-        if release:
-            self._existing(release)
-            if release == current:
-                raise ReleaseError(f"{self.service} is at {release} already.")
-            return release
-        there = self.ids()
-        previous = self.previous()
-        older = [known for known in there if known < current]
-        if previous in there and previous != current:
-            return previous
-        if not older:
-            raise ReleaseNotFoundError(f"{self.service} has no release before {current or 'the first'} here.")
-        return older[-1]
 
     def prune(self, running: str) -> list[str]:
         """Remove the oldest releases but for `KEPT`, and none that is linked or runs; returns those removed.

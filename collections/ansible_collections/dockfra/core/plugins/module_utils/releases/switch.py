@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ..errors import LateError, ReleaseDamagedError, ReleaseRefusedError
+from ..processes.signals import Signals
 from ..text import shown
 from . import state
 from .links import STATES
@@ -41,6 +42,43 @@ class Switched(NamedTuple):
     before: str
     now: str
     seconds: float
+
+
+def to_image(
+    store: Store,
+    states: str | os.PathLike[str] = STATES,
+    on_phase: OnPhase = lambda _phase: None,
+) -> Switched:
+    """Let a service change back to what its image brought; the caller holds the lock.
+
+    Args: see `switch`.
+
+    Raises:
+        ReleaseRefusedError: the service has gone on with its release.
+        ReleaseError: the links cannot be moved.
+    """
+    begin = time.monotonic()
+    folder, before = os.path.join(os.fspath(states), store.service), store.current()
+    if not before:
+        return Switched("", "", 0.0)
+    limit = longest(store.spec(before))
+    with Signals() as signals:
+        try:
+            store.leave()
+            with signals.heeded():
+                on_phase("trying")
+                while (found := _state(folder)) is None or found.running:
+                    if time.monotonic() - begin > limit:
+                        raise ReleaseRefusedError(
+                            f"{store.service} does not serve what its image brought within {limit:.0f} s. "
+                            f"It serves {before} as before.",
+                            "unhealthy",
+                        )
+                    time.sleep(_PAUSE)
+        except BaseException:
+            store.return_to(before)
+            raise
+    return Switched(before, "", time.monotonic() - begin)
 
 
 def longest(spec: Spec) -> float:
@@ -71,22 +109,24 @@ def switch(
     begin = time.monotonic()
     folder = os.path.join(os.fspath(states), store.service)
     before, limit = store.current(), longest(store.spec(release))
-    asked = store.ask(release)
-    try:
-        found = _answer(store, folder, asked.token, limit, on_phase)
-        if found.result != "ready":
-            raise ReleaseRefusedError(
-                f"{store.service} does not serve {release}: {found.result}"
-                f"{': ' + shown_reason(found.reason) if found.reason else ''}. "
-                f"It serves {before or 'what its image brought'} as before.",
-                found.result,
-                found.reason,
-            )
-        store.confirm(release)
-    except BaseException:
-        store.take_back()
-        _wait_back(folder, release, before)
-        raise
+    with Signals() as signals:
+        asked = store.ask(release)
+        try:
+            with signals.heeded():
+                found = _answer(store, folder, asked.token, limit, on_phase)
+            if found.result != "ready":
+                raise ReleaseRefusedError(
+                    f"{store.service} does not serve {release}: {found.result}"
+                    f"{': ' + shown_reason(found.reason) if found.reason else ''}. "
+                    f"It serves {before or 'what its image brought'} as before.",
+                    found.result,
+                    found.reason,
+                )
+            store.confirm(release)
+        except BaseException:
+            store.take_back()
+            _wait_back(folder, release, before)
+            raise
     return Switched(before, release, time.monotonic() - begin)
 
 

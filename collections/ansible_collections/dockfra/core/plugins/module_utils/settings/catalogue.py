@@ -124,10 +124,11 @@ _TOKEN = _form(
     "a key as its service gave it: 1 to 500 letters, digits and -._~+/=", r"[A-Za-z0-9._~+/-]{1,480}={0,20}"
 )
 _REPOSITORY = Kind("a repository as owner/name, or its address", _parse_repository)
-# Whoever knows the address may send, so it is a secret; it may have a query.
+# Whoever knows the address may send, so it is a secret; it may have a query. A service of Apprise has a scheme of its own.
 _WEBHOOK = _form(
     "an address",
-    r"(?=.{1,1000}$)https?://[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%:@!$&'()*+;=/?-]*)?",
+    r"(?=.{1,1000}$)(https?://[A-Za-z0-9._-]{1,253}(:[0-9]{1,5})?(/[A-Za-z0-9._~%:@!$&'()*+;=/?-]*)?"
+    r"|(?!https?:)[a-z][a-z0-9]{1,30}://[A-Za-z0-9._~%:@!$&'()*+;=/?#-]+)",
 )
 
 
@@ -264,7 +265,7 @@ TABLE: Mapping[str, Setting] = {
             "ALERT_URLS",
             _several(_WEBHOOK, "addresses", "https://hooks.example.com/T0/B0"),
             "",
-            "Where the monitor sends alerts, as a POST of JSON",
+            "Where the monitor sends alerts: webhooks, which get JSON, or other services in the form of Apprise",
             ("monitor",),
             secret=True,
         ),

@@ -24,6 +24,7 @@ _WORDS = {
     "edit": "edit",
     "import": "set imported fields of",
     "comment": "comment on",
+    "report": "report on",
     "start": "start",
     "finish": "finish",
     "drop": "close",

@@ -204,21 +204,38 @@ class TicketStore:
                 )
             time_now = values.next_time(self._now(), before.updated_at)
             after = model.changed(before, cleaned)
-            if comment is not None and not (
-                comment_once and any((c.author, c.text) == (actor, comment) for c in before.comments)
-            ):
-                if len(after.comments) >= values.MAX_COMMENTS:
-                    raise TicketInvalidError(
-                        f"{ticket_id} has {values.MAX_COMMENTS} comments, the most there may be; go on in a new ticket."
-                    )
-                comments = (*after.comments, Comment(actor, comment, time_now))
-                after = model.changed(after, {"comments": comments})
+            if comment is not None:
+                after = _commented(after, actor, comment, time_now, once=comment_once)
             if after == before:
                 return Change(before, before)
             after = model.changed(after, {"updated_at": time_now})
             data = codec.encode(after)
             if not dry_run:
                 self._directory.replace(folder, after, data)
+            return Change(before, after)
+
+    def report(self, actor: str, ticket_id: str, text: str) -> Change:
+        """Add a comment in the platform's own words, once: the same of the same actor is not added again.
+
+        Args:
+            actor: the role whose work it tells of.
+            ticket_id: the ticket.
+            text: the words; a caller from elsewhere has no part in them.
+
+        Raises:
+            TicketDamagedError: the file was no ticket; it has been set apart.
+            TicketNotFoundError, TicketDeniedError, TicketInvalidError, TicketNewerError, TicketStoreError.
+        """
+        ticket_id = values.clean_id(ticket_id)
+        text = values.clean_text(text, "A comment", empty=False)
+        with self._directory.writing(dry_run=False) as folder:
+            before = self._get(folder, ticket_id, set_apart=True)
+            rules.check(actor, "report", before)
+            time_now = values.next_time(self._now(), before.updated_at)
+            after = _commented(before, actor, text, time_now, once=True)
+            if after is not before:
+                after = model.changed(after, {"updated_at": time_now})
+                self._directory.replace(folder, after, codec.encode(after))
             return Change(before, after)
 
     def set_apart_damaged(self) -> list[BadFile]:
@@ -279,6 +296,17 @@ class TicketStore:
         return next(
             (self._get(folder, ticket_id) for ticket_id in found if f"{ticket_id}.json" in names), None
         )
+
+
+def _commented(ticket: Ticket, actor: str, text: str, time: str, *, once: bool) -> Ticket:
+    """Return the ticket with one comment more; ``once`` leaves it as it is where the actor has made the same one."""
+    if once and any((comment.author, comment.text) == (actor, text) for comment in ticket.comments):
+        return ticket
+    if len(ticket.comments) >= values.MAX_COMMENTS:
+        raise TicketInvalidError(
+            f"{ticket.id} has {values.MAX_COMMENTS} comments, the most there may be; go on in a new ticket."
+        )
+    return model.changed(ticket, {"comments": (*ticket.comments, Comment(actor, text, time))})
 
 
 def _clean(fields: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:

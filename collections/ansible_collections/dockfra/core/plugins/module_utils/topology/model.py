@@ -55,11 +55,16 @@ class Port:
 
 @dataclass(frozen=True)
 class Volume:
-    """A named volume and where a service sees it."""
+    """A named volume and where a service sees it.
+
+    Attributes:
+        memory: options of tmpfs(5), where it is in memory; empty for one on the disk.
+    """
 
     name: str
     path: str
     read_only: bool = False
+    memory: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,42 @@ class Bind:
     def is_engine(self) -> bool:
         """Whether it is the socket of an engine, or holds one: who has it has the Docker host."""
         return any(f"{self.resolved}/".startswith(f"{place}/") for place in _ENGINES)
+
+
+@dataclass(frozen=True)
+class Release:
+    """What the releases of a service are.
+
+    Attributes:
+        target: the deploy that they belong to.
+        path: the service's directory in the origin's repository.
+    """
+
+    target: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Deployable:
+    """A service whose releases one can deploy from somewhere.
+
+    Attributes:
+        service: its name.
+        target: the deploy that they belong to.
+        path: the service's directory in the origin's repository.
+        bastion: the service that keeps them.
+        host: where the service itself answers, by HTTP; empty where it cannot be reached from there.
+        port: of that.
+        health: the path that answers when it works.
+    """
+
+    service: str
+    target: str
+    path: str
+    bastion: str
+    host: str = ""
+    port: int = 0
+    health: str = "/"
 
 
 @dataclass(frozen=True)
@@ -161,6 +202,7 @@ class Service:
     binds: tuple[Bind, ...] = ()
     routes: tuple[Route, ...] = ()
     health: Health = Health(())
+    release: Release | None = None
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
     sources: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
@@ -229,6 +271,11 @@ class Service:
         return bool(self.variables.get("dockfra_reads_audit"))
 
     @property
+    def release_targets(self) -> list[str]:
+        """The targets whose deploys go through it: of these it is the bastion."""
+        return [str(target) for target in self.variables.get("dockfra_release_targets") or ()]
+
+    @property
     def shares_uid(self) -> bool:
         """Whether other services have its uid on purpose."""
         return bool(self.variables.get("dockfra_shared_uid"))
@@ -290,6 +337,8 @@ class Service:
             Bind(str(entry["source"]), str(entry["path"]), entry.get("read_only") is not False)
             for entry in variables.get("dockfra_binds") or ()
         )
+        # What somebody else has made brings no supervisor.
+        release = None if variables.get("dockfra_image") else variables.get("dockfra_release")
         return cls(
             name=name,
             docker_host=str(variables.get("dockfra_docker_host") or "localhost"),
@@ -301,6 +350,7 @@ class Service:
             binds=binds,
             routes=tuple(_route(entry) for entry in variables.get("dockfra_routes") or ()),
             health=Health.from_variable(variables.get("dockfra_health", ())),
+            release=Release(str(release["target"]), str(release["path"])) if release else None,
             variables=variables,
             sources=sources or {},
         )

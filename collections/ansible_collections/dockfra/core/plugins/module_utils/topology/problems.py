@@ -23,7 +23,7 @@ def problems(topology: Topology) -> list[str]:
     """Return the contradictions; an empty list when all is well."""
     stages: tuple[tuple[Callable[[Topology], Problems], ...], ...] = (
         (_project, _network_options, _each_service, _lone_networks),
-        (_publishing, _uids, _keys, _published_ports, _volume_writers, _routes, _tunnels),
+        (_publishing, _uids, _keys, _published_ports, _releases, _volume_writers, _routes, _tunnels),
         (_policy, _gates, _between_hosts),
     )
     for stage in stages:
@@ -180,12 +180,47 @@ def _published_ports(topology: Topology) -> Problems:
         )
 
 
+def _releases(topology: Topology) -> Problems:
+    """A target has services, and one bastion on their Docker host."""
+    wanted = {service.release.target: service for service in topology.services.values() if service.release}
+    for target, service in wanted.items():
+        at = functools.partial(Problem, service, "dockfra_release")
+        if not topology.bastions(target):
+            carried = [known for other in topology.services.values() for known in other.release_targets]
+            yield at(
+                f"dockfra_release has the target '{target}', but no bastion says dockfra_release_targets: [{target}]."
+                f"{nearest(target, carried)}"
+            )
+    # One with a ready-made image has none for now.
+    declared = [service.variables.get("dockfra_release") for service in topology.services.values()]
+    named = {release["target"] for release in declared if release}
+    carriers = (
+        (target, service, target)
+        for service in topology.services.values()
+        for target in service.release_targets
+    )
+    for target, wrong, right in _disputed(topology, carriers, "dockfra_release_targets"):
+        yield Problem(
+            wrong,
+            "dockfra_release_targets",
+            f"carries the deploys of '{target}', as {right.name} does; take it out of one of them.",
+        )
+    for service in topology.services.values():
+        for target in service.release_targets:
+            if target not in named:
+                yield Problem(
+                    service,
+                    "dockfra_release_targets",
+                    f"carries the deploys of '{target}', but dockfra_release of no service names it.{nearest(target, named)}",
+                )
+
+
 def _volume_writers(topology: Topology) -> Problems:
     """A volume has one writer; others may only read it."""
     volumes = (
         ((service.docker_host, volume.name), service, volume.name)
         for service in topology.containers()
-        for volume in service.volumes
+        for volume in topology.volumes(service.name)
         if not volume.read_only
     )
     for volume, wrong, right in _disputed(topology, volumes, "dockfra_volumes"):
@@ -263,7 +298,8 @@ def _policy(topology: Topology) -> Problems:
 def _gates(topology: Topology) -> Problems:
     for service in topology.services.values():
         for caller in topology.gate_callers(service.name):
-            if caller in service.logins:
+            # A bastion is both: who goes there in person deploys there too.
+            if caller in service.logins and not service.release_targets:
                 yield Problem(
                     service,
                     "dockfra_ssh_logins",
@@ -291,9 +327,12 @@ def _between_hosts(topology: Topology) -> Problems:
             f"runs on {services[caller].docker_host} and cannot reach {listener} on {services[listener].docker_host}, "
             f"because {network} does not span Docker hosts; put both on one, or take one off the network.",
         )
+    logs = {f"audit-{service.name}" for service in topology.audited()}
     homes: dict[str, Service] = {}
     for service in topology.containers():
-        for volume in service.volumes:
+        for volume in topology.volumes(service.name):
+            if volume.name in logs:
+                continue
             other = homes.setdefault(volume.name, service)
             if other.docker_host != service.docker_host:
                 yield Problem(

@@ -21,6 +21,11 @@ _LOWEST_UID = 1000
 # Type, key in base64, and perhaps a comment, as in sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 _HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
 
+# A target becomes an argument of a deploy, and the path that of a directory in git.
+_TARGET = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", re.ASCII)
+_SOURCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}){0,9}", re.ASCII)
+_EVERY_TARGET = "all"
+
 # Whoever may write here has the host. The sockets of engines are let in where the inventory says so.
 _SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker")
 
@@ -31,6 +36,7 @@ def problems(service: Service, keys: Collection[str]) -> Problems:
     yield from _health(service)
     yield from _ports(service)
     yield from _routes(service)
+    yield from _release(service)
     yield from _mounts(service)
     yield from _binds(service)
     yield from _logins(service, keys)
@@ -127,6 +133,35 @@ def _routes(service: Service) -> Problems:
                 f"the route {route.path} leads to the port '{route.port}', "
                 f"but dockfra_ports has {', '.join(sorted(names)) or 'none'}.{nearest(route.port, names)}"
             )
+
+
+def _release(service: Service) -> Problems:
+    release = service.release
+    named = [("dockfra_release_targets", target) for target in service.release_targets]
+    named += [("dockfra_release", release.target)] if release else []
+    for variable, target in named:
+        if not _TARGET.fullmatch(target) or target == _EVERY_TARGET:
+            yield Problem(
+                service,
+                variable,
+                f"{variable} has the target '{target}'; a target has lower-case letters, digits and '-', "
+                f"and '{_EVERY_TARGET}' stands for every one.",
+            )
+    if service.release_targets and service.external_address:
+        yield Problem(
+            service,
+            "dockfra_release_targets",
+            "has dockfra_release_targets and is a real device; releases are kept in a container.",
+        )
+    if release is None:
+        return
+    at = functools.partial(Problem, service, "dockfra_release")
+    if not _SOURCE.fullmatch(release.path):
+        yield at(
+            f"dockfra_release has the path '{release.path}'; write it like backend, from the repository's root."
+        )
+    if service.external_address:
+        yield at("has releases and is a real device; remove dockfra_release.")
 
 
 def _mounts(service: Service) -> Problems:

@@ -14,7 +14,9 @@ from typing import Any
 
 from ..audit import files as audit_files
 from ..policy.model import Policy
-from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
+from ..releases.links import ROOT as RELEASES
+from ..releases.links import STATES
+from .model import Deployable, Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -33,6 +35,10 @@ NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
     "gateway": lambda value: isinstance(value, bool),
     "subnet": _is_subnet,
 }
+
+
+# What a service says of its releases is short and said anew at each start. The releases themselves can write there too.
+_STATE = "size=1m,nr_inodes=64,mode=0755"
 
 
 class Topology:
@@ -307,6 +313,50 @@ class Topology:
             key in service.logins or key in service.tunnels or key in self.gate_callers(name)
         )
 
+    # Releases -------------------------------------------------------------------------------------------------------
+
+    def bastions(self, target: str) -> list[Service]:
+        """The services through which a target's deploys go; one, unless `problems` refuses it."""
+        return [service for service in self.services.values() if target in service.release_targets]
+
+    def released_through(self, name: str) -> list[Service]:
+        """The services whose releases are kept at service ``name``, in the order of the inventory."""
+        targets = self.services[name].release_targets
+        return [
+            service for service in self.containers() if service.release and service.release.target in targets
+        ]
+
+    def deployables(self, name: str) -> list[Deployable]:
+        """The services that can be deployed from service ``name``: it may ask their bastion to switch."""
+        reach = {port.service: port for port in reversed(self.reachable_ports(name)) if port.kind == "http"}
+        found = []
+        for bastion in self.gates_of(name):
+            for service in self.released_through(bastion):
+                if service.release is None:  # those have one
+                    continue
+                target, path = service.release.target, service.release.path
+                there = reach.get(service.name)
+                place = (there.host, there.port, there.path) if there else ()
+                found.append(Deployable(service.name, target, path, bastion, *place))
+        return found
+
+    def _release_volumes(self, name: str) -> list[Volume]:
+        """Of a service with releases: they, which it reads, and what it says of them. Its bastion has both the other way round."""
+        found = []
+        own = [self.services[name]] if self.services[name].release else []
+        for service in (*own, *self.released_through(name)):
+            there = service.name == name
+            found.append(Volume(f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there))
+            found.append(
+                Volume(
+                    f"{service.name}-state",
+                    f"{STATES}/{service.name}",
+                    read_only=not there,
+                    memory=f"{_STATE},uid={service.uid},gid={service.uid}",
+                )
+            )
+        return found
+
     # Audit logs and volumes ----------------------------------------------------------------------------------------
 
     def audited(self) -> list[Service]:
@@ -326,8 +376,8 @@ class Topology:
         ]
 
     def volumes(self, name: str) -> list[Volume]:
-        """The volumes of service ``name``: its own, that of its audit log, and for a reader those of the other logs."""
-        found = list(self.services[name].volumes)
+        """The volumes of service ``name``: its own, those of releases, that of its audit log, and for a reader those of the other logs."""
+        found = [*self.services[name].volumes, *self._release_volumes(name)]
         for other in self.audit_logs(name):
             if other == name:
                 found.append(Volume(f"audit-{other}", audit_files.DIRECTORY))

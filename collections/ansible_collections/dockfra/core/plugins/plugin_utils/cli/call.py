@@ -12,6 +12,7 @@ import select
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import IO, Any, NamedTuple, NoReturn, TypeAlias
 
 from ...module_utils.errors import CommandError, LateError, PolicyError, UsageError
@@ -138,11 +139,14 @@ class Call:
     def tell(self, text: str, **data: Any) -> None:
         """Tell whoever waits how the work goes: a line on standard error, and with ``--json`` one for programs.
 
+        Whether somebody still reads that makes no difference for the work: the end of a connection is told by a signal.
+
         Args:
             text: the line.
             data: what else programs get.
         """
-        self._events.put({"event": events.PROGRESS, "text": text, **data})
+        with suppress(BrokenPipeError):
+            self._events.put({"event": events.PROGRESS, "text": text, **data})
 
     def pass_on(self, event: Mapping[str, Any]) -> None:
         """Tell what the command told at the place where it runs."""

@@ -161,7 +161,7 @@ class Command(NamedTuple):
 def find(command: str, place: str, caller: str) -> Command:
     """Return a command that the policy knows.
 
-    One that every role has in the same form is in ``common``, one that only a caller from elsewhere has is in that
+    One that every role has in the same form is in ``common``, one of all bastions in ``bastion``, one that only a caller from elsewhere has is in that
     caller's directory.
 
     Raises:
@@ -193,7 +193,7 @@ def own(policy: Policy, role: str) -> list[str]:
 def _module(command: str, place: str, caller: str) -> str | None:
     """The module of a command's file, if there is one."""
     file = command.replace("-", "_")
-    for folder in (part.replace("-", "_") for part in (place, "common", caller)):
+    for folder in (part.replace("-", "_") for part in (place, "common", "bastion", caller)):
         # A name that leads out of the directory is none, also where nobody asked the policy first.
         if file.isidentifier() and os.path.isfile(os.path.join(COMMANDS, folder, f"{file}.py")):
             return f"{folder}.{file}"

@@ -15,11 +15,11 @@ from typing import Any
 from ...module_utils.audit import files, underway
 from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import DockfraError
+from ...module_utils.processes.signals import Signals
 from . import codes
 from .call import StrPath
 from .outcome import Outcome
 from .refusals import Refusals
-from .signals import Signals
 
 # What an audit line keeps of a call, in words, in characters of each, and in bytes of all, which leaves room for the rest
 # of `lines.MAX_LINE`.

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ...module_utils.errors import BusyError, DeniedError, UsageError
@@ -17,19 +17,34 @@ from .engines import Engine
 MOST_RESTARTS = 3
 HOUR = 3600.0
 COUNTED = Path("~/.local/state/dockfra/restarts.json")
+# Likewise rollbacks of one target.
+MOST_ROLLBACKS = 3
+ROLLBACKS_COUNTED = Path("~/.local/state/dockfra/rollbacks.json")
 
-# What can stand in the way of any change for a while: each gets the service's name and returns why, or an empty string. The deploys
-# add theirs here.
-OBSTACLES: list[Callable[[str], str]] = []
+
+def rollback(target: str) -> None:
+    """Judge a rollback, and count it where it is admitted.
+
+    Raises:
+        BusyError: a target had as many as there may be.
+        PolicyError: what was counted cannot be read or written.
+    """
+    try:
+        Quota(ROLLBACKS_COUNTED.expanduser(), MOST_ROLLBACKS, HOUR).take(target)
+    except BusyError as error:
+        raise BusyError(f"rollbacks are limited: {error}") from error
 
 
-def restart(place: Place, engines: Sequence[Engine], service: str) -> tuple[Engine, str, int]:
+def restart(
+    place: Place, engines: Sequence[Engine], service: str, obstacle: str = ""
+) -> tuple[Engine, str, int]:
     """Judge a restart, and count it where it is admitted.
 
     Args:
         place: this container.
         engines: those that can be asked.
         service: which is to be restarted.
+        obstacle: why that cannot be now, if anything stands in the way.
 
     Returns:
         The engine, the container's name, and how many restarts of the service the last hour had, with this one.
@@ -48,9 +63,8 @@ def restart(place: Place, engines: Sequence[Engine], service: str) -> tuple[Engi
         raise DeniedError(f"{service} would end with the call that restarts it; a person restarts it")
     if service == engine.gateway:
         raise DeniedError(f"{service} is the way by which others are restarted; a person restarts it")
-    for obstacle in OBSTACLES:
-        if reason := obstacle(service):
-            raise BusyError(f"{service} is not restarted now: {reason}")
+    if obstacle:
+        raise BusyError(f"{service} is not restarted now: {obstacle}")
     try:
         count = Quota(COUNTED.expanduser(), MOST_RESTARTS, HOUR).take(service)
     except BusyError as error:

@@ -108,6 +108,30 @@ def put(stream: TextIO | None, text: str) -> None:
         raise
 
 
+def redraw(stream: TextIO, text: str, *, clear: bool = False) -> None:
+    """Put text in the place of what a terminal shows, as much of it as there is room for; raises OSError.
+
+    Args:
+        stream: a terminal.
+        text: its lines.
+        clear: whether what stood there before is anything else.
+    """
+    try:
+        rows = os.get_terminal_size(stream.fileno()).lines or 24
+    except OSError:
+        rows = 24
+    lines = printable(text).splitlines()
+    if len(lines) >= rows:
+        # The last one sums up.
+        kept = max(1, rows - 3)
+        lines = [*lines[:kept], f"\N{HORIZONTAL ELLIPSIS} {len(lines) - kept - 1} lines more", lines[-1]]
+    # From the top, each line to its end, and what is below: nothing flickers.
+    drawn = "\033[H" + "".join(f"{line}\033[K\r\n" for line in lines) + "\033[J"
+    stream.flush()
+    stream.buffer.write(("\033[2J" * clear + drawn).encode())
+    stream.buffer.flush()
+
+
 def printable(text: str) -> str:
     """Return the text with nothing in it that a terminal would obey, except this module's colours."""
     return _OBEYED.sub(lambda found: _written(found[0]), text)

@@ -8,7 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ...module_utils.answers.data import decoded
-from ...module_utils.errors import CommandError, DeniedError, LateError, TooMuchError, UsageError
+from ...module_utils.errors import (
+    CommandError,
+    DeniedError,
+    LateError,
+    TooMuchError,
+    UnreachableError,
+    UsageError,
+)
 from . import events, grammar
 from .call import Place
 from .codes import DENIED, USAGE
@@ -125,9 +132,9 @@ def parse(answer: bytes) -> Any:
     return decoded(answer, MAX_VALUES)
 
 
-def unreachable(service: str, message: str) -> CommandError:
+def unreachable(service: str, message: str) -> UnreachableError:
     """Return the error for a service that ssh could not connect to."""
-    return CommandError(
+    return UnreachableError(
         f"{service} cannot be reached: {message.rstrip('.') or 'the connection was closed'}; see 'status'"
     )
 

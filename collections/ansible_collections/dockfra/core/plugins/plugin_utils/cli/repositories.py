@@ -12,9 +12,10 @@ import argparse
 import filecmp
 import re
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
-from ...module_utils.errors import DeniedError
+from ...module_utils.errors import CommandError, DeniedError, LateError
 from ...module_utils.processes import child
 from ...module_utils.text import shown
 from . import codes
@@ -26,6 +27,9 @@ DIRECTORY = Path("/srv/git")
 HOOKS = Path("/usr/local/lib/dockfra/git-hooks")
 
 _GIT = "/usr/bin/git"
+
+# Seconds in which git answers a question about a repository.
+_PATIENCE = 20.0
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\.git")
 
 # Nothing of the connection's environment reaches git, and no configuration but the container's own (/etc/gitconfig).
@@ -72,10 +76,14 @@ _TOLERATED = (
 )
 
 
-def add_repository(parser: argparse.ArgumentParser) -> None:
-    """The argument that names a repository."""
+def add_repository(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    """The argument that names a repository; with a default it may be left out."""
     parser.add_argument(
-        "repository", metavar="REPOSITORY", help=f"its name, for example app.git or {DIRECTORY}/app.git"
+        "repository",
+        metavar="REPOSITORY",
+        nargs="?" if default else None,
+        default=default,
+        help=f"its name, for example app.git or {DIRECTORY}/app.git",
     )
 
 
@@ -109,6 +117,32 @@ def serve(call: Call, service: str) -> int:
             status = process.wait()
         # git tells its client what it has refused, and is content with itself.
         return codes.FAILED if status == codes.OK and _refused(Path(push)) else child.exit_status(status)
+
+
+def ask(repository: Path, words: Sequence[str], *, limit: int = 1024 * 1024) -> bytes:
+    """Return what git says of a repository.
+
+    Args:
+        repository: see `find`.
+        words: git's command and its arguments.
+        limit: bytes that it may say.
+
+    Raises:
+        CommandError: git cannot be started, or fails.
+        LateError: it takes too long.
+        TooMuchError: it says more.
+    """
+    command = [_GIT, "-c", "core.useReplaceRefs=false", f"--git-dir={repository}", *words]
+    try:
+        done = child.run(command, timeout=_PATIENCE, limit=limit, env=_ENVIRONMENT, cwd="/")
+    except OSError as error:
+        raise CommandError(f"git cannot be started: {error.strerror}") from error
+    except LateError as error:
+        raise LateError(f"git {words[0]} in {repository.name} did not end in {_PATIENCE:g} s") from error
+    if done.status:
+        reason = done.errors.decode(errors="replace").strip().partition("\n")[0]
+        raise CommandError(f"git {words[0]} in {repository.name}: {reason or 'failed without a reason'}")
+    return done.output
 
 
 def _refused(push: Path) -> bool:

@@ -9,59 +9,13 @@ import os
 import select
 import signal
 import stat
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from ...module_utils.errors import LateError
-
-
-class Signals:
-    """Holds back what ends a connection: its end, a stop of the container, Ctrl-C, Ctrl-\\.
-
-    Where one is heeded, the first raises and those that follow wait, or a caller could end with the second what has to be
-    done after the first. A mask would not do: threads that a command has started would still take signals.
-    """
-
-    # Ctrl-C is the only one that a prompt survives: it is caught first and let go last.
-    _NUMBERS = (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT, signal.SIGTERM)
-
-    def __init__(self) -> None:
-        self._heeds = False
-        self._waiting: list[int] = []
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        if not _in_main_thread():  # there is nothing to hold back
-            return self
-        self._before = {number: signal.signal(number, self._came) for number in self._NUMBERS}
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        for number, handler in reversed(self._before.items()):
-            signal.signal(number, handler)
-        for number in self._waiting[:1]:
-            signal.raise_signal(number)
-
-    @contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Let the first signal end what is done within."""
-        self._heeds = True
-        try:
-            yield
-        finally:
-            self._heeds = False
-
-    def _came(self, number: int, frame: FrameType | None) -> None:
-        if not self._heeds:
-            self._waiting.append(number)
-            return
-        self._heeds = False
-        if number == signal.SIGINT:
-            raise KeyboardInterrupt
-        ended(number, frame)
+from ...module_utils.processes.signals import in_main_thread
 
 
 def ended(number: int, _frame: FrameType | None) -> NoReturn:
@@ -81,7 +35,7 @@ def install() -> None:
 @contextmanager
 def limited(seconds: float | None) -> Iterator[None]:
     """Raise LateError within when it takes longer than some seconds."""
-    if seconds is None or not _in_main_thread():
+    if seconds is None or not in_main_thread():
         yield
         return
 
@@ -90,11 +44,17 @@ def limited(seconds: float | None) -> Iterator[None]:
 
     before = signal.signal(signal.SIGALRM, late)
     try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
+        limit_anew(seconds)
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def limit_anew(seconds: float) -> None:
+    """Let what is done within `limited` take so many seconds from now on; elsewhere nothing limits it."""
+    if in_main_thread() and callable(signal.getsignal(signal.SIGALRM)):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _watch() -> None:
@@ -116,9 +76,3 @@ def _is_pipe(descriptor: int) -> bool:
     except OSError:
         return False
     return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
-
-
-def _in_main_thread() -> bool:
-    """Whether this is the thread that Python gives signals to."""
-    threading = sys.modules.get("threading")  # without it there is only one
-    return threading is None or threading.current_thread() is threading.main_thread()

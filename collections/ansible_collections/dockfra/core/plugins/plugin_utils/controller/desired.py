@@ -25,7 +25,7 @@ from ...module_utils.policy.model import Policy
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
-from .images import Image, image_sources
+from .images import Image, image_sources, tree_name
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
 from .variables import PLATFORM_ROLE, SERVICE_ROLE, Variables
@@ -131,13 +131,17 @@ class Platform:
                 Image(
                     repository=f"dockfra/{service.name if last else role.short_name}",
                     parent=images[-1].reference if images else values["dockfra_base_image"],
-                    arguments=(("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
-                    if last
-                    else (),
+                    arguments=self._arguments(service) if last else (),
                     sources=image_sources(context, self._extra_files(service, role)),
                 )
             )
         return images
+
+    def _arguments(self, service: Service) -> tuple[tuple[str, str], ...]:
+        """The build arguments of a service's own image."""
+        own = (("SERVICE_USER", service.user), ("SERVICE_UID", str(service.uid)))
+        kept = " ".join(other.name for other in self.topology.released_through(service.name))
+        return (*own, ("SERVICE_RELEASES", kept)) if kept else own
 
     def _extra_files(self, service: Service, role: Role) -> Mapping[str, str]:
         files = self.variables[service.name].get(f"{role.short_name}_image_files") or {}
@@ -172,6 +176,9 @@ class Platform:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
+            "dockfra_deployables": [
+                {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
+            ],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
@@ -207,6 +214,17 @@ class Platform:
                 if service.client_key in other.tunnels
             },
         }
+
+    def tree(self, name: str) -> str:
+        """Git's name for the directory that a service's image is made of, as an origin made of the same source has it.
+
+        Empty for a service without releases, and for one whose image is not made of the directory that its releases are made of.
+        """
+        release = self.topology.services[name].release
+        context = str(self._variables.context(name))
+        if release is None or not context.endswith(f"/{release.path}"):
+            return ""
+        return tree_name(context.removesuffix(f"/{release.path}"), release.path)
 
     def _ssh_peers(self, service: Service) -> list[dict[str, Any]]:
         """What the SSH client of a service needs to know of the servers it can reach."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from ...module_utils.containers.labels import digest
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
+from ...module_utils.releases import trees
 
 try:
     from docker.utils.build import exclude_paths
@@ -74,6 +75,17 @@ class Image:
 def image_sources(context: Path, extra: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """Return the sources of an image: its context directory, and extra files or globs by their place in it."""
     return (("", str(context)), *sorted((str(place), str(pattern)) for place, pattern in extra.items()))
+
+
+@functools.cache
+def tree_name(root: str, path: str) -> str:
+    """Return git's name for a directory below a root, of the files that an image which is made of the root gets."""
+    inside = f"{path}/"
+    return trees.tree(
+        trees.File(name.removeprefix(inside), os.access(file, os.X_OK), file.read_bytes())
+        for name, file in _files(Path(root)).items()
+        if name.startswith(inside)
+    )
 
 
 @functools.cache

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ...module_utils.containers import options, owner
-from ...module_utils.errors import TopologyError
+from ...module_utils.errors import ReleaseDamagedError, TopologyError
 from ...module_utils.files import tree as file_tree
+from ...module_utils.releases import links, record
 from .desired import Desired, Platform
 from .images import Image
 
@@ -59,6 +60,7 @@ class HostPlan:
         foreign: containers that have a service's name but are not the platform's.
         work: whether anything is to be done on the host.
         needs_base_image: whether an image is to be built directly on the base image.
+        releases: services that serve a release which is not made of the source of their image, each with its commit.
         owner: the checkout to write down as the platform's owner, where that is not done yet.
     """
 
@@ -72,6 +74,7 @@ class HostPlan:
     foreign: list[str] = field(default_factory=list)
     work: bool = False
     needs_base_image: bool = False
+    releases: list[dict[str, str]] = field(default_factory=list)
     owner: dict[str, str] = field(default_factory=dict)
 
     def as_result(self) -> dict[str, Any]:
@@ -102,6 +105,11 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
         ],
         "owner_file": f"{platform.settings['dockfra_data_root']}/{topology.project}/{owner.FILE}",
         "sockets": sorted({path for entry in desired.values() for path in entry.service.docker_sockets}),
+        "records": {
+            entry.container["name"]: f"{links.ROOT}/{entry.service.name}/{links.CURRENT}/{record.NAME}"
+            for entry in desired.values()
+            if entry.service.release
+        },
         "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
     }
 
@@ -160,6 +168,7 @@ def compare(
         for entry in desired.values()
         if not state["containers"].get(entry.container["name"], {"ours": True})["ours"]
     )
+    plan.releases = _other_releases(platform, desired, state.get("records") or {})
     if not limited:
         known = {entry.container["name"] for entry in desired.values()}
         plan.orphans = sorted(set(state["containers"]) - known)
@@ -191,6 +200,21 @@ def check_settled(plan: HostPlan) -> None:
     problems += [f"The container {name} is not in the inventory." for name in plan.orphans]
     if problems:
         raise TopologyError(problems)
+
+
+def _other_releases(
+    platform: Platform, desired: Mapping[str, Desired], records: Mapping[str, str]
+) -> list[dict[str, str]]:
+    """The services whose release is made of another source than their image."""
+    found = []
+    for entry in desired.values():
+        try:
+            release = record.Record.from_json(records[entry.container["name"]].encode())
+        except (KeyError, ReleaseDamagedError):  # of a damaged one the service and its bastion speak
+            continue
+        if not release.tree or release.tree != platform.tree(entry.service.name):
+            found.append({"service": entry.service.name, "commit": release.commit})
+    return found
 
 
 def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str]) -> ServicePlan:

@@ -11,7 +11,7 @@ from ansible.module_utils.common.text.formatters import human_to_bytes
 
 from ...module_utils.containers.labels import LABEL_PROJECT, LABEL_SERVICE
 from ...module_utils.errors import TopologyError
-from ...module_utils.topology.model import Service
+from ...module_utils.topology.model import Service, Volume
 from ...module_utils.topology.topology import Topology
 
 CONFIG_MOUNT = "/etc/dockfra"
@@ -61,7 +61,7 @@ def specification(topology: Topology, service: Service, image: str, directory: s
         "memory_swap": memory,
         "pids_limit": values["dockfra_pids"],
         "sysctls": _SYSCTLS,
-        "init": True,
+        "init": values["dockfra_init"],
         "restart_policy": "unless-stopped",
         "stop_timeout": values["dockfra_stop_timeout"],
         "log_driver": "json-file",
@@ -76,6 +76,8 @@ def specification(topology: Topology, service: Service, image: str, directory: s
             "timeout": "10s",
             "start_period": "60s",
         }
+    if values["dockfra_cpu_shares"]:
+        wanted["cpu_shares"] = values["dockfra_cpu_shares"]
     if values.get("dockfra_command"):
         wanted["command"] = values["dockfra_command"]
     if service.groups:
@@ -94,6 +96,7 @@ def _mounts(topology: Topology, service: Service, directory: str) -> list[dict[s
             **({"no_copy": True} if volume.read_only else {}),
             # Docker makes a missing volume with these.
             "labels": {LABEL_PROJECT: topology.project},
+            **_in_memory(volume),
         }
         for volume in topology.volumes(service.name)
     ]
@@ -105,6 +108,14 @@ def _mounts(topology: Topology, service: Service, directory: str) -> list[dict[s
         for source, path, read_only in binds
     ]
     return mounts
+
+
+def _in_memory(volume: Volume) -> dict[str, Any]:
+    """What makes Docker mount a memory file system as a volume, the same for all its containers."""
+    if not volume.memory:
+        return {}
+    options = {"type": "tmpfs", "device": "tmpfs", "o": volume.memory}
+    return {"volume_driver": "local", "volume_options": options}
 
 
 def _aliases(service: Service, network: str) -> list[str]:

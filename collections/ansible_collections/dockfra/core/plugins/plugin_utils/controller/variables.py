@@ -45,10 +45,14 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_docker_host",
     "dockfra_health",
     "dockfra_host_key",
+    "dockfra_image",
+    "dockfra_image_context",
     "dockfra_networks",
     "dockfra_port_offset",
     "dockfra_ports",
     "dockfra_publish_address",
+    "dockfra_release",
+    "dockfra_release_targets",
     "dockfra_reverse_proxy",
     "dockfra_routes",
     "dockfra_ssh_client_key",
@@ -133,6 +137,12 @@ class Variables:
         if problems:
             raise TopologyError(problems)
         return {name: self.typed[first][name] for name in names}
+
+    def context(self, host: str) -> str:
+        """Return the build context of a service's own image; empty where it has none but its role's."""
+        known = self.typed.get(host) or self.neighbours.get(host) or {}
+        context = known.get("dockfra_image_context")
+        return os.path.normpath(os.path.join(self.project_root, context)) if context else ""
 
     def _written_where(self, values: Mapping[str, Any]) -> dict[str, str]:
         found = {}

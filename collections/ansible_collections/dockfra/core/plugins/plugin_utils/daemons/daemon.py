@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
+from ...module_utils.processes import child
 
 RUN = Path("/run/dockfra")
 
@@ -53,15 +54,25 @@ class Daemon:
         line = json.dumps({"time": now, "daemon": self.name, "event": event, **fields})
         os.write(sys.stdout.fileno(), f"{line}\n".encode())
 
-    def serve(self, step: Callable[[], Iterable[str]], period: float, readable: int | None = None) -> int:
+    def serve(
+        self,
+        step: Callable[[], Iterable[str]],
+        period: float,
+        readable: int | None = None,
+        *,
+        children: bool = False,
+    ) -> int:
         """Work until the daemon is told to stop, and return its exit status.
 
         Args:
             step: what it does each time; returns what is wrong, in phrases, which makes the container unhealthy.
             period: seconds between two steps.
             readable: a file descriptor; when there is something to read on it the next step begins at once.
+            children: whether the work is done by programs that need more memory than a daemon, and would inherit its limit;
+                the container's own holds for all of them.
         """
-        resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
+        if not children:
+            resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
         signal.signal(signal.SIGTERM, self._stop)
         signal.signal(signal.SIGINT, self._stop)
         signal.set_wakeup_fd(self._woken)
@@ -73,6 +84,7 @@ class Daemon:
         self.log("started")
         while not self._stopped:
             self.beat(step())
+            child.reap()
             wanted = [self._wake] + ([] if readable is None else [readable])
             select.select(wanted, [], [], period)
         self.log("stopped")

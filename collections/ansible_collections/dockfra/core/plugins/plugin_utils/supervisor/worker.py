@@ -28,6 +28,9 @@ from typing import Any
 
 # Seconds an idle connection of a proxy may go on after the answer that did not close it; Traefik's live for 2 s.
 LINGER = 3.0
+# Seconds an idle connection is kept while nothing is replaced. The proxy gives it up before: whoever sends on a connection that
+# is just being closed gets no answer.
+KEEP_ALIVE = 5
 # Seconds for one answer about health, and between two questions.
 _ANSWER = 5.0
 _PAUSE = 0.2
@@ -119,6 +122,7 @@ class Worker:
             access_log=False,
             server_header=False,
             headers=list(self.order["headers"].items()),
+            timeout_keep_alive=KEEP_ALIVE,
             timeout_graceful_shutdown=int(_STOP),
         )
         self.app = self._application()

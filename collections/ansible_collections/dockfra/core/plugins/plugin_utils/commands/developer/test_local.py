@@ -15,10 +15,11 @@ import subprocess
 import sys
 import tempfile
 import time
-import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ....module_utils.builds import test_report
 from ....module_utils.errors import CommandError, UsageError
 from ....module_utils.processes import child
 from ....module_utils.text import shown
@@ -100,34 +101,14 @@ def _tested(folder: Path, output: int) -> dict[str, Any]:
             command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=output
         ) as tests:
             status = tests.wait()
-        counts, failures = _read(report)
-    ran = counts["tests"] > counts["skipped"]
+        counts = test_report.read(report) or test_report.Counts()
     return {
         "part": folder.name,
-        "state": "passed" if ran and status == 0 else "failed" if ran else "no tests",
-        **counts,
-        "failures": failures,
+        "state": "passed" if counts.ran and status == 0 else "failed" if counts.ran else "no tests",
+        **asdict(counts),
         "seconds": round(time.monotonic() - begin, 1),
         "note": _note(folder),
     }
-
-
-def _read(report: Path) -> tuple[dict[str, int], list[str]]:
-    """Return the counts of a report, and the names of the tests that failed; all nothing where there is none."""
-    counts = {"tests": 0, "failed": 0, "skipped": 0}
-    failures = []
-    try:
-        cases = list(ET.parse(report).iter("testcase"))  # noqa: S314  the developer's own tests wrote it
-    except (OSError, ET.ParseError):
-        cases = []
-    for case in cases:
-        ended = {part.tag for part in case}
-        counts["tests"] += 1
-        counts["skipped"] += "skipped" in ended
-        if ended & {"failure", "error"}:
-            counts["failed"] += 1
-            failures.append(f"{case.get('classname', '')}::{case.get('name', '')}")
-    return counts, failures
 
 
 def _note(folder: Path) -> str:

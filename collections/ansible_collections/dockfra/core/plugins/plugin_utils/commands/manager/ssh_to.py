@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import Any
 
 from ....module_utils.errors import CommandError, DeniedError
+from ....module_utils.policy.roles import ROLES
 from ....module_utils.text import shown
 from ...cli import relay, remote
 from ...cli.call import Call, Place
@@ -38,10 +39,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> dict[str, Any]:
     role = call.place.named(call.options.role)
-    policy = call.place.policy
-    if role == call.place.name or call.place.name not in policy.callers(role):
-        reachable = ", ".join(_reachable(call.place)) or "nobody"
-        raise DeniedError(f"the {call.caller} has no way to {shown(role)}; there is one to {reachable}")
+    reachable = _reachable(call.place)
+    if role not in reachable:
+        raise DeniedError(
+            f"the {call.caller} has no way to {shown(role)}; there is one to {', '.join(reachable) or 'nobody'}"
+        )
     service = call.place.services[role]
     words = call.options.command
     if words[:1] == ["--"]:
@@ -59,8 +61,9 @@ def exit_status(data: dict[str, Any]) -> int:
 
 
 def _reachable(place: Place) -> list[str]:
-    """The places whose gate admits this one."""
-    return sorted(other for other in place.services if place.name in place.policy.callers(other))
+    """The other roles whose gate admits this place; for what is nobody's role there are commands, and no way to go there."""
+    roles = (other for other in place.services if other in ROLES)
+    return sorted(other for other in roles if place.name in place.policy.callers(other))
 
 
 def _connected(service: str, line: list[str], *, interactive: bool) -> int:

@@ -13,18 +13,26 @@ from typing import Any
 
 from ....module_utils.errors import DockfraError
 from ....module_utils.tickets import values
-from ...cli import health, limits, tickets
+from ...cli import health, live, tickets, watched
 from ...cli.call import Call
 from ...cli.output import Style, table
 
-EXAMPLES: list[str] = ["status", "status --json"]
+EXAMPLES: list[str] = ["status", "status --json", "status --watch"]
+
+# Seconds for the command, and for each picture of --watch.
+TIME_LIMIT = 90.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Takes none."""
+    live.add_argument(parser)
 
 
-def run(call: Call) -> dict[str, Any]:
+def run(call: Call) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = live.show(call, lambda: _seen(call), render, TIME_LIMIT)
+    return found
+
+
+def _seen(call: Call) -> dict[str, Any]:
     listing = tickets.store().select()
     data: dict[str, Any] = {
         "tickets": {
@@ -38,20 +46,22 @@ def run(call: Call) -> dict[str, Any]:
         "damaged": [file.to_dict() for file in listing.damaged],
         "services": [],
         "limits": [],
+        "releases": [],
+        "deploys": [],
         "monitor": "",
     }
     try:
-        answer = call.ask("monitor", ["status"])
-        data["services"] = answer["services"]
-        data["limits"] = answer.get("limits", [])
+        data |= watched.of_answer(call.ask("monitor", ["status"]))
     except DockfraError as error:
         data["monitor"] = " ".join(str(error).split())
-    except (AttributeError, KeyError, TypeError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         data["monitor"] = "its answer is not what status says; run site.yml again"
     return data
 
 
-def render(data: dict[str, Any], style: Style) -> str:
+def render(data: dict[str, Any] | None, style: Style) -> str:
+    if data is None:
+        return ""
     counts = ", ".join(f"{count} {status}" for status, count in data["tickets"].items())
     lines = [style.paint(f"Tickets: {counts}", "bold")]
     if data["in_progress"]:
@@ -62,14 +72,14 @@ def render(data: dict[str, Any], style: Style) -> str:
         lines.append(table(style, ("IN PROGRESS", "ASSIGNED", "PRIORITY", "TITLE"), rows))
     lines += [style.paint(f"Damaged: {file['name']}: {file['reason']}", "red") for file in data["damaged"]]
     lines.append("")
-    if data["limits"]:
-        lines += [limits.render(data["limits"], style), ""]
     if data["monitor"]:
         lines.append(style.paint(f"Services: unknown; the monitor: {data['monitor']}", "red"))
-    else:
-        lines.append(health.render(data["services"], style))
-    return "\n".join(lines)
+        return "\n".join(lines)
+    seen = "\n\n".join(filter(None, (*watched.render(data, style), health.render(data["services"], style))))
+    return "\n".join([*lines, seen])
 
 
-def exit_status(data: dict[str, Any]) -> int:
+def exit_status(data: dict[str, Any] | None) -> int:
+    if data is None:
+        return 0
     return int(bool(data["monitor"] or data["damaged"]) or health.failing(data["services"]))

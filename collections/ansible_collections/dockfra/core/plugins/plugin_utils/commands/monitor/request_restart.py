@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask the monitor to restart a service.
 
-It does so by its own rules, or says which one stands in the way: at most three restarts of a service within an hour, none of its
-own container nor of the way to Docker.
+It does so by its own rules, or says which one stands in the way: at most three restarts of a service within an hour, none while it is
+being deployed, none of its own container nor of the way to Docker.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 from ...cli import engines, judgement
 from ...cli.call import Call
 from ...cli.output import Style
+from ...deploys import under_way
 
 EXAMPLES: list[str] = ["request-restart backend", "request-restart redis --json"]
 
@@ -28,7 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> dict[str, Any]:
     service = call.options.service
-    engine, container, count = judgement.restart(call.place, engines.load(), service)
+    obstacle = under_way.deploy_of(service)
+    engine, container, count = judgement.restart(call.place, engines.load(), service, obstacle)
     engine.run("restart", container, timeout=PATIENCE)
     return {
         "service": service,

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify that every service does its work and that no audit log was tampered with.
 
-Asks what status asks, then pages of the web services, the routes through the reverse proxy and the SSH host keys,
-compares each audit log with the monitor's own copy, and follows its chain. How far each log had come is remembered in
-~/.local/state/dockfra, so that one that was cut off or written anew is found, and the next time only what is new is read.
-The exit status is 0 only if all is well.
+Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, and whether
+each service runs the release that its bastion says; compares each audit log with the monitor's own copy, and follows its
+chain. How far each log had come is remembered in ~/.local/state/dockfra, so that one that was cut off or written anew is
+found, and the next time only what is new is read. The exit status is 0 only if all is well.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,11 +29,12 @@ from ....module_utils.errors import AuditError, CommandError, LateError, TooMuch
 from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
 from ....module_utils.processes import child
-from ...cli import health
+from ...cli import bastions, health, live
 from ...cli.call import Call
 from ...cli.output import Style
+from ...deploys import serving
 
-EXAMPLES: list[str] = ["verify", "verify --json"]
+EXAMPLES: list[str] = ["verify", "verify --json", "verify --watch 60"]
 
 # Seconds; a long audit log is read from its beginning the first time.
 TIME_LIMIT = 900.0
@@ -56,15 +58,24 @@ KNOWN_HOSTS = Path("/etc/dockfra/ssh/known_hosts")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Takes none."""
+    live.add_argument(parser)
 
 
-def run(call: Call) -> dict[str, Any]:
+def run(call: Call) -> dict[str, Any] | None:
+    found: dict[str, Any] | None = live.show(call, lambda: _verified(call), render, TIME_LIMIT)
+    return found
+
+
+def _verified(call: Call) -> dict[str, Any]:
     configuration = health.Configuration.load()
     services = health.services(configuration, TIMEOUT)
     # What is down already fails at everything else; one line says so.
     up = {service["service"] for service in services if service["state"] == health.UP}
-    checks = [*_pages(configuration, up), *_host_keys(configuration, up, call.place.service)]
+    checks = [
+        *_pages(configuration, up),
+        *_host_keys(configuration, up, call.place.service),
+        *_releases(configuration, up, bastions.ask(call.place)),
+    ]
     logs, heads_problem = _logs(configuration.audit_logs)
     return {
         "services": services,
@@ -83,7 +94,9 @@ def run(call: Call) -> dict[str, Any]:
     }
 
 
-def render(data: dict[str, Any], style: Style) -> str:
+def render(data: dict[str, Any] | None, style: Style) -> str:
+    if data is None:
+        return ""
     services, logs = data["services"], data["audit"]
     lines = [
         health.summary(services, style),
@@ -102,8 +115,8 @@ def render(data: dict[str, Any], style: Style) -> str:
     return "\n".join(lines)
 
 
-def exit_status(data: dict[str, Any]) -> int:
-    return int(bool(data["problems"]))
+def exit_status(data: dict[str, Any] | None) -> int:
+    return int(data is not None and bool(data["problems"]))
 
 
 # Services -----------------------------------------------------------------------------------------------------------
@@ -201,6 +214,50 @@ def _pinned() -> set[str]:
         return {line.split()[0] for line in KNOWN_HOSTS.read_text().splitlines() if line.strip()}
     except OSError as error:
         raise CommandError(f"{KNOWN_HOSTS} cannot be read: {error.strerror}; run site.yml again") from error
+
+
+# Releases -----------------------------------------------------------------------------------------------------------
+
+
+def _releases(
+    configuration: health.Configuration, up: set[str], said: Sequence[Mapping[str, Any]]
+) -> Iterator[dict[str, Any]]:
+    """Compare what each service runs with what its bastion says, and with what it says itself over HTTP."""
+    for entry in said:
+        problem = entry["problem"] or _release_problem(configuration, up, entry)
+        # While somebody changes from one release to another, nobody can tell.
+        if problem and entry["held"] and entry["service"]:
+            problem = ""
+        yield {
+            "service": entry["service"] or entry["bastion"],
+            "check": "release",
+            "ok": not problem,
+            "detail": problem or f"{_named(entry['running'])}, as {entry['bastion']} says",
+        }
+
+
+def _release_problem(configuration: health.Configuration, up: set[str], entry: Mapping[str, Any]) -> str:
+    service, running, current = entry["service"], entry["running"], entry["current"]
+    if running != current:
+        return (
+            f"runs {_named(running)}, and {entry['bastion']} says {_named(current)}; see release-status there"
+        )
+    for _name, target in configuration.targets:
+        if target.service == service and target.kind == "http" and service in up:
+            page = next(iter(configuration.pages.get(service, ())), target.path)
+            try:
+                _status, shown = serving.asked(service, target.host, target.port, page)
+            except (OSError, HTTPException, LateError, TooMuchError) as error:
+                return f"does not answer {page}: {str(error) or type(error).__name__}"
+            if shown != running:
+                return f"answers {page} as {_named(shown)}, and {entry['bastion']} says {_named(current)}"
+    return ""
+
+
+def _named(release: str | None) -> str:
+    if release is None:
+        return "nobody knows what"
+    return release or "what its image brought"
 
 
 # Audit logs ---------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pwd
 import re
@@ -17,6 +18,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 from cryptography import x509
 
+from ansible_collections.dockfra.core.plugins.lookup import package_indexes
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 
 Render = Callable[..., str]
@@ -108,3 +110,50 @@ def test_without_a_state_directory_nothing_is_written_anywhere(render: Render) -
 
 def test_the_effective_user(render: Render) -> None:
     assert render("lookup('dockfra.core.effective_user')") == pwd.getpwuid(os.geteuid()).pw_name
+
+
+# Of nobody: RFC 6761 keeps these names for examples.
+MIRROR = "https://mirror.example/simple"
+
+
+@pytest.mark.parametrize(
+    ("environment", "hosts", "options"),
+    [
+        ({"PIP_INDEX_URL": MIRROR}, ["mirror.example:443"], {"index-url": [MIRROR], "extra-index-url": []}),
+        (
+            {"PIP_INDEX_URL": "https://user:secret@mirror.example:8443/simple"},
+            ["mirror.example:8443"],
+            {"index-url": ["https://mirror.example:8443/simple"], "extra-index-url": []},
+        ),
+        (
+            {
+                "PIP_INDEX_URL": MIRROR,
+                "PIP_EXTRA_INDEX_URL": "http://more.example/ file:///srv/wheels /srv/wheels",
+            },
+            ["mirror.example:443", "more.example:80"],
+            {"index-url": [MIRROR], "extra-index-url": ["http://more.example/"]},
+        ),
+        ({}, None, {"index-url": [], "extra-index-url": []}),
+    ],
+)
+def test_package_indexes_are_those_of_pip(
+    render: Render,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    hosts: list[str] | None,
+    options: dict[str, list[str]],
+) -> None:
+    from pip._internal.models.index import PyPI
+
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)  # no configuration file but this
+    for name in ("PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    package_indexes._indexes.cache_clear()
+    found = json.loads(render("lookup('dockfra.core.package_indexes') | to_json"))
+    package_indexes._indexes.cache_clear()
+    assert found["options"] == options
+    # Without any configuration it is pip's own, with where its files are.
+    assert found["hosts"] == (hosts or [f"{PyPI.netloc}:443", f"{PyPI.file_storage_domain}:443"])
+    assert "secret" not in str(found)

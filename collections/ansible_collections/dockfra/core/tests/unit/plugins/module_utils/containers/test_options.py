@@ -221,6 +221,7 @@ CHANGES: list[tuple[str, Callable[[dict[str, Any]], object]]] = [
     ("other_limits", lambda c: c["HostConfig"].update(NanoCpus=100_000_000)),
     ("sysctls", lambda c: c["HostConfig"].update(Sysctls=None)),
     ("pids_limit", lambda c: c["HostConfig"].update(PidsLimit=None)),
+    ("cpu_shares", lambda c: c["HostConfig"].update(CpuShares=100)),
     ("init", lambda c: c["HostConfig"].update(Init=None)),
     ("restart_policy", lambda c: c["HostConfig"].update(RestartPolicy={"Name": "no"})),
     ("restart_policy", lambda c: c["HostConfig"].update(RestartPolicy=None)),

@@ -90,13 +90,13 @@ def closed() -> int:
         return int(server.getsockname()[1])
 
 
-@pytest.mark.parametrize("kind", ["http", "ssh", "tcp", "postgres", "redis"])
+@pytest.mark.parametrize("kind", ["http", "container", "ssh", "tcp", "postgres", "redis"])
 def test_nobody_listens(kind: str, closed: int) -> None:
     result = ask(kind, closed)
     assert (result.ok, result.kind, result.detail) == (False, kind, "connection refused")
 
 
-@pytest.mark.parametrize("kind", ["http", "ssh", "postgres", "redis"])
+@pytest.mark.parametrize("kind", ["http", "container", "ssh", "postgres", "redis"])
 def test_a_server_that_hangs_up_says_nothing_or_nonsense_is_down(kind: str, serve: Serve) -> None:
     assert not ask(kind, serve(lambda _connection: None)).ok
     assert not ask(kind, serve(saying(b"\0\xff nonsense\r\n\r\n"))).ok
@@ -104,7 +104,7 @@ def test_a_server_that_hangs_up_says_nothing_or_nonsense_is_down(kind: str, serv
     assert (late.ok, late.detail) == (False, "no answer in 0.3 s")
 
 
-@pytest.mark.parametrize("kind", ["http", "ssh", "postgres", "redis"])
+@pytest.mark.parametrize("kind", ["http", "container", "ssh", "postgres", "redis"])
 def test_a_server_that_drips_or_floods_ends_the_probe_too(kind: str, serve: Serve) -> None:
     stop = threading.Event()
 
@@ -154,6 +154,32 @@ def test_ssh(serve: Serve) -> None:
 def test_http(serve: Serve, answer: bytes, ok: bool, detail: str) -> None:
     result = ask("http", serve(saying(answer)))
     assert (result.ok, result.detail) == (ok, detail)
+
+
+@pytest.mark.parametrize(
+    ("state", "ok", "detail"),
+    [
+        ('{"Status": "running", "Health": {"Status": "healthy"}}', True, "running, healthy"),
+        ('{"Status": "running", "Health": {"Status": "starting"}}', True, "running, starting"),
+        ('{"Status": "running"}', True, "running, no health check"),
+        ('{"Status": "running", "Health": {"Status": "unhealthy"}}', False, "running, unhealthy"),
+        ('{"Status": "exited", "Health": {"Status": "unhealthy"}}', False, "exited, unhealthy"),
+        ('{"Status": "paused", "Health": {"Status": "healthy"}}', False, "paused, healthy"),
+        ('{"Health": 3}', False, "the answer is not what container sends"),
+        ("3", False, "the answer is not what container sends"),
+        ("[" * 60_000, False, "the answer is not what container sends"),
+    ],
+)
+def test_docker_says_how_a_container_is(serve: Serve, state: str, ok: bool, detail: str) -> None:
+    answer = f'HTTP/1.0 200 OK\r\nContent-Type: application/json\r\n\r\n{{"State": {state}}}'
+    result = ask("container", serve(saying(answer.encode())))
+    assert (result.ok, result.detail) == (ok, detail)
+
+
+def test_a_container_that_docker_does_not_show_is_down(serve: Serve) -> None:
+    refused = saying(b'HTTP/1.0 403 Forbidden\r\n\r\n{"message": "no"}')
+    result = ask("container", serve(refused))
+    assert (result.ok, result.detail) == (False, "HTTP 403: message no")
 
 
 def test_http_asks_for_the_path(serve: Serve) -> None:

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -50,6 +52,13 @@ def written(path: Path, patience: float = 20.0) -> int:
     raise AssertionError(f"{path} was not written")
 
 
+@pytest.fixture
+def left() -> Callable[[], set[int]]:
+    """What the test has started and not ended; what an earlier test of this process left is not counted."""
+    before = set(tree.descendants(os.getpid()))
+    return lambda: set(tree.descendants(os.getpid())) - before
+
+
 def test_what_a_program_says_comes_back() -> None:
     done = child.run(["sh", "-c", "cat; echo no >&2; exit 3"], timeout=60, data=b"x" * 300_000)
     assert done == child.Ended(3, b"x" * 300_000, b"no\n")
@@ -71,11 +80,11 @@ def test_lines_come_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("descriptor", [1, 2])
-def test_more_than_the_limit_is_not_read_finding_s4(descriptor: int) -> None:
+def test_more_than_the_limit_is_not_read_finding_s4(descriptor: int, left: Callable[[], set[int]]) -> None:
     command = ["sh", "-c", f"echo $$; exec yes >&{descriptor}"]
     with pytest.raises(TooMuchError, match="more than 100000 bytes"):
         child.run(command, timeout=60, limit=100_000)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
 def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None:
@@ -85,16 +94,16 @@ def test_who_takes_too_long_is_ended_with_all_it_started(tmp_path: Path) -> None
     assert gone(written(tmp_path / "grandchild"))
 
 
-def test_what_is_started_at_the_last_moment_is_ended_too() -> None:
+def test_what_is_started_at_the_last_moment_is_ended_too(left: Callable[[], set[int]]) -> None:
     with pytest.raises(TooMuchError):
         child.run(["sh", "-c", "while :; do echo x; sleep 600 & done"], timeout=60, limit=100)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
-def test_a_program_that_closes_its_outputs_and_goes_on_is_late() -> None:
+def test_a_program_that_closes_its_outputs_and_goes_on_is_late(left: Callable[[], set[int]]) -> None:
     with pytest.raises(LateError):
         child.run(["sh", "-c", "exec >&- 2>&-; sleep 600"], timeout=0.5)
-    assert not tree.descendants(os.getpid())
+    assert not left()
 
 
 @pytest.mark.parametrize(
@@ -124,3 +133,74 @@ def test_a_program_ends_with_its_parent_however_that_ends(tmp_path: Path) -> Non
 
 def test_where_nothing_was_started_nothing_is_ended() -> None:
     tree.end()
+
+
+def test_a_file_can_be_the_input(tmp_path: Path) -> None:
+    data = os.urandom(3_000_000)
+    (tmp_path / "data").write_bytes(data)
+    with (tmp_path / "data").open("rb") as source:
+        assert child.run(["cat"], timeout=30, source=source).output == data
+
+
+def test_a_bound_process_ends_with_its_parent(tmp_path: Path) -> None:
+    code = f"""
+import os, sys, time
+sys.path.insert(0, {str(COLLECTIONS)!r})
+from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
+if os.fork() == 0:
+    tree.bind()
+    open({str(tmp_path / "pid")!r}, "w").write(f"{{os.getpid()}}\\n")
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code]) as parent:
+        deadline = time.monotonic() + 20
+        while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().endswith("\n"):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        parent.kill()
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
+REAPING = """
+    import os, sys, threading, time
+    from pathlib import Path
+    from ansible_collections.dockfra.core.plugins.module_utils.processes import child
+
+    def zombies():
+        found = [Path(f"/proc/{pid}/stat") for pid in os.listdir("/proc") if pid.isdigit()]
+        count = 0
+        for path in found:
+            try:
+                state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            except OSError:
+                continue
+            count += state == "Z" and int(parent) == os.getpid()
+        return count
+
+    statuses = []
+    def work(number):
+        for _turn in range(20):
+            statuses.append(child.run(["sh", "-c", f"(sleep 0.2 >/dev/null 2>&1 &) ; exit {number}"], timeout=20).status == number)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(1, 5)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        child.reap()
+    time.sleep(0.6)
+    before = zombies()
+    child.reap()
+    print(len(statuses), all(statuses), before > 0, zombies())
+"""
+
+
+def test_orphans_that_were_adopted_are_buried_and_no_exit_status_is_lost() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(REAPING)],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.split() == ["80", "True", "True", "0"], done.stderr

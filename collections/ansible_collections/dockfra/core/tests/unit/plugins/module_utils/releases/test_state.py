@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.errors import ReleaseDamagedError
 from ansible_collections.dockfra.core.plugins.module_utils.releases import state
 from ansible_collections.dockfra.core.plugins.module_utils.releases.state import State, Try
+from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
 ONE, TWO = "20261125T131500Z-0123456789ab", "20261125T131501Z-0123456789ab"
 
@@ -26,6 +29,36 @@ def test_what_was_said_is_read(tmp_path: Path) -> None:
     assert (found.running, found.tried, found.crashed) == (said.running, said.tried, said.crashed)
     assert (tmp_path / state.NAME).stat().st_mode & 0o777 == 0o644
     assert os.listdir(tmp_path) == [state.NAME]
+
+
+def test_what_a_release_has_filled_its_room_with_goes_before_a_report(tmp_path: Path) -> None:
+    """In a file system of its own, of the size that the platform's have, as the service's user."""
+    program = f"""
+import os, sys
+sys.path.insert(0, "{COLLECTIONS}")
+from ansible_collections.dockfra.core.plugins.module_utils.releases import state
+folder = sys.argv[1]
+state.write(folder, state.State("{ONE}"))
+os.mkdir(folder + "/d")
+try:
+    with open(folder + "/d/full", "wb", buffering=0) as file:
+        while file.write(bytes(4096)):
+            pass
+except OSError:
+    pass
+state.write(folder, state.State("{TWO}"))
+print(state.read(folder).running, *os.listdir(folder))
+"""
+    mounted = f"mount -t tmpfs -o size=1m,nr_inodes=64 tmpfs {tmp_path} && exec {sys.executable} -c '{program}' {tmp_path}"
+    done = subprocess.run(
+        ["unshare", "--mount", "--map-root-user", "sh", "-c", mounted],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    if "unshare" in done.stderr:
+        pytest.skip("this machine lets nobody have a mount of his own")
+    assert done.stdout.split() == [TWO, state.NAME], done.stderr
 
 
 def test_marks_of_crashes_are_limited_to_the_latest() -> None:

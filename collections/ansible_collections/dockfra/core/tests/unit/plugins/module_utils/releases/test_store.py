@@ -18,7 +18,6 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     LateError,
     LockBusyError,
     ReleaseDamagedError,
-    ReleaseError,
     ReleaseInvalidError,
     ReleaseNotFoundError,
     ReleaseSpaceError,
@@ -203,24 +202,16 @@ def test_only_what_is_there_is_asked_for(tmp_path: Path) -> None:
         store(tmp_path).ask("20200101T000000Z-000000000000")
 
 
-def test_a_rollback_goes_to_the_one_before_or_to_a_named_one(tmp_path: Path) -> None:
+def test_leaving_the_current_release_can_be_undone(tmp_path: Path) -> None:
     where = store(tmp_path)
-    with pytest.raises(ReleaseNotFoundError):
-        where.rollback_target()
-    one, two, three = (add(where, DATA, number) for number in (1, 2, 3))
+    one = add(where, DATA, 1)
+    where.leave()
+    assert (where.current(), where.previous()) == ("", "")
     where.confirm(one)
-    with pytest.raises(ReleaseNotFoundError, match="no release before"):
-        where.rollback_target()
-    where.confirm(three)
-    assert where.rollback_target() == one
-    assert where.rollback_target(two) == two
-    with pytest.raises(ReleaseError, match="already"):
-        where.rollback_target(three)
-    with pytest.raises(ReleaseNotFoundError):
-        where.rollback_target("20200101T000000Z-000000000000")
-    # As a kill between the two links leaves them.
-    links.point(where.folder, "previous", three)
-    assert where.rollback_target() == two
+    where.leave()
+    assert (where.current(), where.previous()) == ("", one)
+    where.return_to(one)
+    assert where.current() == one
 
 
 def test_five_are_kept_and_never_one_that_is_needed_removed(tmp_path: Path) -> None:

@@ -145,3 +145,30 @@ def test_a_switch_that_is_interrupted_is_taken_back(
         change(add(where, DATA, 1), on_phase=interrupt)
     assert links.read(where.folder, "next") is None
     assert where.current() == ""
+
+
+def test_the_image_takes_over_or_the_release_stays(
+    where: Store, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states = tmp_path / "states"
+    one = add(where, DATA, 1)
+    assert switch.to_image(where, states) == ("", "", 0.0)
+    where.confirm(one)
+    service.running = one
+    service.say(Try(one, "1.1", "ready"))
+    monkeypatch.setattr(switch, "longest", lambda _spec: 0.3)
+    with pytest.raises(ReleaseRefusedError, match=f"It serves {one} as before"):
+        switch.to_image(where, states)
+    assert where.current() == one
+
+    def follow() -> None:
+        while where.current():
+            time.sleep(0.01)
+        service.running = ""
+        service.say(Try(one, "1.1", "ready"))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert switch.to_image(where, states)[:2] == (one, "")
+    thread.join(5)
+    assert (where.current(), where.previous()) == ("", one)

@@ -485,3 +485,97 @@ def test_of_several_gateways_that_of_the_own_docker_host_is_first() -> None:
         ("near", {"near", "watcher"}),
         ("far", {"far"}),
     ]
+
+
+# Releases ------------------------------------------------------------------------------------------------------------
+
+
+def released(**bastion: Any) -> list[Service]:
+    """Two services of one target, a third of another, and the bastion of the first."""
+    return [
+        make("one", "a", release={"target": "both", "path": "one"}),
+        make("two", "a", release={"target": "both", "path": "deep/two"}),
+        make("other", "a", release={"target": "other", "path": "other"}),
+        make("way", "a", release_targets=["both"], **bastion),
+        make("further", "a", release_targets=["other"]),
+    ]
+
+
+def test_a_service_reads_its_releases_and_its_bastion_what_it_says_of_them() -> None:
+    topology = Topology("p", released(volumes=[{"name": "home", "path": "/home/x"}]))
+    assert problems_of(topology) == []
+
+    def memory(name: str) -> str:
+        uid = topology.services[name].uid
+        return f"size=1m,nr_inodes=64,mode=0755,uid={uid},gid={uid}"
+
+    assert topology.volumes("one") == [
+        Volume("one-releases", "/srv/releases/one", read_only=True),
+        Volume("one-state", "/srv/state/one", memory=memory("one")),
+    ]
+    assert topology.volumes("way") == [
+        Volume("home", "/home/x"),
+        Volume("one-releases", "/srv/releases/one"),
+        Volume("one-state", "/srv/state/one", True, memory("one")),
+        Volume("two-releases", "/srv/releases/two"),
+        Volume("two-state", "/srv/state/two", True, memory("two")),
+    ]
+    assert [service.name for service in topology.released_through("further")] == ["other"]
+
+
+def test_each_volume_of_releases_has_one_writer() -> None:
+    topology = Topology("p", released())
+    writers = [
+        volume.name for name in topology.services for volume in topology.volumes(name) if not volume.read_only
+    ]
+    assert sorted(writers) == sorted(set(writers))
+    intruder = make("intruder", "a", volumes=[{"name": "one-releases", "path": "/x"}])
+    assert "writes to the volume 'one-releases', as" in problems(*released(), intruder)[0]
+
+
+@pytest.mark.parametrize(
+    ("service", "told"),
+    [
+        (
+            make("x", "a", release={"target": "bot", "path": "x"}),
+            "no bastion says dockfra_release_targets: [bot]. Did you mean 'both'?",
+        ),
+        (make("x", "a", release_targets=["both"]), "carries the deploys of 'both', as"),
+        (make("x", "a", release_targets=["nothing"]), "but dockfra_release of no service names it."),
+        (make("x", "a", release_targets=["all"]), "and 'all' stands for every one."),
+        (make("x", "a", release={"target": "both", "path": "../etc"}), "has the path '../etc'"),
+        (make("x", "a", release={"target": "both", "path": "/etc"}), "has the path '/etc'"),
+        (make("x", "a", release={"target": "both", "path": "a//b"}), "has the path 'a//b'"),
+        (make("x", "a", release={"target": "Both;", "path": "x"}), "has the target 'Both;'"),
+        (
+            make("x", "a", address="192.0.2.7", host_key=HOST_KEY, release={"target": "both", "path": "x"}),
+            "is a real device; remove dockfra_release.",
+        ),
+        (
+            make("x", "a", address="192.0.2.7", host_key=HOST_KEY, release_targets=["x"]),
+            "releases are kept in a container.",
+        ),
+        (
+            make("x", "a", docker_host="elsewhere", release={"target": "both", "path": "x"}),
+            "but a volume does not span Docker hosts",
+        ),
+    ],
+)
+def test_releases_that_lead_nowhere_are_refused(service: Service, told: str) -> None:
+    assert told in "\n".join(problems(*released(), service))
+
+
+def test_only_a_bastion_gives_one_key_a_shell_and_the_gate() -> None:
+    policy = Policy({}, {"verb": {"at": {"way": ["me"]}}})
+    me = make("me", "a", ssh_client_key="me")
+    ssh = {"ports": [port("ssh", 2222)], "ssh_logins": ["me"]}
+    assert problems_of(Topology("p", [*released(**ssh), me], policy=policy)) == []
+    [told] = problems_of(Topology("p", [make("way", "a", **ssh), me], policy=policy))
+    assert "take it out of one of them" in told
+
+
+def test_a_ready_made_image_has_no_releases_and_leaves_its_bastion_be() -> None:
+    one = make("one", "a", image="one:1", release={"target": "both", "path": "one"})
+    topology = Topology("p", [one, make("way", "a", release_targets=["both"])])
+    assert problems_of(topology) == []
+    assert topology.volumes("one") == topology.volumes("way") == []

@@ -164,6 +164,114 @@ def test_the_developer_comments_on_own_tickets_only_finding_u3(platform: Platfor
     assert developer(platform, "ticket-comment T-0001 ''").status == USAGE
 
 
+# -- the monitor's only word -------------------------------------------------------------------------------------------
+
+RELEASE = "20261125T131500Z-0123456789ab"
+
+
+def comments(platform: Platform, ticket: str) -> list[tuple[str, str]]:
+    return [(comment.author, comment.text) for comment in platform.store.get(ticket).comments]
+
+
+@pytest.mark.parametrize("ticket", ["T-0001", "T-0002", "T-0003"])
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        ("deployed", f"Release {RELEASE} is deployed."),
+        ("failed", f"Release {RELEASE} could not be deployed; the one before it serves."),
+        ("rolled-back", f"Release {RELEASE} was rolled back."),
+    ],
+)
+def test_the_monitor_says_what_became_of_a_release(
+    platform: Platform, ticket: str, result: str, words: str
+) -> None:
+    """On anybody's ticket, also a closed one, and nothing else of it changes."""
+    platform.store.update("manager", ticket, {"status": "closed"})
+    before = platform.store.get(ticket)
+    told = platform.ask("monitor", "manager", f"ticket-deployed {ticket} {RELEASE} {result} --json")
+    assert data(told) == {
+        "id": ticket,
+        "title": before.title,
+        "release": RELEASE,
+        "result": result,
+        "changed": True,
+    }
+    after = platform.store.get(ticket)
+    assert comments(platform, ticket) == [("monitor", words)]
+    assert after.updated_at > before.updated_at
+    assert after._replace(comments=(), updated_at=before.updated_at) == before
+
+
+def test_the_same_word_on_a_release_is_said_once(platform: Platform) -> None:
+    other = "20261125T140000Z-0123456789ab"
+    for release, result, changed in (
+        (RELEASE, "deployed", True),
+        (RELEASE, "deployed", False),
+        (RELEASE, "rolled-back", True),
+        (other, "deployed", True),
+        (RELEASE, "deployed", False),
+    ):
+        told = platform.ask("monitor", "manager", f"ticket-deployed T-0001 {release} {result} --json")
+        assert data(told)["changed"] is changed
+    assert len(comments(platform, "T-0001")) == 3
+    again = platform.ask("monitor", "manager", f"ticket-deployed T-0001 {other} deployed")
+    assert again.text == "It was said before on T-0001: Add user auth"
+    # What somebody else has written in the same words is another's word.
+    words = comments(platform, "T-0001")[0][1]
+    platform.store.update("manager", "T-0002", {}, comment=words)
+    assert platform.ask("monitor", "manager", f"ticket-deployed T-0002 {RELEASE} deployed").status == OK
+    assert comments(platform, "T-0002") == [("manager", words), ("monitor", words)]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (f"T-0099 {RELEASE} deployed", FAILED, "There is no ticket T-0099"),
+        (f"#1 {RELEASE} deployed", USAGE, "write T-0001 for the ticket"),
+        (f"../T-0001 {RELEASE} deployed", USAGE, "no ticket id"),
+        ("T-0001 latest deployed", USAGE, "is no release"),
+        ("T-0001 20261325T131500Z-0123456789ab deployed", USAGE, "is no release"),
+        (f"T-0001 {RELEASE}x deployed", USAGE, "is no release"),
+        (f"T-0001 '{RELEASE} and much more' deployed", USAGE, "is no release"),
+        (f"T-0001 {RELEASE} great", USAGE, "invalid choice"),
+        (f"T-0001 {RELEASE} deployed well", USAGE, "unrecognized arguments"),
+        (f"T-0001 {RELEASE}", USAGE, "deployed|failed|rolled-back"),
+        (f"T-0001 {RELEASE} deployed --comment x", USAGE, "unrecognized arguments"),
+    ],
+)
+def test_the_monitor_has_no_other_words(platform: Platform, words: str, status: int, said: str) -> None:
+    refused = platform.ask("monitor", "manager", f"ticket-deployed {words}")
+    assert (refused.status, refused.text) == (status, "")
+    assert said in one_line(refused.message)
+    assert [comments(platform, f"T-000{number}") for number in (1, 2, 3)] == [[], [], []]
+
+
+@pytest.mark.parametrize("caller", ["manager", "autopilot", "developer"])
+def test_nobody_else_speaks_for_the_monitor(platform: Platform, caller: str) -> None:
+    refused = platform.ask(caller, "manager", f"ticket-deployed T-0001 {RELEASE} deployed")
+    assert (refused.status, refused.text) == (DENIED, "")
+    assert comments(platform, "T-0001") == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "ticket-create x",
+        "ticket-list",
+        "ticket-show T-0002",
+        "ticket-update T-0002 --comment x",
+        "my-tickets",
+        "ticket-work T-0002",
+        "ticket-comment T-0002 x",
+        "ticket-done T-0002",
+    ],
+)
+def test_the_monitor_has_no_other_verb_for_tickets(platform: Platform, line: str) -> None:
+    assert platform.ask("monitor", "manager", line).status == DENIED
+    assert len(platform.store.select().tickets) == 3
+    assert comments(platform, "T-0002") == []
+
+
 # -- one name for one thing --------------------------------------------------------------------------------------------
 
 

@@ -21,10 +21,14 @@ SCRIPTS = COLLECTIONS / "ansible_collections/dockfra/core/roles/gate/files/image
 POLICY = {
     "place": "git",
     "service": "git",
-    "services": {"git": "git", "developer": "ssh-developer", "monitor": "ssh-monitor"},
+    "services": {
+        "git": "git",
+        **{role: f"ssh-{role}" for role in ("manager", "autopilot", "monitor", "developer")},
+    },
     "capabilities": {"push-code": {"title": "Git push", "roles": ["developer"]}},
     "commands": {
         "git-upload-pack": {"capability": "", "at": {"git": ["developer", "monitor"]}},
+        "git-status": {"at": {"git": ["manager", "autopilot"]}},
         "git-receive-pack": {"capability": "push-code", "at": {"git": ["developer"]}},
     },
 }

@@ -20,6 +20,8 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import engines, g
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import Gate
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import configuration as deployed
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import under_way
 
 POLICY = Policy(
     {"docker-socket": {"title": "Docker socket access", "roles": ["monitor"]}},
@@ -76,6 +78,9 @@ class Monitor:
         self.audit = root / "ssh-monitor.jsonl"
         monkeypatch.setattr(engines, "PROGRAM", str(program))
         monkeypatch.setattr(engines, "CONFIGURATION", configuration)
+        deploys = root / "deploys.json"
+        deploys.write_text(json.dumps({"origin": "git:app.git", "playbooks": "", "services": []}))
+        monkeypatch.setattr(deployed, "CONFIGURATION", deploys)
         monkeypatch.setattr(judgement, "COUNTED", root / "restarts.json")
         monkeypatch.setattr(files, "DIRECTORY", str(root))
         monkeypatch.setenv("DOCKER_HOST", "tcp://elsewhere:1")
@@ -237,7 +242,7 @@ def test_what_is_not_restarted_says_why_and_costs_nothing(
 
 def test_what_stands_in_the_way_is_asked_each_time(monitor: Monitor, monkeypatch: pytest.MonkeyPatch) -> None:
     deploys = ["a deploy of backend is under way since 12:00"]
-    monkeypatch.setattr(judgement, "OBSTACLES", [lambda _service: "".join(deploys)])
+    monkeypatch.setattr(under_way, "deploy_of", lambda _service: "".join(deploys))
     outcome = monitor.asked("request-restart backend")
     assert (outcome.status, "not restarted now: a deploy of backend" in outcome.message) == (75, True)
     assert monitor.calls() == []

@@ -15,6 +15,7 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.containers import host
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
+from ansible_collections.dockfra.core.plugins.module_utils.releases.record import Record
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import planner
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import fake_engine
@@ -51,7 +52,7 @@ class Site:
             file_tree.apply(entry.directory, entry.files, entry.service.uid, 0o500)
             for image in entry.images:
                 self.engine.images[image.reference] = fake_engine.image(image.reference)
-            for volume in entry.service.volumes:
+            for volume in platform.topology.volumes(entry.service.name):
                 self.engine.volumes[platform.topology.volume_name(volume.name)] = {"dockfra.project": "unit"}
             self.engine.apply(entry.container)
 
@@ -496,3 +497,26 @@ def test_a_socket_of_roots_group_is_told_and_not_given(site: Site, monkeypatch: 
 def test_a_socket_that_is_not_there_yet_gives_no_group(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     with_socket(site, monkeypatch, None)
     assert "groups" not in site.plan("web").services[0].container
+
+
+def test_a_release_of_other_source_is_told_and_changes_nothing(site: Site) -> None:
+    services = three_services()
+    site.project.write({"app/web/Dockerfile": "ARG BASE\nFROM ${BASE}\n", "app/web/run": "1\n"})
+    services["web"] |= {
+        "dockfra_image_context": "app/web",
+        "dockfra_release": {"target": "web", "path": "web"},
+    }
+    services["cache"]["dockfra_release_targets"] = ["web"]
+    site.project.inventory(services)
+    site.apply()
+    path = "/srv/releases/web/current/release.json"
+    assert site.plan().releases == []
+    tree = site.desired()[0].tree("web")
+    for made_of, told in ((tree, []), ("0" * 40, ["web"]), ("", ["web"])):
+        said = Record("20261125T131500Z-" + "a" * 12, "web", "a" * 40, "0" * 64, 0, "monitor", made_of)
+        site.engine.files = {("unit-web", path): said.to_json()}
+        plan = site.plan()
+        assert [entry["service"] for entry in plan.releases] == told
+        assert not plan.work
+    site.engine.files = {("unit-web", path): b"{"}
+    assert site.plan().releases == []

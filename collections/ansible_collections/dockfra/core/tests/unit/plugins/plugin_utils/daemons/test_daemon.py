@@ -87,8 +87,8 @@ def test_a_daemon_beats_stops_when_told_and_says_so_in_json(daemons: Daemons) ->
 
 
 def test_what_is_wrong_stands_in_its_heart(daemons: Daemons) -> None:
-    process = daemons.start("one thing\nand another")
-    wait_for(lambda: daemons.works(process.pid))
+    daemons.start("one thing\nand another")
+    wait_for((daemons.run / "hearts" / "example").exists)
     wait_for(lambda: daemons.heart()[1] == "one thing and another")
 
 
