@@ -94,7 +94,7 @@ def build_frontend(platform: Platform, context: Path) -> None:
         "COPY index.html /srv/page/\n"
         'ENTRYPOINT ["python3", "-m", "http.server", "3000", "--directory", "/srv/page"]\n'
     )
-    platform.docker.images.build(path=str(context), tag=OWN_FRONTEND)
+    platform.docker.images.build(path=str(context), tag=OWN_FRONTEND, rm=True, forcerm=True)
 
 
 @pytest.fixture(scope="module")

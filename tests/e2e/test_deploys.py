@@ -10,7 +10,9 @@ from collections.abc import Iterator
 
 import pytest
 import requests
+from playwright.sync_api import expect
 
+from tests.e2e.support.browser import DESK, View, opened
 from tests.e2e.support.deploys import APP, QUICK, SECONDS, Team, under_load
 from tests.e2e.support.platform import Platform, eventually
 from tests.e2e.support.runs import playbook
@@ -45,6 +47,18 @@ def page(team: Team, path: str) -> requests.Response:
     return requests.get(team.platform.url(path), verify=str(team.platform.authority), timeout=10)
 
 
+def people_see(team: Team, text: str, commit: str) -> None:
+    """A text of the page, and its row of the deploy, in a browser."""
+    with opened(team.platform) as browser:
+        view = View(team.platform, browser.new_context(viewport=DESK, locale="en-GB"))
+        shown = view.open()
+        expect(shown.get_by_text(text)).to_be_visible()
+        expect(shown.locator("#services")).to_contain_text(f"release {commit[:12]}")
+        expect(shown.locator("#deployments")).to_contain_text(commit[:12])
+        view.shot("page-deployed")
+        assert view.errors == []
+
+
 def last_line(done: subprocess.CompletedProcess[str]) -> str:
     return done.stderr.strip().splitlines()[-1]
 
@@ -73,7 +87,7 @@ def test_a_pushed_change_is_built_tested_and_live(team: Team) -> None:
     release = team.serving("backend")
     assert re.fullmatch(rf"\d{{8}}T\d{{6}}Z-{commit[:12]}", release)
     assert team.serving("frontend") == release
-    assert f"Hello from {ticket}" in page(team, "/").text
+    people_see(team, f"Hello from {ticket}", commit)
     # Everybody knows.
     listed = page(team, "/api/deployments").json()
     [row] = [row for row in listed if row["release"] == release]

@@ -16,7 +16,10 @@ ROOT = runs.ROOT
 BLOCK = re.compile(r"^```sh\n(?:# in (?P<service>[\w-]+)\n)?(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 GUIDES = [
     "README.md",
-    *(f"docs/{name}.md" for name in ("access", "roles", "tickets", "configuration", "code", "health")),
+    *(
+        f"docs/{name}.md"
+        for name in ("access", "roles", "tickets", "configuration", "code", "deploy", "monitor", "health")
+    ),
 ]
 PATIENCE = 300
 
@@ -36,6 +39,9 @@ ELSEWHERE = {
     "ticket-push": "test_github.py, against a GitHub of the tests' own",
     "ticket-pull": "test_github.py",
     "playbooks/teardown.yml": "test_teardown.py",
+    "greeter": "test_customize.py",
+    "--watch": "test_watch.py, on a terminal",
+    "ALERT_URLS": "test_watch.py",
     "ask=": "tests/unit/test_configure_playbook.py, on a terminal",
     ". .venv/bin/activate": "the tests run in an environment",
 }
@@ -138,4 +144,9 @@ def test_a_guide_leads_to_its_end(platform: Platform, guide: str, tmp_path: Path
     platform.wait_answering(*platform.names)
     done = platform.ssh("monitor", "verify")
     assert done.returncode == 0, f"{done.stdout}{done.stderr}"
+    # A guide leaves the monitor to deploy by itself, and here only those deploy that say so.
+    assert (
+        platform.ssh("manager", "config-monitor MONITOR_AUTO_DEPLOY=false MONITOR_POLL_INTERVAL=").returncode
+        == 0
+    )
     platform.ssh("manager", "config-developer OPENROUTER_API_KEY= LLM_MAX_TOKENS= LLM_MODEL=")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import subprocess
 import uuid
 from collections.abc import Iterator
@@ -15,21 +14,16 @@ import pytest
 import requests
 from playwright.sync_api import (
     Browser,
-    BrowserContext,
     HttpCredentials,
     Page,
     Response,
-    ViewportSize,
     expect,
-    sync_playwright,
 )
 
-from tests.e2e.support.clients import server_certificate_pin
+from tests.e2e.support.browser import DESK, PHONE, View, opened
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.runs import REPORTS
 
-_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-DESK, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=320, height=640)
 ALL_UP = re.compile(r"^\d+ of \d+ services asked, all up$")
 SECTIONS = ("services", "deployments", "devices", "downloads")
 WELL = "Nothing needs attention."
@@ -41,54 +35,8 @@ HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title=
 
 @pytest.fixture(scope="module")
 def browser(platform: Platform) -> Iterator[Browser]:
-    path = next(filter(None, map(shutil.which, _BROWSERS)), None)
-    assert path, "no Chromium on this machine; run: sudo apt-get install chromium"
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=path,
-            args=[
-                "--no-sandbox",  # there is none for root
-                "--disable-dev-shm-usage",
-                # The browser's own services stay quiet: whatever goes out is the page's doing.
-                *(
-                    "--disable-background-networking",
-                    "--disable-component-update",
-                    "--disable-sync",
-                    "--no-first-run",
-                ),
-                "--no-proxy-server",
-                # This one server key is trusted, instead of putting the authority into a store of the machine.
-                f"--ignore-certificate-errors-spki-list={server_certificate_pin(platform.state / 'tls/server.crt')}",
-            ],
-        )
-        yield opened
-        opened.close()
-
-
-class View:
-    """A page in a browser of its own, with all that went wrong in it."""
-
-    def __init__(self, platform: Platform, context: BrowserContext) -> None:
-        self.page: Page = context.new_page()
-        self.foreign: list[str] = []
-        self.errors: list[str] = []
-        self.url = platform.url()
-        self.page.on("request", lambda request: self._note(request.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def _note(self, url: str) -> None:
-        if not url.startswith((self.url, "data:", "blob:")):
-            self.foreign.append(url)
-
-    def open(self, path: str = "") -> Page:
-        self.page.goto(self.url + path)
-        expect(self.page.locator("#summary")).not_to_have_text("Loading…", timeout=15_000)
-        return self.page
-
-    def shot(self, name: str) -> None:
-        folder = REPORTS / "screenshots"
-        folder.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=folder / f"{name}.png", full_page=True)
+    with opened(platform) as browser:
+        yield browser
 
 
 @pytest.fixture(params=["desk", "phone"])

@@ -247,7 +247,8 @@ def test_tests_of_which_none_ran_prove_nothing(builder: Builder, more: str, pass
 @pytest.mark.parametrize("name", [name for name, push in HOSTILE.items() if push.anywhere])
 def test_a_hostile_push_gains_nothing_and_is_named(builder: Builder, name: str) -> None:
     push = HOSTILE[name]
-    builder.settings["step_limit"] = 8.0
+    # What is long on a busy machine is not what is endless.
+    builder.settings["step_limit"] = 4.0 if name == "never ends" else 50.0
     if push.step:
         error = failed(builder, push.files)
         where = "receive" if push.step == "receive" else f"web: {push.step}"

@@ -68,9 +68,9 @@ class Client:
         except (ValueError, TooMuchError) as error:
             raise EngineError(f"its answer to {path} is no JSON that can be read: {error}") from error
 
-    def read(self, path: str, /, **query: str) -> bytes:
+    def read(self, address: str, /, **query: str) -> bytes:
         """Return the answer as it is; raises NotFoundError and EngineError."""
-        status, body = self._ask(path, query)
+        status, body = self._ask(address, query)
         if status < 300:
             return body
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
@@ -22,7 +23,7 @@ from .topology import NETWORK_OPTIONS, Topology
 def problems(topology: Topology) -> list[str]:
     """Return the contradictions; an empty list when all is well."""
     stages: tuple[tuple[Callable[[Topology], Problems], ...], ...] = (
-        (_project, _network_options, _each_service, _lone_networks),
+        (_project, _network_options, _ipv4_range, _each_service, _lone_networks),
         (_publishing, _uids, _keys, _published_ports, _releases, _volume_writers, _routes, _tunnels),
         (_policy, _gates, _between_hosts),
     )
@@ -58,6 +59,27 @@ def _network_options(topology: Topology) -> Problems:
                 )
             elif not NETWORK_OPTIONS[key](value):
                 yield Problem(None, "", f"dockfra_network_options: {key} of {name} cannot be '{value}'.")
+
+
+def _ipv4_range(topology: Topology) -> Problems:
+    if not topology.ipv4_range:
+        return
+    try:
+        whole = ipaddress.IPv4Network(topology.ipv4_range)
+        enough = (
+            whole.is_private
+            and whole.prefixlen <= 24
+            and 2 ** (24 - whole.prefixlen) >= len(topology.networks)
+        )
+    except ValueError:
+        enough = False
+    if not enough:
+        yield Problem(
+            None,
+            "",
+            f"dockfra_ipv4_range is '{topology.ipv4_range}'; name a private range with 256 addresses for each of the "
+            f"{len(topology.networks)} networks, such as 10.231.0.0/16.",
+        )
 
 
 def _each_service(topology: Topology) -> Problems:

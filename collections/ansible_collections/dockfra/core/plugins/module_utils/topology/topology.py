@@ -41,6 +41,10 @@ NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
 _STATE = "size=1m,nr_inodes=64,mode=0755"
 
 
+# Bits of a network's part of the range: 254 addresses are enough for every service.
+_SUBNET = 24
+
+
 class Topology:
     """All services of one platform and the networks between them.
 
@@ -49,6 +53,7 @@ class Topology:
         services: the services, any order.
         network_options: per network name the options of `Network`, for networks that need any.
         policy: who may run which command where.
+        ipv4_range: the IPv4 addresses from which networks without a subnet get one; empty for Docker's choice.
     """
 
     def __init__(
@@ -57,11 +62,13 @@ class Topology:
         services: Iterable[Service],
         network_options: Mapping[str, Mapping[str, Any]] | None = None,
         policy: Policy | None = None,
+        ipv4_range: str = "",
     ) -> None:
         self.project = project
         self.policy = policy or Policy({}, {})
         self.services: dict[str, Service] = {service.name: service for service in services}
         self.network_options = dict(network_options or {})
+        self.ipv4_range = ipv4_range
         names = dict.fromkeys(network for service in self.services.values() for network in service.networks)
         # Options that `problems` refuses are left out here.
         self.networks: dict[str, Network] = {
@@ -86,6 +93,26 @@ class Topology:
 
     def volume_name(self, volume: str) -> str:
         return f"{self.project}-{volume}"
+
+    def ipv4_subnets(self) -> dict[str, str]:
+        """The IPv4 subnets of networks that have one of their own or of the range; Docker chooses those of the others.
+
+        A place follows from the network's name, so that one more network leaves the others where they are, but for those whose
+        place is taken.
+        """
+        found = {name: network.subnet for name, network in self.networks.items() if network.subnet}
+        if not self.ipv4_range:
+            return found
+        whole = ipaddress.IPv4Network(self.ipv4_range)
+        count = 2 ** (_SUBNET - whole.prefixlen)
+        taken: set[int] = set()
+        for name in sorted(self.networks.keys() - found.keys()):
+            place = int.from_bytes(hashlib.sha256(name.encode()).digest()) % count
+            while place in taken:
+                place = (place + 1) % count
+            taken.add(place)
+            found[name] = f"{whole.network_address + place * 2 ** (32 - _SUBNET)}/{_SUBNET}"
+        return found
 
     def ipv6_subnet(self, network: str) -> str:
         """A unique local IPv6 subnet (RFC 4193) for a gateway network, the same on every run.

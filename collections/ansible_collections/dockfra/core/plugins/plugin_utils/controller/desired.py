@@ -89,6 +89,7 @@ class Platform:
             services=[self._service(name) for name in self._variables.names],
             network_options=self.settings["dockfra_network_options"],
             policy=Policy(self.settings["dockfra_capabilities"], self.settings["dockfra_commands"]),
+            ipv4_range=self.settings["dockfra_ipv4_range"],
         )
 
     def _service(self, name: str) -> Service:
@@ -299,8 +300,9 @@ class Platform:
         """Return the networks a Docker host needs, by full name, in the terms of `engine.read_state`."""
         used = {network for service in self.topology.on_host(docker_host) for network in service.networks}
         wanted = {}
+        ipv4 = self.topology.ipv4_subnets()
         for network in (self.topology.networks[name] for name in sorted(used)):
-            subnets = [network.subnet] if network.subnet else []
+            subnets = [ipv4[network.name]] if network.name in ipv4 else []
             if network.gateway:
                 subnets.append(self.topology.ipv6_subnet(network.name))
             wanted[self.topology.network_name(network.name)] = {

@@ -33,6 +33,7 @@ _OF_ALL = (
     "dockfra_project",
     "dockfra_state_dir",
     "dockfra_network_options",
+    "dockfra_ipv4_range",
     "dockfra_capabilities",
     "dockfra_commands",
 )

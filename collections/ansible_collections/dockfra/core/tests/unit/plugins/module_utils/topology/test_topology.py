@@ -579,3 +579,35 @@ def test_a_ready_made_image_has_no_releases_and_leaves_its_bastion_be() -> None:
     topology = Topology("p", [one, make("way", "a", release_targets=["both"])])
     assert problems_of(topology) == []
     assert topology.volumes("one") == topology.volumes("way") == []
+
+
+# Addresses -----------------------------------------------------------------------------------------------------------
+
+
+def test_networks_have_their_parts_of_a_range_and_keep_them() -> None:
+    services = [make("x", *(f"n{number}" for number in range(12)))]
+    assert Topology("p", services).ipv4_subnets() == {}
+    options = {"n3": {"subnet": "192.0.2.0/24"}}
+    few = Topology("p", services, options, ipv4_range="10.231.0.0/16").ipv4_subnets()
+    assert few.keys() == {f"n{number}" for number in range(12)}
+    assert few["n3"] == "192.0.2.0/24"
+    assert len(set(few.values())) == 12
+    assert all(
+        found.startswith("10.231.") and found.endswith(".0/24")
+        for found in few.values()
+        if found != "192.0.2.0/24"
+    )
+    more = Topology("q", [*services, make("y", "a-further-one")], options, ipv4_range="10.231.0.0/16")
+    assert {name: more.ipv4_subnets()[name] for name in few} == few
+    full = Topology("p", services, ipv4_range="10.0.0.0/20").ipv4_subnets()
+    assert len(set(full.values())) == 12
+
+
+@pytest.mark.parametrize(
+    "given", ["10.231.0.0/24", "10.0.0.1/16", "8.0.0.0/8", "fd00::/8", "all", "10.0.0.0/25"]
+)
+def test_a_range_that_cannot_be_is_refused(given: str) -> None:
+    services = [make("x", "a", "b"), make("y", "a", "b")]
+    assert problems_of(Topology("p", services, ipv4_range="10.231.0.0/16")) == []
+    [told] = problems_of(Topology("p", services, ipv4_range=given))
+    assert f"dockfra_ipv4_range is '{given}'; name a private range" in told
