@@ -81,7 +81,7 @@ def measure(team: Team, rounds: int) -> dict[str, Any]:
         "backend_s": statistics.median(changed),
         "switch_s": statistics.median(switches),
         **{
-            f"{step.lower().replace(' ', '_')}_s": statistics.median(each[step] for each in steps)
+            f"step_{step.lower().replace(' ', '_')}_s": statistics.median(each[step] for each in steps)
             for step in steps[0]
         },
     }

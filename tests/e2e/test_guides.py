@@ -76,13 +76,13 @@ class Reader:
         self.platform = platform
         self.files = files
         self.ticket = ""
-        self.directory = ""
+        self.directories: dict[str, str] = {}
 
     def type(self, line: Line) -> subprocess.CompletedProcess[str]:
         """Type a line where it belongs and return what came of it."""
         text = self.translated(line.text)
         if line.service and text.startswith("cd "):
-            self.directory = text
+            self.directories[line.service] = text
         done = self._in(line.service, text) if line.service else self._here(text)
         made = re.search(r"\bT-\d+\b", done.stdout)
         if line.text.startswith("ticket-create") and made:
@@ -108,7 +108,8 @@ class Reader:
         return re.sub(r"-p 2202\b", f"-p {self.platform.published('ssh-manager', 'ssh')}", text)
 
     def _in(self, service: str, text: str) -> subprocess.CompletedProcess[str]:
-        there = f"{self.directory} && {text}" if self.directory and not text.startswith("cd ") else text
+        directory = self.directories.get(service)
+        there = f"{directory} && {text}" if directory and not text.startswith("cd ") else text
         options = ["-tt"] if text == "ssh-to developer" else []
         return self.platform.ssh(
             service, there, options=options, text=ANSWERS.get(text, ""), timeout=PATIENCE
