@@ -107,7 +107,7 @@ class Topology:
         count = 2 ** (_SUBNET - whole.prefixlen)
         taken: set[int] = set()
         for name in sorted(self.networks.keys() - found.keys()):
-            place = int.from_bytes(hashlib.sha256(name.encode()).digest()) % count
+            place = int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") % count
             while place in taken:
                 place = (place + 1) % count
             taken.add(place)
