@@ -249,7 +249,7 @@ prepare() {
     needs+=(redis-server=redis-server nginx=nginx)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
   fi
-  if wanted e2e || wanted slow || wanted bench; then needs+=(docker="$(client_package)"); fi
+  if wanted e2e || wanted slow || wanted bench || wanted molecule; then needs+=(docker="$(client_package)"); fi
   if wanted e2e || wanted slow; then
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then needs+=(docker-registry=docker-registry); fi
