@@ -221,7 +221,8 @@ def test_pipe_has_a_line_per_service_and_a_heartbeat(project: Project, strategy:
     assert set(re.findall(r"(\w+) ready after", out)) == {"db", "web", "backend"}
     heartbeats = re.findall(r"^\[(\d)/4\] \d+s  waiting for: (.*)$", out, re.MULTILINE)
     assert heartbeats
-    assert heartbeats[-1] == ("1" if strategy == "linear" else "3", "db (Wait until healthy)")
+    # On a busy machine there is one more, of what comes after that.
+    assert ("1" if strategy == "linear" else "3", "db (Wait until healthy)") in heartbeats
     assert "\x1b" not in out
     assert "\r" not in out
     # Programs read these.
