@@ -125,8 +125,11 @@ def _containers(client: Client, entries: Sequence[Mapping[str, Any]], project: s
 
 
 def _record(client: Client, container: str, path: str) -> str | None:
-    """What a short file of a container says; None where there is none."""
-    content = client.file(container, path, _MAX_RECORD)
+    """What a short file of a container says; None where there is none, or the engine does not give it: no run waits for that."""
+    try:
+        content = client.file(container, path, _MAX_RECORD)
+    except EngineError:
+        return None
     return None if content is None else content.decode(errors="replace")
 
 

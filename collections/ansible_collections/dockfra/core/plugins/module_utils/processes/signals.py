@@ -33,7 +33,7 @@ class Signals:
         self._before = {
             number: signal.signal(number, self._came)
             for number in self._NUMBERS
-            if signal.getsignal(number) not in (signal.SIG_IGN, None)
+            if self._means_something(number)
         }
         return self
 
@@ -51,6 +51,12 @@ class Signals:
             yield
         finally:
             self._heeds = False
+
+    @staticmethod
+    def _means_something(number: int) -> bool:
+        """Whether a signal ends something here: without a handler there is no time limit, and none may seem to be."""
+        handler = signal.getsignal(number)
+        return callable(handler) or (handler == signal.SIG_DFL and number != signal.SIGALRM)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         if not self._heeds:

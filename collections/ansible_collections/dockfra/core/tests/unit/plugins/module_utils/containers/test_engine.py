@@ -103,6 +103,11 @@ def test_short_files_of_the_platforms_own_containers_are_read(engine: FakeEngine
     names = ("p-web", "p-long", "p-none", "p-taken", "p-missing")
     state = library.read_state(client, "p", ["p-taken"], [], dict.fromkeys(names, "/srv/a"))
     assert state["records"] == {"p-web": "größer\n", "p-long": "x" * 16384}
+    # What is only told stops no run.
+    engine.refuse = {"/containers/p-web/archive": 500}
+    assert list(
+        library.read_state(client, "p", [], [], {"p-web": "/srv/a", "p-long": "/srv/a"})["records"]
+    ) == ["p-long"]
 
 
 def test_what_belongs_to_the_platform_or_has_its_names_is_read(engine: FakeEngine, client: Client) -> None:

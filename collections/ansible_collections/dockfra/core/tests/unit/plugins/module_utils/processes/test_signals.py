@@ -92,6 +92,14 @@ def test_within_work_that_heeds_them_both_know_of_the_first() -> None:
     assert (status, lines) == (0, ["in order", "and then"])
 
 
+def test_there_is_no_time_limit_where_none_was() -> None:
+    status, lines = said("""
+        with Signals():
+            print(signal.getsignal(signal.SIGALRM) == signal.SIG_DFL)
+        """)
+    assert (status, lines) == (0, ["True"])
+
+
 def test_what_is_ignored_stays_so() -> None:
     status, lines = said("""
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
