@@ -395,7 +395,10 @@ def test_the_autopilot_may_only_ask(quick: Team) -> None:
 def test_site_leaves_releases_alone_and_they_outlive_containers(quick: Team) -> None:
     before = {service: quick.serving(service) for service in RELEASED}
     assert before["backend"]
-    assert playbook("site.yml").ok().changed == 0
+    run = playbook("site.yml").ok()
+    assert run.changed == 0
+    # And says so.
+    assert re.search(rf"made of other source .*backend \(commit {before['backend'][-12:]}\)", run.output)
     for service in RELEASED:
         quick.platform.container(service).remove(force=True)
     playbook("site.yml").ok()
