@@ -29,6 +29,7 @@ Targets (without one: the first four):
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
              a busy machine misses its bars
+  llm        a few questions to real models, which cost less than a cent: wants a key in OPENROUTER_API_KEY. Not part of all
   fresh      init.sh and the first four on machines that have nothing but Debian 12 or 13, Python, git and sudo: containers with
              an engine of their own, and a clone of HEAD. What follows -- names machines, and targets where not both commands
              are wanted: debian13 debian12:lint,unit. Not part of all, and runs alone
@@ -194,6 +195,10 @@ target_molecule() {
   molecule test
 }
 
+target_llm() {
+  PYTHONPATH=$ROOT:$ROOT/collections python tests/real/run.py
+}
+
 target_fresh() {
   python tests/fresh/run.py "$@"
 }
@@ -205,6 +210,8 @@ target_bench() {
   python tests/bench/deploys.py || status=1
   python tests/bench/verify.py || status=1
   python tests/bench/watch.py || status=1
+  python tests/bench/page.py || status=1
+  python tests/bench/autopilot.py || status=1
   # The platform serves the end-to-end tests, which remove it.
   wanted e2e || [[ -n ${DOCKFRA_KEEP:-} ]] || python tests/bench/run.py --remove || status=1
   return "$status"
@@ -246,13 +253,18 @@ prepare() {
   # Fresh machines get what they need by themselves.
   wanted fresh && return
   if wanted unit; then
-    needs+=(redis-server=redis-server nginx=nginx)
+    needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
   fi
   if wanted e2e || wanted slow || wanted bench || wanted molecule; then needs+=(docker="$(client_package)"); fi
   if wanted e2e || wanted slow; then
     needs+=(ip=iproute2 curl=curl)
-    if wanted slow; then needs+=(docker-registry=docker-registry); fi
+    if wanted slow; then
+      # Devices of another kind than this machine are emulated.
+      needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static debootstrap=debootstrap)
+    fi
+  fi
+  if wanted e2e || wanted slow || wanted bench; then
     type -P chromium-browser google-chrome >/dev/null || needs+=(chromium=chromium)
     # Without any font a browser draws boxes instead of letters.
     fc-list 2>/dev/null | grep -q . || needs+=(-=fonts-dejavu-core)
@@ -274,6 +286,7 @@ run_target() {
     slow) target_slow "${@:2}" ;;
     molecule) target_molecule ;;
     bench) target_bench ;;
+    llm) target_llm ;;
     fresh) target_fresh "${@:2}" ;;
   esac || status=$?
   printf '%s %s\n' "$status" "$(seconds_since "$start")" >"$REPORTS/$target.result"
@@ -330,13 +343,14 @@ while (($#)); do
       break
       ;;
     all) want "${ALL[@]}" ;;
-    lint | unit | e2e | molecule | bench | slow | fresh) want "$1" ;;
-    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench fresh; pytest options come after --" ;;
+    lint | unit | e2e | molecule | bench | slow | llm | fresh) want "$1" ;;
+    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench llm fresh; pytest options come after --" ;;
   esac
   shift
 done
 ((${#targets[@]})) || want "${ALL[@]}"
 if wanted fresh && ((${#targets[@]} > 1)); then fail 2 "fresh runs alone; the other targets: ${targets[*]/fresh/}"; fi
+if wanted llm && [[ -z ${OPENROUTER_API_KEY:-} ]]; then fail 2 "llm asks real models, so it needs a key in OPENROUTER_API_KEY"; fi
 
 require_supported_os
 cd -- "$ROOT" || exit 1

@@ -10,11 +10,13 @@ loopback. The exit status is 1 when a bar is missed.
 from __future__ import annotations
 
 import argparse
+import http.server
 import json
 import os
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -36,6 +38,48 @@ sys.exit(main(Path(sys.argv[2])))
 """
 
 
+class Engine(http.server.BaseHTTPRequestHandler):
+    """Lists 20 containers, with as much about each as an engine says."""
+
+    protocol_version = "HTTP/1.1"
+    listed = json.dumps(
+        [
+            {
+                "Names": [f"/p-{n}"],
+                "State": "running",
+                "Status": "Up 3 hours (healthy)",
+                "Labels": {"x": "y" * 2000},
+            }
+            for n in range(20)
+        ]
+    ).encode()
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(self.listed)))
+        self.end_headers()
+        self.wfile.write(self.listed)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Keep quiet."""
+
+
+def engine(folder: Path) -> http.server.ThreadingHTTPServer:
+    """Serve an engine behind a gateway, and write down where it is."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Engine)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    names = [f"{kind}-{n}" for kind, count in (("ssh", 8), ("web", 9), ("redis", 2)) for n in range(count)]
+    entry = {
+        "docker_host": "localhost",
+        "gateway": "docker-gateway",
+        "host": "127.0.0.1",
+        "port": server.server_port,
+        "containers": {name: f"p-{number}" for number, name in enumerate([*names, "traefik"])},
+    }
+    (folder / "docker.json").write_text(json.dumps([entry]))
+    return server
+
+
 def of_process(pid: int) -> tuple[float, float, int]:
     """Return CPU seconds, resident MiB and threads of a process."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -53,6 +97,7 @@ def main() -> int:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="dockfra-bench-") as folder:
         services = FakeServices(Path(folder))
+        docker = engine(Path(folder))
         for number in range(8):
             services.ssh(f"ssh-{number}")
         for number in range(9):
@@ -69,10 +114,12 @@ def main() -> int:
             after, mib, threads = of_process(daemon.pid)
             seen = json.loads((Path(folder) / "watch.json").read_text())
             assert {service["state"] for service in seen["services"]} == {"up"}
+            assert {service["container"]["health"] for service in seen["services"]} == {"healthy"}
         finally:
             daemon.terminate()
             daemon.wait()
             services.close()
+            docker.shutdown()
         cpu = (after - before) / options.seconds
         found = {"services": 20, "seconds": options.seconds, "cpu": round(cpu, 5), "mib": round(mib, 1)}
         print(json.dumps({**found, "threads": threads}, indent=2))

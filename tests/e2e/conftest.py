@@ -37,7 +37,7 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
+    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "failures", "daemons", "wrong_use", "registry", "customize", "lifecycle", "teardown",
 ]  # fmt: skip
 
 
@@ -85,9 +85,10 @@ def platform(untouched: None) -> Iterator[Platform]:
     if not KEEP and left_over(found):
         remove(found, "session-clean")
     runs.playbook("site.yml", name="session-start").ok()
-    # What tests push is deployed by those that deploy.
-    done = found.ssh("manager", "config-monitor MONITOR_AUTO_DEPLOY=false")
-    assert done.returncode == 0, done.stderr
+    # What tests push is deployed by those that deploy, and what they break is repaired by those of the autopilot.
+    for line in ("config-monitor MONITOR_AUTO_DEPLOY=false", "config-autopilot AUTOPILOT_ENABLED=false"):
+        done = found.ssh("manager", line)
+        assert done.returncode == 0, done.stderr
     yield found
     if not KEEP and (found.ids() or found.state.exists()):
         remove(found)

@@ -84,6 +84,13 @@ def write_examples(clone: Path, backend: Path) -> str:
     return commands["text"]
 
 
+# http.server lets five connections wait, and all containers open one at the same time where edges are compared.
+OWN_SERVER = (
+    "import runpy, socketserver, sys; socketserver.TCPServer.request_queue_size = 128; "
+    "sys.argv[1:] = ['3000', '--directory', '/srv/page']; runpy.run_module('http.server', run_name='__main__')"
+)
+
+
 def build_frontend(platform: Platform, context: Path) -> None:
     """An image that somebody has made without this project, on another port."""
     parent = platform.container("desktop-app").attrs["Config"]["Image"]
@@ -92,7 +99,7 @@ def build_frontend(platform: Platform, context: Path) -> None:
     (context / "Dockerfile").write_text(
         f"FROM {parent}\nUSER root\nRUN apt-get update && apt-get install -y --no-install-recommends curl\n"
         "COPY index.html /srv/page/\n"
-        'ENTRYPOINT ["python3", "-m", "http.server", "3000", "--directory", "/srv/page"]\n'
+        f"ENTRYPOINT {json.dumps(['python3', '-c', OWN_SERVER])}\n"
     )
     platform.docker.images.build(path=str(context), tag=OWN_FRONTEND, rm=True, forcerm=True)
 

@@ -127,12 +127,12 @@ def test_the_monitor_deploys_by_itself_what_is_pushed(quick: Team) -> None:
 
 
 def test_what_serves_already_is_left_alone(team: Team) -> None:
-    before = {service: team.known(service) for service in RELEASED}
+    before = {service: team.releases(service) for service in RELEASED}
     begin = time.monotonic()
     result = team.deploy("deploy-all")
     taken = time.monotonic() - begin
     assert (result["result"], result["services"]) == ("unchanged", [])
-    assert {service: team.known(service) for service in RELEASED} == before
+    assert {service: team.releases(service) for service in RELEASED} == before
     assert taken < 30  # the figure is the bench's
 
 
@@ -259,7 +259,12 @@ def test_what_is_bad_never_serves(quick: Team, what: str) -> None:
     assert re.search(told, last_line(done)), done.stderr
     assert "Traceback" not in last_line(done)
     assert quick.serving("backend") == before
-    assert load.failures == []
+    if what == "it ends after the switch":
+        # What stores something and was under way in that moment may not be done twice by anybody: one of each worker at most.
+        assert len(load.failures) <= 2
+        assert all(failure.startswith("POST 502 ") for failure in load.failures)
+    else:
+        assert load.failures == []
     known = quick.known("backend")
     assert (known["running"], known["current"], known["holder"]) == (before, before, None)
     # What failed is not tried again by itself.

@@ -166,6 +166,7 @@ def test_deploys_and_rollbacks_under_heavy_load(team: Team) -> None:
 
 def test_a_deploy_converges_whatever_is_killed(team: Team) -> None:
     """Of the deploy at every step, and of builder, bastion, service and the monitor's daemons at random moments."""
+    before = told(team)
     chance = random.Random(7)
     victims = ["deploy", "builder", "ssh-backend", "backend", "watch", "poll"]
     for number in range(KILLS):
@@ -206,3 +207,11 @@ def test_a_deploy_converges_whatever_is_killed(team: Team) -> None:
         assert known["running"] == known["current"]
         folder = team.platform.run("ssh-backend", "ls", "-A", "/srv/releases/backend").stdout.split()
         assert not [name for name in folder if name.startswith(".new")]
+    # Each deploy is one line: the one that was ended, where it had begun, and the one after it.
+    assert KILLS <= told(team) - before <= 2 * KILLS
+
+
+def told(team: Team) -> int:
+    """How many deploys the audit has lines of."""
+    lines = team.platform.run("ssh-monitor", "sh", "-c", "cat /shared/logs/audit/ssh-monitor.jsonl*").stdout
+    return sum(json.loads(line).get("verb") == "deploy-backend" for line in lines.splitlines())

@@ -18,7 +18,17 @@ GUIDES = [
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("access", "roles", "tickets", "configuration", "code", "deploy", "monitor", "health")
+        for name in (
+            "access",
+            "roles",
+            "tickets",
+            "configuration",
+            "code",
+            "deploy",
+            "monitor",
+            "health",
+            "models",
+        )
     ),
 ]
 PATIENCE = 300
@@ -39,7 +49,12 @@ ELSEWHERE = {
     "ticket-push": "test_github.py, against a GitHub of the tests' own",
     "ticket-pull": "test_github.py",
     "playbooks/teardown.yml": "test_teardown.py",
+    'ask "': "test_models.py, against a model of the tests' own",
+    "plan ": "test_models.py",
+    "review ": "test_roles.py",
+    "analyze-logs": "test_roles.py",
     "greeter": "test_customize.py",
+    "implement": "test_implement.py, with a model of the tests' own",
     "--watch": "test_watch.py, on a terminal",
     "ALERT_URLS": "test_watch.py",
     "ask=": "tests/unit/test_configure_playbook.py, on a terminal",

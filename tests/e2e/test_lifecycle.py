@@ -302,10 +302,10 @@ def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else_finding_t3(
     runs.playbook("site.yml", inventories=[INVENTORY, extra], name="sixteenth-added").ok()
     try:
         after = platform.ids()
-        # The monitor is told what to watch, the backend how many services there are for its page; redis gets the file of
-        # before, and the image, which is still there.
+        # The monitor is told what to watch, the autopilot what there is, the backend how many services there are for its page; redis
+        # gets the file of before, and the image, which is still there.
         changed = {name for name in after if after[name] != ids.get(name)}
-        assert changed == {"sixteenth", "ssh-monitor", "backend", "redis"}
+        assert changed == {"sixteenth", "ssh-monitor", "ssh-autopilot", "backend", "redis"}
         assert platform.container("redis").attrs["Image"] == changed_file
         topology = read_topology(INVENTORY, extra)
         declared = topology.edges()
@@ -318,7 +318,8 @@ def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else_finding_t3(
     finally:
         runs.playbook("site.yml", name="sixteenth-removed").ok()
     left = platform.ids()
-    assert {name for name in left if left[name] != ids.get(name)} == {"ssh-monitor", "backend", "redis"}
+    changed = {name for name in left if left[name] != ids.get(name)}
+    assert changed == {"ssh-monitor", "ssh-autopilot", "backend", "redis"}
     assert set(left) == set(ids)
 
 

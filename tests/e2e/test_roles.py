@@ -21,8 +21,10 @@ import pytest
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.command import PATH
 from tests.e2e.support.deploys import SECONDS, Team
+from tests.e2e.support.openrouter import fake_openrouter
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.roles import SERVICE, TOPOLOGY, Answer, as_role, data, typed
+from tests.fakes.openrouter import Turn
 
 POLICY = TOPOLOGY.policy
 ROLES = TOPOLOGY.roles()
@@ -187,6 +189,62 @@ def deploys(platform: Platform, role: str) -> None:
         assert team.serving("frontend").endswith(commit[:12])
 
 
+def reviews_code(platform: Platform, role: str) -> None:
+    finding = {
+        "file": "new.py",
+        "line": 1,
+        "severity": "high",
+        "message": "Divides by zero.",
+        "suggestion": "",
+    }
+    script = (
+        "d=$(mktemp -d) && git clone -q ~/app $d && cd $d && echo 'print(1 / 0)' >new.py && "
+        "review --fail-at high --json; status=$?; rm -rf $d; exit $status"
+    )
+    with fake_openrouter(platform, [role]) as fake:
+        fake.script(Turn(json.dumps({"summary": "", "findings": [finding]})))
+        done = as_role(platform, role, script)
+        assert done.returncode == 1, done.stderr
+        assert json.loads(done.stdout)["findings"] == [finding]
+        assert "1 +print(1 / 0)" in fake.asked[0]["messages"][-1]["content"]
+    implements_a_ticket(platform, role)
+
+
+def implements_a_ticket(platform: Platform, role: str) -> None:
+    ticket = new_ticket(platform)
+    path = f"frontend/notes-{ticket}.md"
+    new = {"path": path, "old": "", "new": "# Notes\n", "base": "none"}
+    with fake_openrouter(platform, [role]) as fake:
+        fake.script(
+            Turn(json.dumps({"files": []})),
+            Turn(json.dumps({"summary": "Add notes", "edits": [new], "deletions": []})),
+        )
+        done = platform.ssh(SERVICE[role], f"implement {ticket}", timeout=300)
+    assert done.returncode == 0, done.stderr
+    name = f"ticket/{ticket}:{path}"
+    seen = platform.run("git", "git", "--git-dir", "/srv/git/app.git", "show", name)
+    assert seen.stdout == "# Notes\n", seen.stderr
+
+
+def analyzes_logs(platform: Platform, role: str) -> None:
+    finding = {"service": "backend", "line": 1, "what": "It began.", "severity": "info"}
+    with fake_openrouter(platform, [role]) as fake:
+        fake.script(Turn(json.dumps({"summary": "", "findings": [finding]})))
+        [found] = data(as_role(platform, role, "analyze-logs backend --since 30d --json"))["findings"]
+        assert len(fake.asked) == 1
+    assert found["text"].strip() in platform.container("backend").logs(tail=1000).decode()
+
+
+def orchestrates(platform: Platform, role: str) -> None:
+    done = as_role(platform, role, "pilot-pause --for 1h --reason 'the matrix'")
+    assert done.returncode == 0, done.stderr
+    assert "the matrix" in data(as_role(platform, role, "pilot-status --json"))["paused"]
+    assert as_role(platform, role, "pilot-resume").returncode == 0
+    assert data(as_role(platform, role, "pilot-status --json"))["paused"] == ""
+    ran = data(as_role(platform, role, "pilot-run --dry-run --json"))
+    assert (ran["cycle"] > 0, ran["problems"]) == (True, [])
+
+
 PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "manage-tickets": manages_tickets,
     "configure-llm": configures,
@@ -199,6 +257,9 @@ PROOFS: dict[str, Callable[[Platform, str], None]] = {
     "watch-health": watches_health,
     "docker-socket": uses_docker,
     "deploy": deploys,
+    "code-assistance": reviews_code,
+    "analyze-logs": analyzes_logs,
+    "orchestrate": orchestrates,
 }
 # Proven against the fake GitHub in test_github.py.
 ELSEWHERE = {"push-tickets", "pull-tickets"}

@@ -7,6 +7,7 @@ import os
 import secrets
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,7 +54,7 @@ def watched_arguments(needle: str) -> Iterator[list[str]]:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="reads what belongs to others")
 def test_a_key_set_by_the_manager_is_nowhere_else(platform: Platform) -> None:
-    canary = f"sk-or-v1-{secrets.token_hex(24)}"
+    since, canary = time.time(), f"sk-or-v1-{secrets.token_hex(24)}"
     try:
         with watched_arguments(canary) as seen:
             done = platform.ssh("ssh-manager", f"config-monitor {SETTING}", text=f"{canary}\n")
@@ -71,7 +72,7 @@ def test_a_key_set_by_the_manager_is_nowhere_else(platform: Platform) -> None:
         assert stored.startswith("600\n")
         assert canary in stored
 
-        places = files_with(platform, canary)
+        places = files_with(platform, canary, since)
         home = platform.docker.volumes.get(platform.topology.volume_name("monitor-home")).attrs["Mountpoint"]
         assert places == [f"{home}/.env"]
         for service in platform.names:
@@ -79,29 +80,29 @@ def test_a_key_set_by_the_manager_is_nowhere_else(platform: Platform) -> None:
     finally:
         platform.ssh("ssh-manager", f"config-monitor {SETTING}=")
     # What was in one place only is to go from there.
-    assert files_with(platform, canary, home) == []
+    assert files_with(platform, canary, since, home) == []
 
 
-def files_with(platform: Platform, needle: str, root: str = "") -> list[str]:
-    """Every file that Docker keeps and that holds the needle: volumes, containers, image layers, logs; and the platform's own."""
+def files_with(platform: Platform, needle: str, since: float, root: str = "") -> list[str]:
+    """Every file that Docker keeps and that holds the needle: volumes, containers, image layers, logs; and the platform's own.
+
+    The needle is no older than ``since``, seconds since the epoch, so what was not changed after that does not hold it; nobody can set
+    back the time of a change of status.
+    """
     root = root or platform.docker.info()["DockerRootDir"]
     data = f"/var/lib/dockfra/{platform.topology.project}"
-    done = subprocess.run(
-        as_root(
-            "grep",
-            "-rlsF",
-            "--binary-files=text",
-            "-f",
-            "-",
-            root,
-            data,
-            str(platform.state),
-            str(runs.REPORTS),
-        ),
-        input=needle,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
     # A running container's files show a second time where its layers are mounted.
-    return sorted(path for path in done.stdout.splitlines() if "/merged/" not in path)
+    places = (root, data, str(platform.state), str(runs.REPORTS), "-name", "merged", "-prune")
+    listed = subprocess.run(
+        as_root("find", *places, "-o", "-type", "f", "-newerct", f"@{int(since)}", "-print0"),
+        capture_output=True,
+        timeout=300,
+    ).stdout.split(b"\0")[:-1]
+    assert listed, "nothing was changed at all"
+    found = []
+    for first in range(0, len(listed), 1000):
+        names = [os.fsdecode(name) for name in listed[first : first + 1000]]
+        command = as_root("grep", "-lsF", "--binary-files=text", "-f", "-", "--", *names)
+        done = subprocess.run(command, input=needle, capture_output=True, text=True, timeout=300)
+        found += done.stdout.splitlines()
+    return sorted(found)

@@ -50,7 +50,7 @@ def test_the_dashboard_asks_for_its_password(platform: Platform, web: requests.S
     login = ("admin", platform.secret("traefik/dashboard"))
     assert web.get(f"{url}/", auth=login).status_code == 200
     routers = web.get(f"{url}/api/http/routers", auth=login).json()
-    assert {"frontend@file", "backend@file"} <= {router["name"] for router in routers}
+    assert {"frontend", "backend"} <= {router["service"] for router in routers}
     assert {router["status"] for router in routers} == {"enabled"}
 
 
@@ -208,10 +208,10 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import deployment
 row = deployments.row(
     deploy_id={id!r}, target="backend", services=["backend", "mobile-backend"], commit="0" * 40,
     release="20261125T131500Z-000000000000", by="end-to-end", started=1795612500.0, seconds=12.5,
-    result="deployed", tickets=["T-0001"], note="Show <b>it</b>",
+    result={result!r}, tickets=["T-0001"], note="Show <b>it</b>",
 )
 try:
-    deployments.announce(row)
+    (deployments.announce if row["finished_at"] else deployments.announce_begin)(row)
 except AnnouncementError as error:
     print("later:", error)
 else:
@@ -219,13 +219,28 @@ else:
 """
 
 
+def _announced(platform: Platform, name: str, result: str) -> str:
+    text = ANNOUNCE.replace("{id!r}", repr(name)).replace("{result!r}", repr(result))
+    done = platform.run("ssh-monitor", "python3", "-I", "-", text=text)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.strip()
+
+
+def test_a_deploy_is_listed_while_it_goes_on(platform: Platform, web: requests.Session) -> None:
+    name = f"e2e-{uuid.uuid4().hex}"
+    found = []
+    for result in ("running", "deployed", "running", "failed"):
+        assert _announced(platform, name, result) == "told, 0 left"
+        rows = web.get(platform.url("/api/deployments?limit=200")).json()
+        found += [(row["status"], row["seconds"]) for row in rows if row["deploy_id"] == name]
+    assert found == [("started", None), ("succeeded", 12.5), ("succeeded", 12.5), ("succeeded", 12.5)]
+
+
 def test_the_monitor_tells_of_a_deploy_now_or_once_the_backend_is_back(
     platform: Platform, web: requests.Session
 ) -> None:
     def announced(name: str) -> str:
-        done = platform.run("ssh-monitor", "python3", "-I", "-", text=ANNOUNCE.replace("{id!r}", repr(name)))
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout.strip()
+        return _announced(platform, name, "deployed")
 
     def listed() -> list[str]:
         rows = web.get(platform.url("/api/deployments?limit=200")).json()

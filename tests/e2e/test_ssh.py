@@ -95,6 +95,10 @@ def test_declared_keys_log_in_and_all_others_are_refused(platform: Platform, ser
                 assert (done.returncode, done.stdout.strip()) == (0, TOPOLOGY.services[server].user), name
             elif name in TOPOLOGY.gate_callers(server):
                 assert_gate(done)
+            elif name in TOPOLOGY.services[server].forwards:
+                # It opens its way through, and nothing here.
+                assert (done.returncode, done.stdout) == (77, ""), name
+                assert done.stderr.splitlines()[-1].startswith("denied: "), name
             else:
                 assert done.returncode == 255, name
                 assert _REFUSED in done.stderr, name

@@ -5,8 +5,8 @@
                                                 docs/settings.md and docs/variables.md
     python tests/tools/render_docs.py --check   write nothing; exit 1 and name what is stale
 
-The sources are the inventory, as ansible-inventory reads it, the commands' own files, the table of settings, and each role's
-meta/argument_specs.yml.
+The sources are the inventory, as ansible-inventory reads it, the commands' own files, the table of settings, the catalogue of the
+autopilot's actions, and each role's meta/argument_specs.yml.
 """
 
 from __future__ import annotations
@@ -29,10 +29,16 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "collections"))
 
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot import catalogue as action_catalogue  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.actions import RISKS, Action, Catalogue  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.facts import FACTS  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.inventory import Inventory  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.kinds import KINDS  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.errors import DeniedError  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue  # noqa: E402  the path comes first
+from ansible_collections.dockfra.core.plugins.module_utils.topology import forwards  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port, Service  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology  # noqa: E402
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar  # noqa: E402
@@ -44,6 +50,7 @@ DOCS = ROOT / "docs"
 PICTURE = ROOT / "docs" / "topology.svg"
 VARIABLES = ROOT / "docs" / "variables.md"
 SETTINGS = ROOT / "docs" / "settings.md"
+ACTIONS = ROOT / "playbooks" / "autopilot"
 COLLECTION_ROLES = ROOT / "collections" / "ansible_collections" / "dockfra" / "core" / "roles"
 
 
@@ -56,9 +63,10 @@ class DocsError(Exception):
 
 @dataclass(frozen=True)
 class Platform:
-    """The topology, and who listens and calls on its networks."""
+    """The topology, and who listens and calls on its networks; and the names that the autopilot knows."""
 
     topology: Topology
+    inventory: Inventory
 
     def listeners(self, network: str) -> list[tuple[Service, list[Port]]]:
         """Who listens on a network, and on which ports."""
@@ -109,7 +117,10 @@ def load_platform(inventory: str = INVENTORY) -> Platform:
         first.get("dockfra_network_options"),
         Policy(*(in_order(first, name) for name in ("dockfra_capabilities", "dockfra_commands"))),
     )
-    return Platform(topology)
+    members = {name: data[name]["hosts"] for name in data if name != "_meta" and data[name].get("hosts")}
+    return Platform(
+        topology, Inventory.from_variables(members, {host: hosts[host] for host in order if host in hosts})
+    )
 
 
 def in_order(variables: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -152,6 +163,7 @@ def services_table(platform: Platform) -> str:
 def ssh_table(platform: Platform) -> str:
     header = ["log in with", "user", "host port", "key that opens it", "can be reached inside by"]
     edges = platform.topology.edges()
+    through = {way.name: way.through for way in forwards.operator_ways(platform.topology)}
     rows = []
     for service in platform.topology.services.values():
         for port in service.ssh_ports:
@@ -162,7 +174,8 @@ def ssh_table(platform: Platform) -> str:
             rows.append(
                 [
                     f"`ssh -F {STATE}/ssh_config {service.name}`"
-                    if port.publish
+                    + (f", through {through[service.name]}" if not port.publish else "")
+                    if port.publish or service.name in through
                     else f"`ssh {service.name}`, inside",
                     service.user,
                     str(port.publish or ""),
@@ -312,7 +325,70 @@ def shortened(text: str) -> str:
     return clause or f"{text[:NOTE_LENGTH].rpartition(' ')[0]} …"
 
 
+def catalogue_of(platform: Platform) -> Catalogue:
+    return action_catalogue.read(ACTIONS, platform.inventory, platform.topology.policy)
+
+
+def risks_table(platform: Platform) -> str:
+    return table(["risk", "what it means"], [[f"`{risk}`", meaning] for risk, meaning in RISKS.items()])
+
+
+def actions_table(platform: Platform) -> str:
+    """Every action, and when it is done."""
+    header = ["action", "what it does", "risk", "parameters", "at most", "only where", "proved by"]
+    rows = [
+        [
+            f"`{action.id}`",
+            action.title,
+            action.risk,
+            "; ".join(f"`{name}`: {parameter_text(platform, action, name)}" for name in action.parameters),
+            f"{action.per_hour} an hour about the same, {action.cooldown} s apart",
+            "; ".join(map(str, action.precondition)),
+            f"{'; '.join(map(str, action.probe))} within {action.within} s" if action.probe else "",
+        ]
+        for action in catalogue_of(platform).actions.values()
+    ]
+    return table(header, rows)
+
+
+def parameter_text(platform: Platform, action: Action, name: str) -> str:
+    """What a parameter can be, short enough for a cell."""
+    parameter = action.parameters[name]
+    if parameter.kind.name == "service":
+        left_out = sorted({*platform.inventory.services} - {*parameter.schema(platform.inventory)["enum"]})
+        chosen = code(each for each in parameter.given.among if not each.startswith("!"))
+        return f"a service of {chosen}" + (f" without {code(left_out)}" if 0 < len(left_out) < 6 else "")
+    if parameter.kind.name == "word":
+        return code(parameter.given.among)
+    return parameter.kind.meaning.replace("`most`", str(parameter.given.most))
+
+
+def rules_table(platform: Platform) -> str:
+    """When the rules propose an action."""
+    rows = [
+        [f"`{action.id}`", f"each {rule.domain}", "; ".join(map(str, rule.when))]
+        for action in catalogue_of(platform).actions.values()
+        for rule in action.rules
+    ]
+    return table(["action", "for", "when"], rows)
+
+
+def kinds_table(platform: Platform) -> str:
+    rows = [[f"`{kind.name}`", kind.meaning, code(kind.takes)] for kind in KINDS.values()]
+    return table(["kind", "is", "takes"], rows)
+
+
+def facts_table(platform: Platform) -> str:
+    rows = [[f"`{name}`", code(fact.words) or "a number", fact.meaning] for name, fact in FACTS.items()]
+    return table(["fact", "values", "what it says"], rows)
+
+
 SECTIONS = {
+    "risks": risks_table,
+    "actions": actions_table,
+    "rules": rules_table,
+    "kinds": kinds_table,
+    "facts": facts_table,
     "services": services_table,
     "ssh": ssh_table,
     "networks": networks_table,
@@ -323,6 +399,7 @@ SECTIONS = {
 }
 # The guide that has each of them.
 GUIDES = {
+    DOCS / "autopilot.md": {"risks", "actions", "rules", "kinds", "facts"},
     DOCS / "access.md": {"ssh", "routes"},
     DOCS / "roles.md": {"matrix", "commands", "gate"},
     DOCS / "services.md": {"services", "networks"},

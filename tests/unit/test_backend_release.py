@@ -17,6 +17,10 @@ from ansible_collections.dockfra.core.plugins.module_utils.releases import spec_
 from ansible_collections.dockfra.core.tests.unit.served import ENVIRONMENT, Service, free_port, wait_for
 
 SOURCE = Path(__file__).parents[2] / "app" / "backend"
+# The state of the tables that it brings, and that of a release after it.
+KNOWN = max(int(file.name[:4]) for file in SOURCE.glob("backend/migrations/*.sql"))
+NEXT = KNOWN + 1
+MORE = f"{NEXT:04}.more.sql"
 
 
 class Backend(Service):
@@ -27,8 +31,8 @@ class Backend(Service):
         shutil.copytree(SOURCE / "backend", content / "backend", ignore=shutil.ignore_patterns("__pycache__"))
         text = (SOURCE / "release.yml").read_text().replace("settle_seconds: 5", "settle_seconds: 0")
         if mode:
-            (content / "backend" / "migrations" / "0004.more.sql").write_text(mode)
-            text = text.replace("schema_min: 2", "schema_min: 4")
+            (content / "backend" / "migrations" / MORE).write_text(mode)
+            text = text.replace("schema_min: 2", f"schema_min: {NEXT}")
         (content / "spec.json").write_bytes(spec_file.parse(text.encode()).to_json())
 
 
@@ -99,15 +103,15 @@ def test_releases_migrate_or_are_refused_and_the_old_one_serves(tmp_path: Path, 
         newer, older = release("CREATE TABLE backend.more ()"), release()
         backend.switch(first)
         assert backend.get("/api/info")[1:] == (first, {**backend.get("/api/info")[2], "release": first})
-        with pytest.raises(
-            ReleaseRefusedError, match=r"refused: migration 0004.more.sql failed: division by zero"
-        ):
+        with pytest.raises(ReleaseRefusedError, match=f"refused: migration {MORE} failed: division by zero"):
             backend.switch(bad)
-        assert asked("SELECT version, schema_min FROM backend.schema_state") == "3|2"
+        assert asked("SELECT version, schema_min FROM backend.schema_state") == f"{KNOWN}|2"
         assert backend.get("/health")[:2] == (200, first)
         backend.switch(newer)
-        assert asked("SELECT version, schema_min FROM backend.schema_state") == "4|4"
-        with pytest.raises(ReleaseRefusedError, match=r"needs a release that knows 4; this one knows 3"):
+        assert asked("SELECT version, schema_min FROM backend.schema_state") == f"{NEXT}|{NEXT}"
+        with pytest.raises(
+            ReleaseRefusedError, match=f"needs a release that knows {NEXT}; this one knows {KNOWN}"
+        ):
             backend.switch(older)
         assert backend.get("/health")[:2] == (200, newer)
         assert asked("SELECT count(*) FROM backend.devices") == "0"

@@ -13,8 +13,6 @@ import io
 import json
 import os
 import socket
-import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -39,80 +37,13 @@ from ansible_collections.dockfra.core.plugins.module_utils.releases import archi
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import builds
 from tests.e2e.support.builds import COMMITTED, HOSTILE, PAGES, STATIC, Content, python_service, tree, wheel
 from tests.e2e.support.docker_gateway import wait_for
-
-COLLECTIONS = Path(__file__).resolve().parents[2] / "collections"
-PROGRAM = (
-    f"import sys; sys.path.insert(0, {str(COLLECTIONS)!r});"
-    "from ansible_collections.dockfra.core.plugins.plugin_utils.builder.main import main; main(sys.argv)"
-)
-
-
-class Builder:
-    """The program at work on 127.0.0.1, made anew for each build as Docker does it."""
-
-    def __init__(self, folder: Path, python: Path, **means: Any) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.port = int(free.getsockname()[1])
-        self.folder, self.work, self.wheels, self.out = (
-            folder / name for name in ("", "work", "wheels", "out")
-        )
-        self.wheels.mkdir()
-        self.out.mkdir()
-        self.settings = {
-            "listen": [{"host": "127.0.0.1", "port": self.port}],
-            "work": str(self.work),
-            "python": str(python),
-            "pip": [sys.executable, "-m", "pip"],
-            "wheels": str(self.wheels),
-            **means,
-        }
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        self.stop()
-        subprocess.run(["rm", "-rf", self.work], check=True)
-        self.work.mkdir()
-        path = self.folder / "settings.json"
-        path.write_text(json.dumps(self.settings))
-        self.process = subprocess.Popen([sys.executable, "-c", PROGRAM, path])
-
-    def ended(self, seconds: float = 20) -> int:
-        assert self.process
-        return self.process.wait(seconds)
-
-    def stop(self) -> None:
-        if self.process and self.process.poll() is None:
-            self.process.terminate()
-            self.process.wait(20)
-
-    def build(
-        self, files: Mapping[str, Content], services: Mapping[str, str] | None = None, **options: Any
-    ) -> Any:
-        self.start()
-        wait_for(lambda: health(self) == "ready")
-        try:
-            return self.ask(tree(files), services, **options)
-        finally:
-            assert self.ended() == 0, "a life ends with its build"
-
-    def ask(self, data: Any, services: Mapping[str, str] | None = None, **options: Any) -> Any:
-        self.events: list[Mapping[str, Any]] = []
-        given = {
-            "tests": True,
-            "folder": self.out,
-            "deadline_seconds": 60.0,
-            "on_event": self.events.append,
-            **options,
-        }
-        return builds.build("127.0.0.1", self.port, data, services or {"web": "web"}, **given)
+from tests.unit.building import Builder, health, plain_python
 
 
 @pytest.fixture(scope="session")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment without packages, as the image has one."""
-    folder = tmp_path_factory.mktemp("python") / "env"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    return folder
+    return plain_python(tmp_path_factory.mktemp("python"))
 
 
 @pytest.fixture
@@ -288,15 +219,6 @@ def test_health_is_answered_while_a_build_runs_and_another_is_refused_at_once(bu
     assert time.monotonic() - begin < 2
     assert data.tell() == 0, "nothing of a tree is read before it is wanted"
     running.join()
-
-
-def health(builder: Builder) -> str:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", builder.port), 5) as connection:
-        connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
-        answer = connection.makefile("rb").read()
-        assert b" 200 " in answer.splitlines()[0]
-        return str(json.loads(answer.rpartition(b"\r\n\r\n")[2])["message"])
-    return ""
 
 
 def test_a_builder_that_starts_anew_is_waited_for(builder: Builder) -> None:

@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.inventory.manager import InventoryManager
-from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
-from ansible.template import Templar
-from ansible.vars.hostvars import HostVars
-from ansible.vars.manager import VariableManager
 
-ROOT = Path(__file__).parents[2]
-init_plugin_loader([str(ROOT / "collections")])
-
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port  # noqa: E402
-from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files  # noqa: E402
-from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.inventory import Inventory
+from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
+from ansible_collections.dockfra.core.tests.unit import piloting
+from tests.unit.platforms import ROOT, load_platform
 
 Services = dict[str, dict[str, Any]]
 Load = Callable[..., Platform]
@@ -37,16 +33,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
         extra = folder / "changes.yml"
         own = {"dockfra_state_dir": str(folder / "state")}
         extra.write_text(json.dumps({"all": {"vars": own, "hosts": changes}}))
-        loader = DataLoader()
-        loader.set_basedir(str(ROOT))
-        inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/local"), str(extra)])
-        variables = VariableManager(loader, inventory)
-        config = {"ansible_config_file": str(ROOT / "ansible.cfg"), "ansible_check_mode": True}
-        variables._options_vars = {**variables._options_vars, **config}
-        hostvars = HostVars(inventory, variables, loader)
-        hosts = [host.name for host in inventory.get_hosts("all")]
-        templar = Templar(loader, variables={"hostvars": hostvars, **config})
-        return Platform(templar, loader, hostvars, hosts, only)
+        return load_platform(extra, only)
 
     return platform
 
@@ -240,11 +227,11 @@ def test_finding_u14_where_a_service_does_not_answer_the_page_says_so(load: Load
     middlewares = {name: router.get("middlewares", []) for name, router in http["routers"].items()}
     assert middlewares.pop("dashboard")
     assert middlewares == {
-        "frontend": [],
-        "backend": ["error-page"],
-        "desktop-app": ["error-page"],
-        "mobile-backend": ["error-page", "strip-mobile-backend"],
-        "vnc-rpi3": ["error-page", "strip-vnc-rpi3"],
+        "frontend": ["repeat"],
+        "backend": ["error-page", "repeat"],
+        "desktop-app": ["error-page", "repeat"],
+        "mobile-backend": ["error-page", "repeat", "strip-mobile-backend"],
+        "vnc-rpi3": ["error-page", "repeat", "strip-vnc-rpi3"],
     }
     page = http["middlewares"]["error-page"]["errors"]
     assert (page["service"], set(page["status"])) == ("frontend", {"502", "504"})
@@ -256,7 +243,7 @@ def test_finding_u14_where_a_service_does_not_answer_the_page_says_so(load: Load
     for changes in others:
         without = routes(changes)
         assert "error-page" not in without["middlewares"]
-        assert without["routers"]["backend"].get("middlewares", []) == []
+        assert without["routers"]["backend"]["middlewares"] == ["repeat"]
 
 
 def reach(platform: Platform) -> list[str]:
@@ -317,7 +304,11 @@ def test_one_service_of_a_docker_host_has_its_socket_and_the_monitor_alone_reach
 def test_the_bastions_keep_the_releases_of_their_services(load: Load) -> None:
     platform = load({})
     platform.check()
-    kept = {"ssh-frontend": ["frontend"], "ssh-backend": ["backend", "mobile-backend"]}
+    kept = {
+        "ssh-frontend": ["frontend"],
+        "ssh-backend": ["backend", "mobile-backend"],
+        "ssh-rpi3": ["desktop-app"],
+    }
     for bastion, services in kept.items():
         desired = platform.desired(bastion)
         assert dict(desired.images[-1].arguments)["SERVICE_RELEASES"] == " ".join(services)
@@ -344,6 +335,7 @@ def test_the_monitor_knows_where_deploys_are_told_if_somebody_lists_them(load: L
         "host": place["host"],
         "port": 8081,
         "path": "/api/deployments",
+        "history_path": "/api/history",
         "token": token,
     }
     assert place["host"].startswith("backend")
@@ -352,17 +344,137 @@ def test_the_monitor_knows_where_deploys_are_told_if_somebody_lists_them(load: L
         assert "monitor/deployments.json" not in load(given).desired("ssh-monitor").files
 
 
+def test_a_device_is_prepared_by_a_role_whose_variables_are_known_beside_its_own(load: Load) -> None:
+    load({"rpi3": {"rpi3_device_free": "1g"}}).check()
+    with pytest.raises(TopologyError, match="'rpi3_device_fre' is unknown; did you mean 'rpi3_device_free'"):
+        load({"rpi3": {"rpi3_device_fre": "1g"}})
+    with pytest.raises(TopologyError, match="'rpi3_modell' is unknown; did you mean 'rpi3_model'"):
+        load({"rpi3": {"rpi3_modell": "4"}})
+
+
+def lines_of(platform: Platform, service: str) -> list[str]:
+    """The keys that a service's SSH server admits, each with what it may do."""
+    text = platform.render(service)["ssh/authorized_keys"].content.decode()
+    return [line for line in text.splitlines() if line.startswith("restrict")]
+
+
 def test_the_monitors_key_opens_a_shell_at_a_bastion_and_the_gate_for_its_commands(load: Load) -> None:
     platform = load({})
-    keys = platform.desired("ssh-backend").files["ssh/authorized_keys"].content.decode().splitlines()
-    [line] = [line for line in keys if line.startswith("restrict")]
+    [line] = lines_of(platform, "ssh-backend")
     verbs = "release-receive release-switch release-hold release-status release-prune"
     assert line.startswith(
         f'restrict,pty,command="/usr/local/bin/gate-or-shell monitor {verbs}" ssh-ed25519 '
     )
-    [plain] = [
-        line
-        for line in platform.desired("ssh-rpi3").files["ssh/authorized_keys"].content.decode().splitlines()
-        if line.startswith("restrict")
+    line, _operator = lines_of(platform, "ssh-rpi3")
+    verbs += " device-receive device-switch device-status"
+    assert line.startswith(
+        f'restrict,pty,command="/usr/local/bin/gate-or-shell monitor {verbs}" ssh-ed25519 '
+    )
+
+
+def test_the_operators_key_gets_through_to_the_devices_and_to_nothing_else(load: Load) -> None:
+    kiosk = {
+        "dockfra_description": "Kiosk",
+        "dockfra_role": "rpi3",
+        "dockfra_user": "pi",
+        "dockfra_uid": 10031,
+        "dockfra_networks": ["rpi3-net"],
+        "dockfra_ports": [{"name": "ssh", "port": 2222}],
+        "dockfra_ssh_logins": ["ssh-rpi3", "operator"],
+        "dockfra_device": {"runs": "desktop-app"},
+        "dockfra_address": "192.0.2.7",
+        "dockfra_ssh_port": 2022,
+        "dockfra_ssh_user": "kiosk",
+        "dockfra_host_key": "ssh-ed25519 " + "A" * 68,
+    }
+    platform = load({"kiosk-7": kiosk})
+    platform.check()
+    [monitor, operator] = lines_of(platform, "ssh-rpi3")
+    assert "port-forwarding" not in monitor
+    places = ("192.0.2.7:2022", "rpi3:2222")
+    opens = "".join(f'permitopen="{place}",' for place in places)
+    assert operator.startswith(f"restrict,port-forwarding,{opens}command=\"echo 'denied: ")
+    server = platform.render("ssh-rpi3")["ssh/sshd_config"].content.decode().splitlines()
+    assert f"PermitOpen {' '.join(places)}" in server
+    assert "AllowTcpForwarding local" in server
+    assert "UnusedConnectionTimeout 10s" in server
+    # Nothing changes for the other bastions, and on the devices nobody but the operator and the bastion logs in.
+    for name in ("ssh-frontend", "ssh-backend"):
+        assert "AllowTcpForwarding no" in platform.render(name)["ssh/sshd_config"].content.decode()
+        assert not [line for line in lines_of(platform, name) if "port-forwarding" in line]
+    assert [line.split(",")[1].split()[0] for line in lines_of(platform, "rpi3")] == [
+        "pty",
+        "pty",
+        "port-forwarding",
     ]
-    assert plain.startswith("restrict,pty ssh-ed25519 ")
+
+
+def client(folder: Path, platform: Platform, host: str) -> dict[str, str]:
+    """What the SSH client itself makes of the operator's configuration for a host."""
+    files = operator_files.render(platform)
+    (folder / "ssh_config").write_text(files["ssh_config"])
+    command = ["ssh", "-G", "-F", str(folder / "ssh_config"), host]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return dict(line.split(" ", 1) for line in done.stdout.splitlines() if " " in line)
+
+
+def test_the_operators_configuration_leads_to_each_device_with_both_host_keys_pinned(
+    load: Load, tmp_path: Path
+) -> None:
+    real = {
+        "dockfra_address": "192.0.2.50",
+        "dockfra_ssh_user": "me",
+        "dockfra_host_key": "ssh-ed25519 " + "A" * 68 + " root@pi",
+    }
+    platform = load({"rpi3": real})
+    known = operator_files.render(platform)["known_hosts"].splitlines()
+    device = client(tmp_path, platform, "rpi3")
+    assert (device["hostname"], device["port"], device["user"]) == ("192.0.2.50", "22", "me")
+    through = client(tmp_path, platform, device["proxyjump"])
+    assert (through["hostname"], through["port"]) == ("127.0.0.1", "2224")
+    for hop, alias in ((device, "rpi3"), (through, "ssh-rpi3")):
+        assert hop["stricthostkeychecking"] == "true"
+        assert hop["globalknownhostsfile"] == "none"
+        assert hop["identitiesonly"] == "yes"
+        # One key, which is not the one that the monitor's container has.
+        assert hop["identityfile"].endswith("/keys/operator/id_ed25519")
+        assert hop["hostkeyalias"] == alias
+        assert len([line for line in known if re.match(rf"{alias}[, ]", line)]) == 1
+    assert f"rpi3 ssh-ed25519 {'A' * 68}" in known
+    assert client(tmp_path, platform, "dockfra-rpi3")["proxyjump"] == device["proxyjump"]
+    # Where no forward is declared there is no way, and no key that leads anywhere.
+    without = load({"ssh-rpi3": {"dockfra_ssh_forwards": {}}})
+    without.check()
+    assert "operator" not in operator_files.render(without)["ssh_config"]
+    assert "AllowTcpForwarding no" in without.render("ssh-rpi3")["ssh/sshd_config"].content.decode()
+
+
+def test_devices_are_known_to_their_bastion_and_to_who_deploys(load: Load) -> None:
+    platform = load({"ssh-rpi3": {"dockfra_device_share": "25%"}})
+    own = platform.render("ssh-rpi3")["bastion/devices.json"].content
+    assert json.loads(own) == {"rpi3": "desktop-app"}
+    assert "bastion/devices.json" not in platform.render("ssh-backend")
+    told = json.loads(platform.render("ssh-monitor")["monitor/deploys.json"].content)
+    assert told["devices"] == [
+        {"device": "rpi3", "service": "desktop-app", "bastion": "ssh-rpi3", "share": "25%"}
+    ]
+    # The monitor's key is on no device.
+    keys = {service.client_key for service in platform.topology.services.values()} - {""}
+    assert {key for key in keys if platform.topology.admits("rpi3", key)} == {"ssh-rpi3", "vnc-rpi3"}
+
+
+def test_the_autopilot_is_told_what_the_topology_has(load: Load) -> None:
+    files = load({}).render("ssh-autopilot")
+    told = json.loads(files["autopilot/inventory.json"].content)
+    found = Inventory.from_variables(told["groups"], told["hosts"])
+    assert found == piloting.inventory_of(ROOT)
+    assert not [name for name in told["groups"] if name.startswith("dockfra_")]
+    more = load({"backend": {"dockfra_needs": ["db"]}}).render("ssh-autopilot")["autopilot/inventory.json"]
+    assert json.loads(more.content)["hosts"]["backend"]["dockfra_needs"] == ["db"]
+
+
+def test_each_service_alone_knows_of_the_others_what_it_knows_among_all(load: Load) -> None:
+    """A service is applied alone and compared among all: were a variable of its neighbours left out, it would change for ever."""
+    whole = load({})
+    for name in whole.topology.services:
+        assert load({}, [name]).derived(name) == whole.derived(name), name

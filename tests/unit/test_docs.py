@@ -60,7 +60,10 @@ NO_VARIABLES = {
     "dockfra_tunnels",
     "dockfra_probe_targets",
     "dockfra_service_names",
+    "dockfra_service_needs",
     "dockfra_deployables",
+    "dockfra_devices",
+    "dockfra_own_devices",
     "dockfra_ssh_peers",
     "dockfra_pending_services",
     "dockfra_progress",
@@ -206,6 +209,16 @@ def test_links_lead_somewhere(document: Path) -> None:
             assert anchor in anchors(read(page)), target
 
 
+def test_pictures_are_small_and_shown_somewhere() -> None:
+    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
+    shown = "".join(read(document) for document in DOCUMENTS)
+    assert len(pictures) >= 3
+    for picture in pictures:
+        assert picture.suffix == ".webp"
+        assert picture.stat().st_size < 100_000, picture
+        assert f"pictures/{picture.name})" in shown, picture
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_variables_exist(document: Path, variables: set[str]) -> None:
     words = set(
@@ -218,12 +231,13 @@ def test_variables_exist(document: Path, variables: set[str]) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=str)
 def test_secrets_exist(document: Path) -> None:
-    templates = "\n".join(
-        path.read_text(encoding="utf-8") for path in (ROOT / "roles").rglob("templates/**/*.j2")
-    )
+    roles = ROOT / "roles"
+    paths = (*roles.rglob("templates/**/*.j2"), *roles.glob("*/meta/argument_specs.yml"))
+    written = "\n".join(path.read_text(encoding="utf-8") for path in paths)
     for name in re.findall(r"\.dockfra/local/secrets/([\w/]+)", read(document)):
         group = name.partition("/")[0]
-        assert f"'{name}'" in templates or f"'{group}/' ~" in templates, name
+        by_itself = f"'{name}'" in written or f": {name}}}" in written
+        assert by_itself or f"'{group}/' ~" in written, name
 
 
 def test_ssh_names_are_services() -> None:

@@ -14,7 +14,7 @@ import yaml
 ROOT = Path(__file__).parents[2]
 PLAYBOOKS = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in ("playbooks", "playbooks/tickets")
+    for folder in ("playbooks", "playbooks/devices", "playbooks/tickets")
     for path in (ROOT / folder).glob("*.yml")
     if path.name != "given.yml"  # the beginning of others
 )
@@ -45,6 +45,7 @@ def test_every_playbook_begins_with_what_it_takes_finding_p10(playbook: str) -> 
         ("playbooks/tickets/update.yml", {"id": "T-0001", "asigned_to": "developer"}, "'assigned_to'"),
         ("playbooks/tickets/create.yml", {"title": "x", "prioriti": "high"}, "'priority'"),
         ("playbooks/configure.yml", {"service": "ssh-developer", "setings": {}}, "'settings'"),
+        ("playbooks/devices/prepare.yml", {"rpi3_device_logn": "pi"}, "'rpi3_device_login'"),
         ("site.yml", {"dockfra_verfy": True}, "'dockfra_verify'"),
         ("playbooks/teardown.yml", {"dockfra_remove_dta": True}, "'dockfra_remove_data'"),
         (

@@ -399,11 +399,22 @@ def test_operating_system(tmp_path: Path, text: str, code: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "message"), [(("lnit",), "unknown target 'lnit'"), (("-x",), "unknown target '-x'")]
+    ("args", "message"),
+    [
+        (("lnit",), "unknown target 'lnit'"),
+        (("-x",), "unknown target '-x'"),
+        (("llm",), "it needs a key in OPENROUTER_API_KEY"),
+    ],
 )
 def test_run_tests_wrong_usage(args: tuple[str, ...], message: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "OPENROUTER_API_KEY"}
     done = subprocess.run(
-        [str(ROOT / "run-tests.sh"), *args], capture_output=True, text=True, timeout=30, check=False
+        [str(ROOT / "run-tests.sh"), *args],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
     )
     assert done.returncode == 2
     assert message in done.stderr

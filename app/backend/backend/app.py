@@ -16,7 +16,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from backend import __version__, deployments, devices, status
+from backend import __version__, deployments, devices, history, status
 from backend.about import About
 from backend.config import CacheConfig, Config
 from backend.database import Database, DatabaseUnavailable
@@ -26,7 +26,7 @@ MAX_BODY = 64 * 1024
 ABOUT = About(
     name="dockfra-backend",
     title="Dockfra backend",
-    text="The platform's API: the state of its services, its deployments and its devices.",
+    text="The platform's API: the state of its services and how they were, its deployments and its devices.",
     version=__version__,
     links={
         "Documentation": "/api/docs",
@@ -34,6 +34,7 @@ ABOUT = About(
         "Services": "/api/status",
         "Deployments": "/api/deployments",
         "Devices": "/api/devices",
+        "How the services were": "/api/history",
     },
 )
 
@@ -77,7 +78,7 @@ def create_app(config: Config) -> FastAPI:
     # Asked at its own port, and behind the proxy.
     for root in ("/", "/api", "/api/"):
         app.get(root, include_in_schema=False)(ABOUT.answer)
-    for module in (status, deployments, devices):
+    for module in (status, deployments, devices, history):
         app.include_router(module.router)
     return app
 

@@ -1,6 +1,5 @@
 """What was deployed, by whom, and how it ended. The monitor tells it, and nobody else may."""
 
-import hashlib
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
@@ -9,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, computed_field, 
 
 from backend.dependencies import DatabaseDep, Limit, needs_deployments_token
 from backend.fields import Commit, Line, Name, Release, Text, TicketId, Timestamp, Token
+from backend.tagged import tagged
 
 router = APIRouter(prefix="/api/deployments", tags=["deployments"])
 
@@ -32,7 +32,7 @@ class DeploymentIn(BaseModel):
     note: Text = ""
     deploy_id: Token | None = Field(
         default=None,
-        description="What the caller knows it by: told again with the same, it is recorded once.",
+        description="What the caller knows it by: told as `started` and again when it has ended, it is recorded once.",
     )
     services: list[Name] = Field(default=[], max_length=50, description="What it brought a release to.")
     commit: Commit = ""
@@ -83,24 +83,19 @@ async def list_deployments(request: Request, database: DatabaseDep, limit: Limit
             "SELECT * FROM backend.deployments ORDER BY started_at DESC, id DESC LIMIT %s", (limit,)
         )
         body = DEPLOYMENTS.dump_json([Deployment(**row) async for row in cursor])
-    tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": tag, "Cache-Control": "no-cache"}
-    known = request.headers.get("if-none-match", "").split(",")
-    if tag in (each.strip().removeprefix("W/") for each in known):
-        return Response(status_code=304, headers=headers)
-    return Response(body, headers=headers, media_type="application/json")
+    return tagged(request, body)
 
 
 @router.post(
     "",
     status_code=201,
     dependencies=[needs_deployments_token],
-    responses={200: {"model": Deployment, "description": "It was recorded before, as it is here."}},
+    responses={200: {"model": Deployment, "description": "It was recorded before; it is as it is here."}},
 )
 async def record_deployment(
     database: DatabaseDep, response: Response, deployment: DeploymentIn
 ) -> Deployment:
-    """Record a deployment; one with the `deploy_id` of another is that one, told again."""
+    """Record a deployment; one with the `deploy_id` of another is that one, told again: how it ended is recorded once."""
     async with database.connection() as connection, connection.transaction():
         cursor = await connection.execute(
             """
@@ -109,8 +104,13 @@ async def record_deployment(
                  deploy_id, services, commit, release, tickets)
             VALUES (%(service)s, %(version)s, %(status)s, %(deployed_by)s, %(started_at)s, %(finished_at)s, %(note)s,
                     %(deploy_id)s, %(services)s, %(commit)s, %(release)s, %(tickets)s)
-            ON CONFLICT (deploy_id) DO NOTHING
-            RETURNING *
+            ON CONFLICT (deploy_id) DO UPDATE
+            SET service = excluded.service, version = excluded.version, status = excluded.status,
+                deployed_by = excluded.deployed_by, started_at = excluded.started_at,
+                finished_at = excluded.finished_at, note = excluded.note, services = excluded.services,
+                commit = excluded.commit, release = excluded.release, tickets = excluded.tickets
+            WHERE deployments.status = 'started' AND excluded.status <> 'started'
+            RETURNING *, xmax = 0 AS added
             """,
             deployment.model_dump(),
         )
@@ -120,6 +120,9 @@ async def record_deployment(
                 "SELECT * FROM backend.deployments WHERE deploy_id = %s", (deployment.deploy_id,)
             )
             return _found(await cursor.fetchone())
+        if not row.pop("added"):
+            response.status_code = 200
+            return Deployment.model_validate(row)
         await connection.execute(
             """
             DELETE FROM backend.deployments WHERE id IN

@@ -1,20 +1,39 @@
 """The devices the platform serves: its own, and those the mobile backend registered."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import psycopg
 from fastapi import APIRouter, HTTPException, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.dependencies import DatabaseDep, Limit, needs_token
-from backend.fields import Name, Timestamp, Token
+from backend.dependencies import DatabaseDep, Limit, needs_device_token, needs_token
+from backend.fields import Name, Release, Timestamp, Token
 
 router = APIRouter(prefix="/api/devices", tags=["devices"])
 
-OWN = "SELECT id, name, kind, architecture, address, version, last_seen FROM backend.devices"
-MOBILE = "SELECT id, name, 'mobile', architecture, NULL, version, last_seen FROM mobile.devices"
+OWN = """
+    SELECT id, name, kind, architecture, address, version, last_seen, release, uptime, disk_used, temperature
+    FROM backend.devices
+"""
+MOBILE = """
+    SELECT id, name, 'mobile', architecture, NULL, version, last_seen, '', NULL, NULL, NULL FROM mobile.devices
+"""
+INSERT = """
+    INSERT INTO backend.devices
+        (name, kind, architecture, address, version, release, uptime, disk_used, temperature, last_seen)
+    VALUES (%(name)s, %(kind)s, %(architecture)s, %(address)s, %(version)s, %(release)s, %(uptime)s,
+        %(disk_used)s, %(temperature)s, %(last_seen)s)
+"""
+IF_NEW = "ON CONFLICT (name) DO NOTHING RETURNING *"
+OR_CHANGE = """
+    ON CONFLICT (name) DO UPDATE
+    SET kind = excluded.kind, architecture = excluded.architecture, address = excluded.address,
+        version = excluded.version, release = excluded.release, uptime = excluded.uptime,
+        disk_used = excluded.disk_used, temperature = excluded.temperature, last_seen = excluded.last_seen
+    RETURNING *, xmax = 0 AS added
+"""
 NEWEST_FIRST = "ORDER BY last_seen DESC, name LIMIT %s"
 
 
@@ -25,6 +44,11 @@ class DeviceState(BaseModel):
     architecture: Token
     address: Token | None = None
     version: Token
+    release: Release = ""
+    uptime: Annotated[int, Field(ge=0, le=10**10, description="Seconds since it started.")] | None = None
+    disk_used: Annotated[int, Field(ge=0, le=100, description="Percent.")] | None = None
+    temperature: Annotated[float, Field(ge=-100, le=200, description="Degrees Celsius.")] | None = None
+    # A device need not know the time.
     last_seen: Timestamp = Field(default_factory=lambda: datetime.now(UTC))
 
 
@@ -39,6 +63,10 @@ class Device(BaseModel):
     architecture: str
     address: str | None
     version: str
+    release: str
+    uptime: int | None
+    disk_used: int | None
+    temperature: float | None
     last_seen: datetime
 
 
@@ -65,12 +93,7 @@ async def list_devices(database: DatabaseDep, limit: Limit = 50) -> list[Device]
 async def add_device(database: DatabaseDep, device: DeviceIn) -> Device:
     async with database.connection() as connection:
         cursor = await connection.execute(
-            """
-            INSERT INTO backend.devices (name, kind, architecture, address, version, last_seen)
-            VALUES (%(name)s, %(kind)s, %(architecture)s, %(address)s, %(version)s, %(last_seen)s)
-            ON CONFLICT (name) DO NOTHING
-            RETURNING *
-            """,
+            f"{INSERT} {IF_NEW}",
             device.model_dump(),
         )
         row = await cursor.fetchone()
@@ -79,19 +102,12 @@ async def add_device(database: DatabaseDep, device: DeviceIn) -> Device:
     return Device(**row)
 
 
-@router.put("/{name}", dependencies=[needs_token], responses={201: {"model": Device}})
+@router.put("/{name}", dependencies=[needs_device_token], responses={201: {"model": Device}})
 async def report_device(database: DatabaseDep, name: Name, device: DeviceState, response: Response) -> Device:
-    """Report a device's state; the first report adds it."""
+    """Report a device's state, by whoever has its token; the first report adds it."""
     async with database.connection() as connection:
         cursor = await connection.execute(
-            """
-            INSERT INTO backend.devices (name, kind, architecture, address, version, last_seen)
-            VALUES (%(name)s, %(kind)s, %(architecture)s, %(address)s, %(version)s, %(last_seen)s)
-            ON CONFLICT (name) DO UPDATE
-            SET kind = excluded.kind, architecture = excluded.architecture, address = excluded.address,
-                version = excluded.version, last_seen = excluded.last_seen
-            RETURNING *, xmax = 0 AS added
-            """,
+            f"{INSERT} {OR_CHANGE}",
             {**device.model_dump(), "name": name},
         )
         row = await cursor.fetchone() or {}

@@ -20,17 +20,21 @@ import pytest
 import redis
 from backend.app import create_app
 from backend.config import Config
+from backend.database import MIGRATIONS
 from fastapi.testclient import TestClient
 from psycopg import sql
 
 TOKEN = "the-token-of-these-tests"
 WRITE = {"Authorization": f"Bearer {TOKEN}"}
 MONITOR_TOKEN = "the-monitors-token-of-these-tests"
+# The state of the tables that this release brings.
+KNOWN = max(int(file.name[:4]) for file in MIGRATIONS.iterdir())
 
 
 def rights(path: str) -> dict[str, str]:
     """The header of who may write there."""
-    return {"Authorization": f"Bearer {MONITOR_TOKEN}"} if path.startswith("/api/deployments") else WRITE
+    of_monitor = path.startswith(("/api/deployments", "/api/history"))
+    return {"Authorization": f"Bearer {MONITOR_TOKEN}"} if of_monitor else WRITE
 
 
 def wait_for(condition: Callable[[], Any], seconds: float = 15) -> Any:
@@ -151,7 +155,7 @@ class DatabaseSwitch:
         with self.inside() as connection:
             connection.execute("DROP SCHEMA IF EXISTS mobile CASCADE")
             if connection.execute("SELECT to_regclass('backend.devices')").fetchone() != (None,):
-                connection.execute("TRUNCATE backend.deployments, backend.devices")
+                connection.execute("TRUNCATE backend.deployments, backend.devices, backend.history")
 
     def empty(self) -> None:
         """Take the tables away, too."""
@@ -281,3 +285,41 @@ def monitor(client: TestClient) -> TestClient:
 def header_of() -> Callable[[str], dict[str, str]]:
     """The header of who may write at a path."""
     return rights
+
+
+@pytest.fixture
+def known() -> int:
+    """The state of the tables that this release brings."""
+    return KNOWN
+
+
+# What the release before this one does with the table, word by word.
+BEFORE = """
+    INSERT INTO backend.deployments (service, version, status, deployed_by, started_at, finished_at, note)
+    VALUES ('frontend', '1', 'started', 'somebody', now(), NULL, '') RETURNING *
+"""
+
+
+@pytest.fixture
+def row_of_before() -> str:
+    """A statement of the release before this one."""
+    return BEFORE
+
+
+@pytest.fixture
+def before(database: DatabaseSwitch) -> Iterator[DatabaseSwitch]:
+    """The tables as a release before this one leaves them, with a row."""
+    database.empty()
+    as_owner = sql.SQL("SET ROLE {}").format(sql.Identifier(database.name))
+    with database.inside() as connection:
+        connection.execute(as_owner)
+        for name in ("0001.deployments.sql", "0002.devices.sql"):
+            connection.execute((MIGRATIONS / name).read_bytes())
+        connection.execute("CREATE TABLE backend.migration_lock ()")
+        connection.execute(
+            "CREATE TABLE backend.schema_state (version int NOT NULL, schema_min int NOT NULL)"
+        )
+        connection.execute("INSERT INTO backend.schema_state VALUES (2, 2)")
+        connection.execute(BEFORE)
+    yield database
+    database.empty()

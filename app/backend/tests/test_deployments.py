@@ -1,6 +1,5 @@
 """Deployments: recorded, updated, listed newest first."""
 
-import psycopg
 import pytest
 from backend import deployments
 from backend.config import Config
@@ -162,6 +161,31 @@ def test_the_same_deploy_told_again_is_recorded_once(monitor):
     assert len(monitor.get("/api/deployments").json()) == 4
 
 
+def test_a_deploy_is_told_when_it_begins_and_when_it_has_ended(monitor):
+    begun = {key: value for key, value in DEPLOY.items() if key != "finished_at"} | {
+        "status": "started",
+        "note": "",
+    }
+    first = monitor.post("/api/deployments", json=begun)
+    again = monitor.post("/api/deployments", json=begun | {"note": "another"})
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json() == first.json()
+    assert (first.json()["status"], first.json()["seconds"]) == ("started", None)
+    ended = monitor.post("/api/deployments", json=DEPLOY | {"services": ["backend"]})
+    assert (ended.status_code, ended.json()["id"]) == (200, first.json()["id"])
+    assert ended.json() == first.json() | {
+        "status": "succeeded",
+        "finished_at": "2026-11-25T13:15:12.500000Z",
+        "seconds": 12.5,
+        "note": DEPLOY["note"],
+        "services": ["backend"],
+    }
+    # The end is what stays, whatever comes late.
+    for late in (begun, DEPLOY | {"status": "failed"}):
+        assert monitor.post("/api/deployments", json=late).json() == ended.json()
+    assert monitor.get("/api/deployments").json() == [ended.json()]
+
+
 @pytest.mark.parametrize("header", [None, "Bearer ", "Bearer wrong", "Basic eDp5", "Bearer é"])
 def test_nobody_but_the_monitor_tells_of_deployments(monitor, header):
     number = monitor.post("/api/deployments", json=DEPLOY).json()["id"]
@@ -221,56 +245,30 @@ def test_a_list_that_is_known_is_not_sent_again(monitor):
 
 # -- releases beside each other --
 
-# What the release before this one does with the table, word by word.
-BEFORE = """
-    INSERT INTO backend.deployments (service, version, status, deployed_by, started_at, finished_at, note)
-    VALUES ('frontend', '1', 'started', 'somebody', now(), NULL, '') RETURNING *
-"""
 
-
-def test_the_release_before_goes_on_with_the_new_columns(monitor, database):
-    with database.inside() as connection, connection.cursor() as cursor:
-        cursor.execute(BEFORE)
+def test_the_release_before_goes_on_with_the_new_columns(monitor, database, row_of_before):
+    with database.inside() as connection:
+        connection.execute(row_of_before)
     [row] = monitor.get("/api/deployments").json()
     assert (row["deploy_id"], row["services"], row["commit"], row["tickets"]) == (None, [], "", [])
 
 
-def test_what_was_recorded_before_the_new_columns_stays(database, config, serve, eventually):
-    """The tables as the release before leaves them, and this one's start."""
-    database.empty()
-    folder = deployments.__file__.replace("deployments.py", "migrations")
-    as_owner = psycopg.sql.SQL("SET ROLE {}").format(psycopg.sql.Identifier(database.name))
-    with database.inside() as connection:
-        connection.execute(as_owner)
-        for name in ("0001.deployments.sql", "0002.devices.sql"):
-            with open(f"{folder}/{name}") as file:
-                connection.execute(file.read())
-        connection.execute("CREATE TABLE backend.migration_lock ()")
-        connection.execute(
-            "CREATE TABLE backend.schema_state (version int NOT NULL, schema_min int NOT NULL)"
-        )
-        connection.execute("INSERT INTO backend.schema_state VALUES (2, 2)")
-        connection.execute(BEFORE)
+def test_what_was_recorded_before_the_new_columns_stays(before, config, serve, eventually, known):
     client = serve(config)
     eventually(lambda: client.get("/health").status_code == 200)
     assert [row["version"] for row in client.get("/api/deployments").json()] == ["1"]
-    with database.inside() as connection:
+    with before.inside() as connection:
         state = connection.execute("SELECT version, schema_min FROM backend.schema_state").fetchall()
-    assert state == [(3, 2)]
+    assert state == [(known, 2)]
 
 
-def test_a_reader_that_holds_the_table_delays_the_start_and_nobody_else(database, config, serve, eventually):
+def test_a_reader_that_holds_the_table_delays_the_start_and_nobody_else(before, config, serve, eventually):
     """The migration gives up after a second and tries again; who reads meanwhile is answered."""
-    test_what_was_recorded_before_the_new_columns_stays(database, config, serve, eventually)
-    with database.inside() as connection:
-        connection.execute("ALTER TABLE backend.deployments DROP COLUMN deploy_id, DROP COLUMN services,"
-                           " DROP COLUMN commit, DROP COLUMN release, DROP COLUMN tickets")  # fmt: skip
-        connection.execute("UPDATE backend.schema_state SET version = 2")
-    with database.inside() as holder:
+    with before.inside() as holder:
         holder.autocommit = False
         holder.execute("SELECT * FROM backend.deployments")
         client = serve(config)
-        with database.inside() as reader:
+        with before.inside() as reader:
             reader.execute("SET statement_timeout = '2s'")
             for _ in range(20):
                 reader.execute("SELECT * FROM backend.deployments")

@@ -1,6 +1,7 @@
 """Devices: the backend's own and the mobile ones, whatever the mobile backend is like."""
 
 import pytest
+from backend.dependencies import device_token
 
 EDGE = {"kind": "edge", "architecture": "aarch64", "address": "rpi3", "version": "1.0.0"}
 
@@ -13,6 +14,43 @@ def test_the_first_report_adds_a_device_and_the_next_updates_it(writer):
     assert [(device["name"], device["version"]) for device in writer.get("/api/devices").json()] == [
         ("rpi3", "1.1.0")
     ]
+
+
+def test_a_device_tells_how_it_is(writer):
+    told = {"release": "20261125T131500Z-0123456789ab", "uptime": 90, "disk_used": 7, "temperature": 48.5}
+    assert writer.put("/api/devices/rpi3", json=EDGE | told).status_code == 201
+    [found] = writer.get("/api/devices").json()
+    assert {name: found[name] for name in told} == told
+    # What it does not say is not known; what it said before is no answer to that.
+    writer.put("/api/devices/rpi3", json=EDGE)
+    [found] = writer.get("/api/devices").json()
+    assert [found[name] for name in told] == ["", None, None, None]
+
+
+def test_a_devices_own_token_reports_that_device_and_does_nothing_else(client, config):
+    own = device_token(config.api_token, "rpi3").get_secret_value()
+    client.headers["Authorization"] = f"Bearer {own}"
+    assert client.put("/api/devices/rpi3", json=EDGE).status_code == 201
+    assert client.put("/api/devices/rpi4", json=EDGE).status_code == 401
+    assert client.post("/api/devices", json=EDGE | {"name": "rpi3"}).status_code == 401
+    assert client.post("/api/deployments", json={}).status_code == 401
+    client.headers["Authorization"] = f"Bearer {own.upper()}"
+    assert client.put("/api/devices/rpi3", json=EDGE).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"uptime": -1},
+        {"disk_used": 101},
+        {"temperature": 1e9},
+        {"temperature": "hot"},
+        {"release": "../etc"},
+        {"uptime": 1e30},
+    ],
+)
+def test_refuses_what_no_device_can_be_like(writer, change):
+    assert writer.put("/api/devices/rpi3", json=EDGE | change).status_code == 422
 
 
 def test_a_name_is_added_only_once(writer):

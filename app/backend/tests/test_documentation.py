@@ -17,9 +17,8 @@ def test_the_page_loads_nothing_from_elsewhere(client):
 
 def test_the_description_is_complete(client):
     description = client.get("/api/openapi.json").json()
-    assert {"/health", "/api/info", "/api/status", "/api/deployments", "/api/devices"} <= set(
-        description["paths"]
-    )
+    wanted = {"/health", "/api/info", "/api/status", "/api/deployments", "/api/devices", "/api/history"}
+    assert wanted <= set(description["paths"])
     assert description["paths"]["/api/deployments"]["post"]["security"]
     assert "security" not in description["paths"]["/api/deployments"]["get"]
 

@@ -4,12 +4,14 @@ import pytest
 
 DEPLOYMENT = {"service": "frontend", "version": "1.2.0", "deployed_by": "monitor"}
 DEVICE = {"kind": "edge", "architecture": "aarch64", "version": "1.0.0"}
+HISTORY = {"until": "2026-11-25T13:15:00Z", "step": 900, "services": []}
 JSON = {"Content-Type": "application/json"}
 WRITES = [
     ("POST", "/api/deployments", DEPLOYMENT),
     ("PUT", "/api/deployments/1", DEPLOYMENT),
     ("POST", "/api/devices", DEVICE | {"name": "rpi3"}),
     ("PUT", "/api/devices/rpi3", DEVICE),
+    ("PUT", "/api/history", HISTORY),
 ]
 
 

@@ -84,6 +84,7 @@ class FakePlatform:
             "asked": 1,
             "total": 3,
         }
+        self.reported: list[tuple[str, str | None, object]] = []
         self.replaced: dict[str, tuple[int, bytes]] = {}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.url = f"http://127.0.0.1:{self.server.server_port}"
@@ -108,6 +109,15 @@ def handler(fake: FakePlatform) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = fake.answer(self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_PUT(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            fake.reported.append((self.path, self.headers["Authorization"], json.loads(body)))
+            status, body = fake.replaced.get(self.path, (200, b"{}"))
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

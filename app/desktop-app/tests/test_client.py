@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from dockfra_status.device import release_of, state
 from dockfra_status.tables import printable
 
 CLIENT = Path(__file__).parents[1] / "client"
@@ -171,3 +172,73 @@ def test_the_terminal_obeys_nothing_from_outside(run, platform):
     result = run()
     assert not set("\x1b\x07\x9b\u202e") & set(result.stdout)
     assert printable("a\n\tb  c") == "a b c"
+
+
+# Reports -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def token(tmp_path):
+    file = tmp_path / "token"
+    file.write_text("0123456789abcdef\n")
+    return str(file)
+
+
+def test_a_device_reports_how_it_is(run, platform, token):
+    result = run("--report", "rpi3", "--token-file", token)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    [(path, authorization, told)] = platform.reported
+    assert (path, authorization) == ("/api/devices/rpi3", "Bearer 0123456789abcdef")
+    assert (told["kind"], told["architecture"]) == ("edge", os.uname().machine)
+    assert told["uptime"] > 0
+    assert 0 <= told["disk_used"] <= 100
+    assert "last_seen" not in told  # its clock may be wrong
+
+
+def test_what_the_platform_says_to_a_report_is_told(run, platform, token):
+    platform.replaced["/api/devices/rpi3"] = (401, b'{"detail": "a valid bearer token is needed"}')
+    result = run("--report", "rpi3", "--token-file", token)
+    assert result.returncode == 1
+    assert result.stderr.splitlines() == [
+        "dockfra-status: /api/devices/rpi3: HTTP 401: a valid bearer token is needed"
+    ]
+
+
+def test_a_token_is_sent_to_nobody_who_could_be_overheard(run, token):
+    result = run("--report", "rpi3", "--token-file", token, url="http://192.0.2.1")
+    assert result.returncode == 2
+    assert "use https" in result.stderr
+
+
+@pytest.mark.parametrize("content", [None, "", "two words", "\u00fc", "a\r\nX: 1"])
+def test_what_is_no_token_is_not_sent(run, platform, tmp_path, content):
+    file = tmp_path / "odd"
+    if content is not None:
+        file.write_text(content)
+    result = run("--report", "rpi3", "--token-file", str(file))
+    assert (result.returncode, platform.reported) == (2, [])
+    assert "--token-file" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["../x", "a b", "", "-x", "x/y"])
+def test_what_is_no_name_is_not_reported(run, platform, token, name):
+    result = run(f"--report={name}", "--token-file", token)
+    assert (result.returncode, platform.reported) == (2, [])
+
+
+def test_what_a_system_does_not_say_is_left_out(tmp_path):
+    found = state(tmp_path)
+    assert (found.uptime, found.temperature) == (None, None)
+    zone = tmp_path / "sys/class/thermal/thermal_zone0"
+    zone.mkdir(parents=True)
+    (zone / "temp").write_text("48312\n")
+    assert state(tmp_path).temperature == 48.312
+
+
+def test_a_program_knows_its_release_by_any_link(tmp_path):
+    folder = tmp_path / "20261125T131500Z-0123456789ab"
+    folder.mkdir()
+    (folder / "program").touch()
+    (tmp_path / "current").symlink_to(folder.name)
+    assert release_of(str(tmp_path / "current" / "program")) == folder.name
+    assert release_of(str(tmp_path / "program")) == ""

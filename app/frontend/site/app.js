@@ -3,10 +3,13 @@
 
 import { ways } from "./access.js";
 import { attention } from "./attention.js";
+import { columns, commit } from "./devices.js";
+import { chart, validHistory } from "./history.js";
 import { isRecord, isRecordList, load } from "./load.js";
 import { down, NOT_ASKED, stacks, validStatus } from "./services.js";
 import { element, moment, note, number, pill, second, show, table } from "./view.js";
 
+// A section of the page each; `extra` adds to another one where there is such a thing, and is missed by nobody where there is not.
 const sections = [
   {
     id: "services",
@@ -15,13 +18,19 @@ const sections = [
     draw: (answer) => drawServices(answer),
   },
   {
+    id: "history",
+    path: "/api/history",
+    valid: validHistory,
+    extra: "services",
+  },
+  {
     id: "deployments",
     path: "/api/deployments?limit=10",
     valid: isRecordList,
     empty: "Nothing has been deployed yet. The first deployment will appear here.",
     columns: {
       Service: (row) => [row.service, second(...reached(row)), second(row.version, ...brought(row)), second(row.note)],
-      Status: (row) => pill(row.status),
+      Status: (row) => pill(row.status, row.status === "started" ? "under way" : row.status),
       Started: (row) => [moment(row.started_at), second(`by ${row.deployed_by}`, number(row.seconds, 1, "s"))],
     },
   },
@@ -37,17 +46,14 @@ const sections = [
     path: "/api/devices",
     valid: isRecordList,
     empty: "No devices yet. A device appears here once it has reported or registered.",
-    columns: {
-      Device: (row) => [row.name, second(row.kind, row.architecture, row.address)],
-      Version: (row) => row.version,
-      "Last seen": (row) => moment(row.last_seen),
-    },
+    columns: () => columns(releases.get("downloads")),
   },
   {
     id: "downloads",
     path: "/artifacts/manifest.json",
     valid: (answer) => isRecord(answer) && isRecordList(answer.artifacts),
     rows: (answer) => answer.artifacts,
+    alters: "devices",
     empty: "There is nothing to download yet.",
     columns: {
       File: (row) => [
@@ -62,6 +68,7 @@ const sections = [
 const PATIENCE_SECONDS = 1.5;
 const byId = (id) => document.getElementById(id);
 const answers = new Map();
+const releases = new Map();
 const problems = new Map();
 let refreshSeconds = 10;
 let timer = 0;
@@ -99,12 +106,19 @@ function schedule() {
 async function ask(section) {
   const panel = byId(section.id);
   try {
-    const answer = await load(section.path, section.valid);
-    show(panel, section.draw ? section.draw(answer) : drawRows(section, answer));
-    panel.classList.remove("stale");
+    const [answer, release] = await load(section.path, section.valid);
+    if (panel) {
+      show(panel, drawn(section, answer));
+      panel.classList.remove("stale");
+    }
     answers.set(section.id, answer);
+    releases.set(section.id, release);
+    redraw(section.extra ?? section.alters);
     problems.delete(section.id);
   } catch (error) {
+    if (section.extra) {
+      return;
+    }
     panel.classList.add("stale");
     if (!answers.has(section.id)) {
       show(panel, note("Not available right now."));
@@ -113,9 +127,18 @@ async function ask(section) {
   }
 }
 
+// Draws another section anew, if there is something to draw.
+function redraw(id) {
+  if (answers.has(id)) {
+    show(byId(id), drawn(sections.find((section) => section.id === id), answers.get(id)));
+  }
+}
+
+const drawn = (section, answer) => (section.draw ? section.draw(answer) : drawRows(section, answer));
+
 function drawRows({ id, rows = (answer) => answer, empty, columns }, answer) {
   const found = rows(answer);
-  return found.length ? table(id, columns, [["", found]]) : note(empty);
+  return found.length ? table(id, typeof columns === "function" ? columns() : columns, [["", found]]) : note(empty);
 }
 
 const list = (value) => (Array.isArray(value) ? value : []);
@@ -131,7 +154,7 @@ function brought({ version, commit, tickets }) {
 }
 
 // The release by its commit; all of its id for who points at it.
-const release = (id) => (id ? element("span", { title: id }, `release ${String(id).split("-").at(-1)}`) : "");
+const release = (id) => (id ? element("span", { title: id }, `release ${commit(id)}`) : "");
 
 function drawServices(status) {
   if (!status.services.length) {
@@ -142,15 +165,23 @@ function drawServices(status) {
       row.state === NOT_ASKED
         ? second(row.name)
         : [row.name, second(row.detail || row.description), second(release(row.release))],
+    "Last 24 hours": (row) => (row.past ? chart(row.past) : ""),
     State: (row) => pill(row.state),
-    Since: (row) => moment(row.since),
+    Since: (row) => moment(row.since) || second(row.long),
   };
-  const asksAll = "The others are out of its reach. The monitor asks all of them: log in there and type status.";
+  const found = stacks(status, answers.get("history"));
+  const rows = found.flatMap(([, services]) => services);
+  if (!rows.some(({ past }) => past)) {
+    delete columns["Last 24 hours"];
+  }
+  const others = rows.some(({ told }) => told)
+    ? "The others are as the monitor saw them, some minutes ago at most; log in there and type status to see them now."
+    : "The others are out of its reach. The monitor asks all of them: log in there and type status.";
   return element(
     "div",
     {},
-    table("services", columns, stacks(status)),
-    note(`The backend asks ${status.asked} of ${status.total} services. ${status.asked < status.total ? asksAll : ""}`.trim())
+    table("services", columns, found),
+    note(`The backend asks ${status.asked} of ${status.total} services. ${status.asked < status.total ? others : ""}`.trim())
   );
 }
 
@@ -173,7 +204,7 @@ function report() {
     byId("summary").textContent = text;
   }
   byId("summary").className = `pill ${kind}`;
-  const verb = problems.size < sections.length ? "Updated" : "Last try";
+  const verb = problems.size < sections.filter(({ extra }) => !extra).length ? "Updated" : "Last try";
   byId("updated").textContent = `${verb} ${new Date().toLocaleTimeString()}`;
 }
 
@@ -181,10 +212,11 @@ function drawAttention() {
   const failed = sections
     .filter(({ id }) => problems.has(id))
     .map(({ id }) => ({ title: byId(`${id}-title`).textContent, message: problems.get(id) }));
-  const items = attention(answers, failed);
+  const items = attention(answers, failed, releases.get("downloads"));
   const panel = byId("attention");
-  panel.classList.toggle("bad", items.length > 0);
-  const known = sections.every(({ id }) => answers.has(id) || problems.has(id));
+  panel.classList.toggle("bad", items.some(({ waits }) => !waits));
+  panel.classList.toggle("busy", items.some(({ waits }) => waits));
+  const known = sections.every(({ id, extra }) => extra || answers.has(id) || problems.has(id));
   panel.classList.toggle("good", known && !items.length);
   if (!items.length) {
     show(panel, element("p", {}, known ? "Nothing needs attention." : "Loading…"));
@@ -208,7 +240,7 @@ function summary() {
     return ["No services yet", ""];
   }
   const asked = `${status.asked} of ${status.total} services asked`;
-  const count = down(status).length;
+  const count = down(status, answers.get("history")).length;
   if (count) {
     return [`${asked}, ${count} down`, "bad"];
   }
@@ -218,7 +250,7 @@ function summary() {
   return problems.size ? ["Partly unavailable", "bad"] : [`${asked}, all up`, "good"];
 }
 
-for (const id of ["attention", ...sections.map((section) => section.id)]) {
+for (const id of ["attention", ...sections.filter(({ extra }) => !extra).map((section) => section.id)]) {
   show(byId(id), note("Loading…"));
 }
 byId("controls").hidden = false;

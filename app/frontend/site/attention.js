@@ -1,12 +1,22 @@
 // What a person should look at first, from everything that was answered and everything that was not.
 
+import { troubles } from "./devices.js";
+import { isStale } from "./history.js";
 import { down } from "./services.js";
 
 const LONG_MINUTES = 60;
 
-// Returns items {what, detail, since, waits}, `waits` where nothing is wrong yet; none where all is well.
-export function attention(answers, problems) {
-  return [...unanswered(problems), ...services(answers.get("services")), ...deployments(answers.get("deployments"))];
+// Returns items {what, detail, since, waits}, `waits` where nothing is wrong yet; none where all is well. `wanted` is the release
+// that devices are to run.
+export function attention(answers, problems, wanted) {
+  const history = answers.get("history");
+  return [
+    ...unanswered(problems),
+    ...services(answers.get("services"), history),
+    ...deployments(answers.get("deployments")),
+    ...troubles(answers.get("devices"), wanted),
+    ...(history?.until && isStale(history) ? [{ what: "The monitor is silent", detail: "it told how the services were", since: history.until, waits: true }] : []),
+  ];
 }
 
 function unanswered(problems) {
@@ -14,11 +24,11 @@ function unanswered(problems) {
   return [...groups].map(([message, parts]) => ({ what: `No answer for: ${parts.map(({ title }) => title).join(", ")}`, detail: message }));
 }
 
-function services(status) {
+function services(status, history) {
   if (!status) {
     return [];
   }
-  const found = down(status).map(({ name, detail, since }) => ({ what: `${name} is down`, detail, since }));
+  const found = down(status, history).map(({ name, detail, since }) => ({ what: `${name} is down`, detail, since }));
   if (status.cache === "unavailable") {
     found.push({ what: "The backend’s cache does not answer", detail: "services are asked anew each time" });
   }
@@ -38,8 +48,10 @@ function deployments(list = []) {
     if (row.status === "failed") {
       return [{ what: `Deployment of ${what} failed`, detail: row.note, since: row.finished_at }];
     }
-    if (row.status === "started" && Date.now() - Date.parse(row.started_at) > LONG_MINUTES * 60_000) {
-      return [{ what: `Deployment of ${what} has not ended`, detail: row.note, since: row.started_at, waits: true }];
+    if (row.status === "started") {
+      const long = Date.now() - Date.parse(row.started_at) > LONG_MINUTES * 60_000;
+      const detail = long ? row.note : `by ${row.deployed_by}`;
+      return [{ what: `Deployment of ${what} ${long ? "has not ended" : "is under way"}`, detail, since: row.started_at, waits: true }];
     }
     return [];
   });

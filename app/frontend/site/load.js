@@ -5,6 +5,7 @@ const TIMEOUT_SECONDS = 8;
 export const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 export const isRecordList = (value) => Array.isArray(value) && value.every(isRecord);
 
+// Returns the answer, and the release that gave it where it says so.
 export async function load(path, valid) {
   let response;
   let text;
@@ -32,5 +33,5 @@ export async function load(path, valid) {
   if (!valid(answer)) {
     throw new Error("the service answered with data this page does not know.");
   }
-  return answer;
+  return [answer, response.headers.get("x-release") ?? ""];
 }

@@ -1,11 +1,18 @@
 // Building blocks of the page. Text goes in as text nodes, so nothing from outside is ever parsed as HTML.
 
+// A name; nothing is fetched from there.
+const SVG = "http://www.w3.org/2000/svg";
+
 const GOOD = ["up", "succeeded"];
-const BAD = ["down", "failed"];
+const BAD = ["down", "failed", "silent"];
 const UNKNOWN = ["not asked"];
 
-export function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
+export const element = (name, ...rest) => filled(document.createElement(name), ...rest);
+
+// A part of a picture.
+export const drawing = (name, ...rest) => filled(document.createElementNS(SVG, name), ...rest);
+
+function filled(node, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes)) {
     node.setAttribute(key, value);
   }
@@ -31,15 +38,16 @@ export function table(id, columns, groups) {
       "tbody",
       {},
       ...(heading ? [element("tr", {}, element("th", { scope: "rowgroup", colspan: labels.length }, heading))] : []),
-      ...rows.map((row) => element("tr", {}, ...labels.map((label) => cell(columns[label](row)))))
+      ...rows.map((row) => element("tr", {}, ...labels.map((label) => cell(label, columns[label](row)))))
     )
   );
   return element("table", { "aria-labelledby": `${id}-title` }, element("thead", {}, element("tr", {}, ...head)), ...bodies);
 }
 
-function cell(content) {
+// The label is for narrow screens, where a row stands by itself.
+function cell(label, content) {
   const parts = (Array.isArray(content) ? content : [content]).filter((part) => part instanceof Node || (part ?? "") !== "");
-  return element("td", {}, ...parts.map((part) => (part instanceof Node ? part : element("span", {}, part))));
+  return element("td", { "data-label": label }, ...parts.map((part) => (part instanceof Node ? part : element("span", {}, part))));
 }
 
 // A second line of a cell; empty where there is nothing to say.
@@ -48,9 +56,9 @@ export function second(...parts) {
   return told.length ? element("small", {}, ...told.flatMap((part, index) => (index ? [" · ", part] : [part]))) : "";
 }
 
-export function pill(state) {
+export function pill(state, text = state) {
   const kind = [[GOOD, "good"], [BAD, "bad"], [UNKNOWN, "unknown"]].find(([states]) => states.includes(state))?.[1] ?? "";
-  return element("span", { class: `pill ${kind}` }, String(state).replaceAll("_", " "));
+  return element("span", { class: `pill ${kind}` }, String(text).replaceAll("_", " "));
 }
 
 export function number(value, digits, unit) {

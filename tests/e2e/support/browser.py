@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,15 @@ DESK, PHONE = ViewportSize(width=1280, height=900), ViewportSize(width=320, heig
 @contextmanager
 def opened(platform: Platform) -> Iterator[Browser]:
     """A browser that trusts the platform's proxy."""
+    # This one server key is trusted, instead of putting the authority into a store of the machine.
+    pin = server_certificate_pin(platform.state / "tls/server.crt")
+    with started(f"--ignore-certificate-errors-spki-list={pin}") as browser:
+        yield browser
+
+
+@contextmanager
+def started(*options: str) -> Iterator[Browser]:
+    """A browser that keeps quiet, with these options."""
     path = next(filter(None, map(shutil.which, _BROWSERS)), None)
     assert path, "no Chromium on this machine; run: sudo apt-get install chromium"
     with sync_playwright() as playwright:
@@ -35,8 +45,7 @@ def opened(platform: Platform) -> Iterator[Browser]:
                     "--no-first-run",
                 ),
                 "--no-proxy-server",
-                # This one server key is trusted, instead of putting the authority into a store of the machine.
-                f"--ignore-certificate-errors-spki-list={server_certificate_pin(platform.state / 'tls/server.crt')}",
+                *options,
             ],
         )
         yield browser
@@ -67,3 +76,12 @@ class View:
         folder = REPORTS / "screenshots"
         folder.mkdir(parents=True, exist_ok=True)
         self.page.screenshot(path=folder / f"{name}.png", full_page=True)
+
+
+def picture(page: Page, name: str) -> int:
+    """Keep what a window shows for the guides, which tests/tools/pictures.py puts there; returns its bytes."""
+    folder = REPORTS / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    session = page.context.new_cdp_session(page)
+    found = session.send("Page.captureScreenshot", {"format": "webp", "quality": 80})
+    return (folder / f"{name}.webp").write_bytes(base64.b64decode(found["data"]))

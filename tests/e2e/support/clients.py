@@ -8,8 +8,9 @@ import os
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import BufferedRWPair
 from pathlib import Path
 from typing import BinaryIO
@@ -81,12 +82,49 @@ def sql(platform: Platform, user: str, statement: str) -> tuple[int, str, str]:
     return done.returncode, done.stdout.strip(), done.stderr.strip()
 
 
-def websocket_greeting(
-    platform: Platform, path: str, user: str = "", password: str = ""
-) -> tuple[str, bytes]:
-    """Open a WebSocket through Traefik; returns the status line and the first bytes the other side sends."""
-    number = platform.published("traefik", "https")
-    context = ssl.create_default_context(cafile=str(platform.authority))
+class WebSocket:
+    """An upgrade that a web server was asked for.
+
+    Attributes:
+        status: the first line of its answer.
+        headers: of its answer, by their names in small letters.
+    """
+
+    def __init__(
+        self, connection: socket.socket, stream: BufferedRWPair, status: str, headers: dict[str, str]
+    ) -> None:
+        self.status, self.headers = status, headers
+        self._connection, self._stream = connection, stream
+
+    @property
+    def opened(self) -> bool:
+        return " 101 " in self.status
+
+    def frame(self) -> bytes:
+        """The payload of the next frame; raises what a connection does that has ended or says nothing."""
+        return _frame(self._stream)
+
+    def ends(self, seconds: float) -> bool:
+        """Whether the other side ends it within so many seconds."""
+        deadline = time.monotonic() + seconds
+        try:
+            while (left := deadline - time.monotonic()) > 0:
+                self._connection.settimeout(left)
+                if not self._stream.read(1):
+                    return True
+        except TimeoutError:
+            return False
+        except OSError:
+            return True
+        return False
+
+
+@contextmanager
+def websocket(
+    platform: Platform, path: str, login: tuple[str, str] | None = None, *, cookie: str = "", direct: str = ""
+) -> Iterator[WebSocket]:
+    """Open a WebSocket through Traefik, or at the own port of the service that ``direct`` names."""
+    number = platform.published(direct, "http") if direct else platform.published("traefik", "https")
     headers = {
         "Host": f"localhost:{number}",
         "Connection": "Upgrade",
@@ -94,22 +132,32 @@ def websocket_greeting(
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
         "Sec-WebSocket-Protocol": "binary",
-        "Origin": f"https://localhost:{number}",
+        "Origin": f"{'http' if direct else 'https'}://localhost:{number}",
     }
-    if user:
-        headers["Authorization"] = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
-    with (
-        socket.create_connection((LOCALHOST, number), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname="localhost") as secure,
-        secure.makefile("rwb") as stream,
-    ):
+    if login:
+        headers["Authorization"] = "Basic " + base64.b64encode(":".join(login).encode()).decode()
+    if cookie:
+        headers["Cookie"] = cookie
+    with ExitStack() as stack:
+        plain = stack.enter_context(socket.create_connection((LOCALHOST, number), timeout=10))
+        if not direct:
+            context = ssl.create_default_context(cafile=str(platform.authority))
+            plain = stack.enter_context(context.wrap_socket(plain, server_hostname="localhost"))
+        stream = stack.enter_context(plain.makefile("rwb"))
         lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
         stream.write("\r\n".join([*lines, "", ""]).encode())
         stream.flush()
         status = stream.readline().decode().strip()
-        while stream.readline().strip():
-            pass  # the other headers
-        return status, _frame(stream) if " 101 " in status else b""
+        answered = (line.decode().partition(":") for line in iter(lambda: stream.readline().strip(), b""))
+        yield WebSocket(plain, stream, status, {name.lower(): value.strip() for name, _, value in answered})
+
+
+def websocket_greeting(
+    platform: Platform, path: str, user: str = "", password: str = ""
+) -> tuple[str, bytes]:
+    """Open a WebSocket through Traefik; returns the status line and the first bytes the other side sends."""
+    with websocket(platform, path, (user, password) if user else None) as opened:
+        return opened.status, opened.frame() if opened.opened else b""
 
 
 def _frame(stream: BinaryIO | BufferedRWPair) -> bytes:

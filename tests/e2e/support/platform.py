@@ -150,11 +150,12 @@ class Platform:
     def wait_answering(self, *services: str) -> None:
         """Wait until the services' health checks pass, run here and now: Docker's next round of them is seconds away."""
         for service in services:
-            kind, *command = self.container(service).attrs["Config"]["Healthcheck"]["Test"]
-            assert kind == "CMD", f"{service}: no health check that can be run: {kind}"
-            eventually(functools.partial(self._passes, service, command), f"{service} answers")
+            eventually(functools.partial(self.passes, service), f"{service} answers")
 
-    def _passes(self, service: str, command: list[str]) -> bool:
+    def passes(self, service: str) -> bool:
+        """Whether a service's health check passes, run here and now."""
+        kind, *command = self.container(service).attrs["Config"]["Healthcheck"]["Test"]
+        assert kind == "CMD", f"{service}: no health check that can be run: {kind}"
         return self.run(service, *command).returncode == 0
 
     @contextmanager

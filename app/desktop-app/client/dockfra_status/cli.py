@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import re
 import ssl
 import sys
 import time
@@ -10,8 +11,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from dockfra_status import __version__
-from dockfra_status.platform import Platform, Snapshot
+from dockfra_status.device import state
+from dockfra_status.platform import Platform, PlatformError, Snapshot
 from dockfra_status.tables import printable, render
+
+# As the platform takes it.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+MAX_TOKEN = 1024
+# What goes there is on no network.
+LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,12 +30,16 @@ def main(arguments: list[str] | None = None) -> int:
     except OSError as error:  # an SSLError, for a file without certificates, is one too
         parser.error(f"--ca-file {options.ca_file}: {error.strerror or error}")
     platform = Platform(options.url, tls)
+    token = _token(parser, options) if options.report else ""
     code = 1
     try:
         while True:
-            snapshot = platform.look()
-            code = 0 if snapshot.healthy else 1
-            _show(snapshot, as_json=options.json, redraw=options.watch is not None)
+            if options.report:
+                code = _report(platform, options.report, token)
+            else:
+                snapshot = platform.look()
+                code = 0 if snapshot.healthy else 1
+                _show(snapshot, as_json=options.json, redraw=options.watch is not None)
             if options.watch is None:
                 return code
             time.sleep(options.watch)
@@ -37,6 +49,32 @@ def main(arguments: list[str] | None = None) -> int:
         # The reader has seen enough. Python would complain once more when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return code
+
+
+def _token(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
+    """The device's token; where it cannot be had, or would go over the network as it is, that is wrong usage."""
+    parts = urlsplit(options.url)
+    if parts.scheme != "https" and parts.hostname not in LOCAL:
+        parser.error(f"--report sends a token, which {options.url} would show to all on the way; use https")
+    if not options.token_file:
+        parser.error("--report needs --token-file")
+    try:
+        with open(options.token_file, encoding="ascii") as file:
+            token = file.read(MAX_TOKEN).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        parser.error(f"--token-file {options.token_file}: {getattr(error, 'strerror', '') or 'is no token'}")
+    if not token.isalnum():
+        parser.error(f"--token-file {options.token_file}: is no token")
+    return token
+
+
+def _report(platform: Platform, name: str, token: str) -> int:
+    try:
+        platform.report(name, token, state())
+    except PlatformError as error:
+        print(f"dockfra-status: {printable(str(error))}", file=sys.stderr, flush=True)
+        return 1
+    return 0
 
 
 def _show(snapshot: Snapshot, as_json: bool, redraw: bool) -> None:
@@ -72,8 +110,15 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         const=5.0,
         metavar="SECONDS",
-        help="look again every SECONDS (default: 5)",
+        help="look, or report, again every SECONDS (default: 5)",
     )
+    parser.add_argument(
+        "--report",
+        type=_name,
+        metavar="NAME",
+        help="show nothing, and tell the platform how this device is, under its name",
+    )
+    parser.add_argument("--token-file", metavar="FILE", help="with --report: the device's own token")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return parser
 
@@ -82,6 +127,14 @@ def _url(text: str) -> str:
     parts = urlsplit(text)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise argparse.ArgumentTypeError(f"{text!r} is not like https://host or http://host:port")
+    return text
+
+
+def _name(text: str) -> str:
+    if not NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no name of a device: letters, digits, and . _ - within"
+        )
     return text
 
 

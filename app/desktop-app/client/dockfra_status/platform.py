@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
+from .device import State
 from .timely import handlers
 
 # Bytes of an answer that are read, and seconds for all of it.
@@ -98,22 +99,31 @@ class Platform:
                     break
         return snapshot
 
+    def report(self, name: str, token: str, state: State) -> None:
+        """Tell how the device called ``name`` is; raises PlatformError."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._ask("PUT", f"/api/devices/{name}", headers, msgspec.json.encode(state))
+
     def _get(self, path: str, kind: type[T]) -> T:
+        body = self._ask("GET", path, {"Accept": "application/json"})
+        try:
+            return msgspec.json.decode(body, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise PlatformError(f"{path}: not the answer of a Dockfra backend: {error}") from error
+
+    def _ask(self, method: str, path: str, headers: dict[str, str], data: bytes | None = None) -> bytes:
         try:
             # The command line admits http and https alone.
-            request = urllib.request.Request(self.url + path, headers={"Accept": "application/json"})  # noqa: S310
+            request = urllib.request.Request(self.url + path, data, headers, method=method)  # noqa: S310
             with self._opener.open(request, timeout=TIMEOUT) as response:
-                body = response.read(MAX_ANSWER + 1)
+                body: bytes = response.read(MAX_ANSWER + 1)
         except urllib.error.HTTPError as error:
             raise PlatformError(f"{path}: HTTP {error.code}{_detail(error)}") from error
         except (OSError, HTTPException, ValueError) as error:
             raise Unreachable(f"{self.url}: {_reason(error)}") from error
         if len(body) > MAX_ANSWER:
             raise PlatformError(f"{path}: the answer is larger than {MAX_ANSWER} bytes")
-        try:
-            return msgspec.json.decode(body, type=kind)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise PlatformError(f"{path}: not the answer of a Dockfra backend: {error}") from error
+        return body
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

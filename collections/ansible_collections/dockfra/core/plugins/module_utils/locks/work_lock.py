@@ -38,6 +38,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _SUFFIX = ".lock"
 _START_TIME = 19  # field "starttime" of /proc/<pid>/stat, counted behind the command name; see proc(5)
 _MAX_RECORD = 4096
+# In a lock's file: whether its holder has the kernel's lock for as long as it works.
+_HELD = "held"
 _MAX_TEXT = 200
 
 # Seconds between two looks at a lock that somebody else has.
@@ -190,7 +192,7 @@ class WorkLock:
             LockError: the lock cannot be used.
         """
         holder = Holder.of(os.getpid(), who, what)
-        descriptor, _waited = self._take(holder, wait, waiting)
+        descriptor, _waited = self._take(holder, wait, waiting, held=True)
         try:
             yield holder
         finally:
@@ -223,12 +225,17 @@ class WorkLock:
         self._wait(lambda: (None, self.holder()), wait, waiting)
 
     def _take(
-        self, holder: Holder, wait: float, waiting: Waiting | None, gone: Holder | None = None
+        self,
+        holder: Holder,
+        wait: float,
+        waiting: Waiting | None,
+        gone: Holder | None = None,
+        held: bool = False,
     ) -> tuple[int, float]:
         with self._explained():
             os.makedirs(self._directory, mode=0o700, exist_ok=True)
             self._check_directory()
-        descriptor, waited = self._wait(lambda: self._try(holder, gone), wait, waiting)
+        descriptor, waited = self._wait(lambda: self._try(holder, gone, held), wait, waiting)
         if descriptor is None:
             raise AssertionError("waiting ends with the lock or with an error")
         return descriptor, waited
@@ -259,7 +266,7 @@ class WorkLock:
                 told = True
             time.sleep(min(self._interval, wait - waited))
 
-    def _try(self, holder: Holder, gone: Holder | None) -> tuple[int | None, Holder | None]:
+    def _try(self, holder: Holder, gone: Holder | None, held: bool) -> tuple[int | None, Holder | None]:
         """Return a descriptor that is locked and says who holds it, or else the other holder."""
         descriptor = file_lock.open_file(self._path)
         try:
@@ -267,7 +274,7 @@ class WorkLock:
             if other is not None and not other.same_process(holder) and other != gone:
                 return None, other
             os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(holder.to_dict()).encode(), 0)
+            os.pwrite(descriptor, json.dumps({**holder.to_dict(), _HELD: held}).encode(), 0)
             kept, descriptor = descriptor, -1
             return kept, None
         finally:
@@ -278,7 +285,9 @@ class WorkLock:
         """Return who has the lock; when nobody has, it is locked by this descriptor."""
         # Whoever registers or looks has it for a moment only.
         free = file_lock.take(descriptor, timeout=0.1)
-        found = _parsed(os.pread(descriptor, _MAX_RECORD, 0))
+        found, held = _parsed(os.pread(descriptor, _MAX_RECORD, 0))
+        if free and held:
+            return None  # who had it has ended, wherever that was
         if not free:
             return found or Holder("somebody", "does not say what", time.time(), 0, "", machine())
         return found if found and found.alive else None
@@ -360,9 +369,13 @@ def holders(directory: str | os.PathLike[str]) -> dict[str, Holder]:
     return {name: holder for name, holder in found.items() if holder is not None}
 
 
-def _parsed(record: bytes) -> Holder | None:
+def _parsed(record: bytes) -> tuple[Holder | None, bool]:
+    """Return who has a lock, and whether the kernel's lock says whether that still is so."""
     try:
         values = json.loads(record)
     except (ValueError, RecursionError):
-        return None  # empty or damaged: nobody has it
-    return Holder.from_dict(values) if isinstance(values, dict) else None
+        return None, False  # empty or damaged: nobody has it
+    if not isinstance(values, dict):
+        return None, False
+    held = values.pop(_HELD, False) is True
+    return Holder.from_dict(values), held

@@ -19,6 +19,7 @@ server or a peer does. A detail never holds a password.
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import hmac
 import json
@@ -33,6 +34,13 @@ from dataclasses import dataclass, field
 
 # Seconds a service has for its whole answer.
 TIMEOUT = 3.0
+
+# Why nothing was asked: nobody listens there, or nobody has that name here. Words of the probe's own, so others may go by them.
+REFUSED = "refused"
+NAMELESS = "nameless"
+
+# A name may have addresses of a kind that this machine has no way to: they say nothing of the service.
+_NO_WAY = (errno.EADDRNOTAVAIL, errno.ENETUNREACH, errno.EAFNOSUPPORT)
 
 # More than this of an answer is not read.
 _MAX_ANSWER = 64 * 1024
@@ -83,6 +91,7 @@ class Result:
         ok: whether it works.
         detail: what it answered, or what went wrong; one line.
         milliseconds: how long that took.
+        away: why nothing was asked: `REFUSED`, nobody listens there, or `NAMELESS`, nobody has that name here; else empty.
     """
 
     service: str
@@ -90,6 +99,7 @@ class Result:
     ok: bool
     detail: str
     milliseconds: int
+    away: str = ""
 
 
 class _Failure(Exception):
@@ -139,7 +149,7 @@ def probe_all(targets: Sequence[Target], timeout: float = TIMEOUT) -> list[Resul
 
 
 def _asked(target: Target, begin: float, deadline: float) -> Result:
-    ok = False
+    ok, away = False, ""
     try:
         ask = KINDS.get(target.kind)
         if ask is None:
@@ -152,17 +162,47 @@ def _asked(target: Target, begin: float, deadline: float) -> Result:
     except TimeoutError:
         detail = f"no answer in {deadline - begin:g} s"
     except socket.gaierror:
+        away = NAMELESS
         detail = (
             f"nobody is called {target.host} here; it does not run, or not on a network of this container"
         )
     except OSError as error:
+        away = REFUSED if isinstance(error, ConnectionRefusedError) else ""
         detail = (error.strerror or str(error)).lower()
     except (ValueError, IndexError, struct.error):
         detail = f"the answer is not what {target.kind} sends"
     line = " ".join(detail.split())
-    return Result(
-        target.service, target.kind, ok, line[:_MAX_DETAIL], round((time.monotonic() - begin) * 1000)
-    )
+    taken = round((time.monotonic() - begin) * 1000)
+    return Result(target.service, target.kind, ok, line[:_MAX_DETAIL], taken, away)
+
+
+def connected(host: str, port: int, timeout: float) -> socket.socket:
+    """Return a connection to the first of a host's addresses that takes one.
+
+    Args:
+        host: a name or an address.
+        port: its number.
+        timeout: seconds for each address.
+
+    Raises:
+        OSError: none takes one; why the first one that can be tried from here does not.
+    """
+    reason: OSError | None = None
+    for family, kind, protocol, _name, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        try:
+            connection = socket.socket(family, kind, protocol)
+        except OSError as error:
+            reason = reason or error
+            continue
+        try:
+            connection.settimeout(timeout)
+            connection.connect(address)
+            return connection
+        except OSError as error:
+            connection.close()
+            if reason is None or reason.errno in _NO_WAY:
+                reason = error
+    raise reason or OSError(f"{host} has no address")
 
 
 class _Connection:
@@ -172,7 +212,7 @@ class _Connection:
         self._deadline = deadline
         self._taken = 0
         self._rest = b""
-        self._socket = socket.create_connection((target.host, target.port), self._left())
+        self._socket = connected(target.host, target.port, self._left())
 
     def __enter__(self) -> _Connection:
         return self

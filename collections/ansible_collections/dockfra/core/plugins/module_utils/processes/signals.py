@@ -45,9 +45,11 @@ class Signals:
 
     @contextmanager
     def heeded(self) -> Iterator[None]:
-        """Let the first signal end what is done within."""
+        """Let the first signal end what is done within; one that has come before ends it at once."""
         self._heeds = True
         try:
+            if self._waiting:
+                self._came(self._waiting.pop(0), None)
             yield
         finally:
             self._heeds = False

@@ -96,7 +96,7 @@ def write(folder: str | os.PathLike[str], state: State) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _clear(folder)
+        clear(folder)
         _replace(folder, data)
 
 
@@ -104,8 +104,8 @@ def _replace(folder: str | os.PathLike[str], data: bytes) -> None:
     atomic.replace(os.path.join(folder, NAME), data, mode=0o644, temporary=f".{NAME}.new")
 
 
-def _clear(folder: str | os.PathLike[str]) -> None:
-    """Remove what is not a state."""
+def clear(folder: str | os.PathLike[str]) -> None:
+    """Remove what is not a state: what releases have left there. Raises OSError."""
     for entry in os.scandir(folder):
         if entry.is_dir(follow_symlinks=False):
             shutil.rmtree(entry.path)

@@ -18,6 +18,7 @@ brings the same. Whoever changes something holds the lock.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import shutil
 import stat
@@ -50,8 +51,9 @@ _SYNC_SECONDS = 120.0
 
 _HALF = ".new-"
 _LOCKS = ".lock"
-# No service has that name.
+# No service has such a name.
 _DEPLOY = "deploy_"
+_DEVICE = "device_"
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ class Store:
         self._limits = limits
         if not os.path.isdir(self.folder) or os.path.islink(self.folder):
             raise ReleaseStoreError(f"{self.folder} is no directory: {service} has no releases here.")
-        locks = os.path.join(self.folder, _LOCKS)
+        self._locks = locks = os.path.join(self.folder, _LOCKS)
         self._lock = WorkLock(locks, self.service, f"the releases of {service}", interval=0.1)
         self._deploys = WorkLock(locks, _DEPLOY, f"a deploy of {service}", interval=0.1)
 
@@ -116,6 +118,22 @@ class Store:
             LockError: the lock cannot be used.
         """
         with self._deploys.hold(who, what) as holder:
+            yield holder
+
+    @contextlib.contextmanager
+    def device(self, name: str, who: str, what: str) -> Iterator[Holder]:
+        """Be the one who brings a device from release to release.
+
+        Args:
+            name: the device.
+            who, what: see `WorkLock.hold`.
+
+        Raises:
+            LockBusyError: somebody else does, and says what for and since when.
+            LockError: the lock cannot be used.
+        """
+        lock = WorkLock(self._locks, f"{_DEVICE}{checked_service(name)}", name, interval=0.1)
+        with lock.hold(who, what) as holder:
             yield holder
 
     @contextlib.contextmanager
@@ -223,6 +241,13 @@ class Store:
                 "make room on the Docker host."
             )
 
+    def used(self) -> int:
+        """Return to how many percent the disk is full on which the releases lie, as df(1) counts; raises ReleaseStoreError."""
+        with self._explained():
+            found = os.statvfs(self.folder)
+        taken = found.f_blocks - found.f_bfree
+        return math.ceil(100 * taken / max(1, taken + found.f_bavail))
+
     def add(self, record: Record, announced: Announced, descriptor: int, seconds: float) -> bool:
         """Receive a release; returns False where it is there already, and nothing was read.
 
@@ -315,6 +340,13 @@ class Store:
         with self._explained():
             links.remove(self.folder, NEXT)
 
+    def spare(self, running: str) -> list[str]:
+        """Return the releases that `prune` would remove."""
+        there = self.ids()
+        needed = {running, *(self._link(name) for name in (CURRENT, PREVIOUS, NEXT))}
+        free = [release for release in there if release not in needed]
+        return free[: max(0, len(there) - KEPT)]
+
     def prune(self, running: str) -> list[str]:
         """Remove the oldest releases but for `KEPT`, and none that is linked or runs; returns those removed.
 
@@ -323,10 +355,7 @@ class Store:
         Args:
             running: what the service says it runs.
         """
-        there = self.ids()
-        needed = {running, *(self._link(name) for name in (CURRENT, PREVIOUS, NEXT))}
-        free = [release for release in there if release not in needed]
-        gone = free[: max(0, len(there) - KEPT)]
+        gone = self.spare(running)
         with self._explained():
             for release in gone:
                 # Half a release is none: it loses its name first.

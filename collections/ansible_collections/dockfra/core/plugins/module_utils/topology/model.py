@@ -17,6 +17,11 @@ from typing import Any
 # What a port can speak besides plain TCP.
 PROTOCOLS = ("http", "https", "ssh", "postgres", "redis")
 
+# The SSH client key of the person at the controller, which lives in no container.
+OPERATOR = "operator"
+# Among the places that a key is led to: the SSH port of each device.
+EVERY_DEVICE = "devices"
+
 # The short name of a service leaves this out.
 _SSH_PREFIX = "ssh-"
 
@@ -97,29 +102,6 @@ class Release:
 
     target: str
     path: str
-
-
-@dataclass(frozen=True)
-class Deployable:
-    """A service whose releases one can deploy from somewhere.
-
-    Attributes:
-        service: its name.
-        target: the deploy that they belong to.
-        path: the service's directory in the origin's repository.
-        bastion: the service that keeps them.
-        host: where the service itself answers, by HTTP; empty where it cannot be reached from there.
-        port: of that.
-        health: the path that answers when it works.
-    """
-
-    service: str
-    target: str
-    path: str
-    bastion: str
-    host: str = ""
-    port: int = 0
-    health: str = "/"
 
 
 @dataclass(frozen=True)
@@ -251,6 +233,15 @@ class Service:
         return {str(key): own.get(str(target), str(target)) for key, target in declared.items()}
 
     @property
+    def forwards(self) -> dict[str, list[str]]:
+        """Names of the client keys that may only open connections to ports of others from here, with these as they are written."""
+        declared = dict(self.variables.get("dockfra_ssh_forwards") or {})
+        return {
+            str(key): [str(target) for target in ([targets] if isinstance(targets, str) else targets or ())]
+            for key, targets in declared.items()
+        }
+
+    @property
     def place(self) -> str:
         """What the policy calls the container: the name of its client key, or its own when it has none."""
         return self.client_key or self.name
@@ -271,9 +262,24 @@ class Service:
         return bool(self.variables.get("dockfra_reads_audit"))
 
     @property
+    def needs(self) -> list[str]:
+        """The services without which it cannot work."""
+        return [str(name) for name in self.variables.get("dockfra_needs") or ()]
+
+    @property
     def release_targets(self) -> list[str]:
         """The targets whose deploys go through it: of these it is the bastion."""
         return [str(target) for target in self.variables.get("dockfra_release_targets") or ()]
+
+    @property
+    def runs(self) -> str:
+        """The service whose releases it gets as a device; empty where it is none."""
+        return str((self.variables.get("dockfra_device") or {}).get("runs") or "")
+
+    @property
+    def device_share(self) -> str:
+        """How many of the devices behind it change at a time, a number or a share like ``25%``."""
+        return str(self.variables.get("dockfra_device_share", 1))
 
     @property
     def shares_uid(self) -> bool:

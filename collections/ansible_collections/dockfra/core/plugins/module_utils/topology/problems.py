@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import difflib
 import functools
+import graphlib
 import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from . import service_problems
-from .model import Service
+from . import forwards, service_problems
+from .model import OPERATOR, Service
 from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
 from .topology import NETWORK_OPTIONS, Topology
 
@@ -24,7 +25,19 @@ def problems(topology: Topology) -> list[str]:
     """Return the contradictions; an empty list when all is well."""
     stages: tuple[tuple[Callable[[Topology], Problems], ...], ...] = (
         (_project, _network_options, _ipv4_range, _each_service, _lone_networks),
-        (_publishing, _uids, _keys, _published_ports, _releases, _volume_writers, _routes, _tunnels),
+        (
+            _publishing,
+            _uids,
+            _keys,
+            _published_ports,
+            _releases,
+            _devices,
+            _volume_writers,
+            _routes,
+            _tunnels,
+            forwards.problems,
+            _needs,
+        ),
         (_policy, _gates, _between_hosts),
     )
     for stage in stages:
@@ -38,6 +51,26 @@ def problems(topology: Topology) -> list[str]:
 def _project(topology: Topology) -> Problems:
     if not NAME.fullmatch(topology.project):
         yield Problem(None, "", f"dockfra_project is '{topology.project}'; {HOW_NAMES_ARE}.")
+
+
+def _needs(topology: Topology) -> Problems:
+    services = topology.services
+    for service in services.values():
+        for name in service.needs:
+            if name not in services:
+                hint = nearest(name, services)
+                yield Problem(
+                    service, "dockfra_needs", f"dockfra_needs has '{name}', which is no service.{hint}"
+                )
+    try:
+        graphlib.TopologicalSorter(topology.needs()).prepare()
+    except graphlib.CycleError as error:
+        circle = error.args[1]
+        yield Problem(
+            services.get(circle[0]),
+            "dockfra_needs",
+            f"dockfra_needs runs in a circle: {' → '.join(reversed(circle))}; take one out.",
+        )
 
 
 def _network_options(topology: Topology) -> Problems:
@@ -179,6 +212,13 @@ def _keys(topology: Topology) -> Problems:
         for service in topology.services.values()
         if service.client_key
     )
+    for service in topology.services.values():
+        if service.client_key == OPERATOR:
+            yield Problem(
+                service,
+                "dockfra_ssh_client_key",
+                f"dockfra_ssh_client_key is '{OPERATOR}', which is that of the person at the controller; choose another.",
+            )
     for key, wrong, right in _disputed(topology, keys, "dockfra_ssh_client_key"):
         yield Problem(
             wrong,
@@ -234,6 +274,35 @@ def _releases(topology: Topology) -> Problems:
                     service,
                     "dockfra_release_targets",
                     f"carries the deploys of '{target}', but dockfra_release of no service names it.{nearest(target, named)}",
+                )
+
+
+def _devices(topology: Topology) -> Problems:
+    """A device gets the releases of a service, from a bastion that can log in to it."""
+    services = topology.services
+    for device in services.values():
+        if not device.runs:
+            continue
+        at = functools.partial(Problem, device, "dockfra_device")
+        source = services.get(device.runs)
+        # One with a ready-made image has none for now.
+        if source is None or not source.variables.get("dockfra_release"):
+            known = [service.name for service in services.values() if service.release]
+            yield at(
+                f"dockfra_device runs '{device.runs}', which has no dockfra_release; {', '.join(known) or 'nothing'} has one."
+                f"{nearest(device.runs, known)}"
+            )
+            continue
+        for bastion in topology.bastions(source.release.target) if source.release else ():
+            if not bastion.client_key or bastion.client_key not in device.logins:
+                yield at(
+                    f"dockfra_device runs '{device.runs}', whose releases {bastion.name} keeps, and that cannot log in; add its "
+                    "dockfra_ssh_client_key to dockfra_ssh_logins here."
+                )
+            if device not in topology.ssh_peers(bastion.name):
+                yield at(
+                    f"dockfra_device runs '{device.runs}', whose releases {bastion.name} keeps, and that reaches no SSH port here; put "
+                    "both on a network in dockfra_networks."
                 )
 
 

@@ -9,7 +9,7 @@ import posixpath
 import re
 from collections.abc import Collection
 
-from .model import Service
+from .model import OPERATOR, Service
 from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
 
 # A service's name is a host name, part of an image's name and of a DNS name.
@@ -25,6 +25,7 @@ _HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
 _TARGET = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?", re.ASCII)
 _SOURCE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,100}){0,9}", re.ASCII)
 _EVERY_TARGET = "all"
+_SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%", re.ASCII)
 
 # Whoever may write here has the host. The sockets of engines are let in where the inventory says so.
 _SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker")
@@ -37,6 +38,7 @@ def problems(service: Service, keys: Collection[str]) -> Problems:
     yield from _ports(service)
     yield from _routes(service)
     yield from _release(service)
+    yield from _device_share(service)
     yield from _mounts(service)
     yield from _binds(service)
     yield from _logins(service, keys)
@@ -135,6 +137,16 @@ def _routes(service: Service) -> Problems:
             )
 
 
+def _device_share(service: Service) -> Problems:
+    share = service.device_share
+    if not _SHARE.fullmatch(share):
+        yield Problem(
+            service,
+            "dockfra_device_share",
+            f"dockfra_device_share is '{share}'; it is a number of devices from 1 on, or a share of them from 1% to 100%.",
+        )
+
+
 def _release(service: Service) -> Problems:
     release = service.release
     named = [("dockfra_release_targets", target) for target in service.release_targets]
@@ -221,8 +233,9 @@ def _is_below(path: str, places: Collection[str]) -> bool:
 def _logins(service: Service, keys: Collection[str]) -> Problems:
     admitted = [("dockfra_ssh_logins", key) for key in service.logins]
     admitted += [("dockfra_ssh_tunnels", key) for key in service.tunnels]
+    admitted += [("dockfra_ssh_forwards", key) for key in service.forwards]
     for variable, key in admitted:
-        if key not in keys:
+        if key not in keys and key != OPERATOR:
             yield Problem(
                 service,
                 variable,

@@ -16,7 +16,8 @@ from ..audit import files as audit_files
 from ..policy.model import Policy
 from ..releases.links import ROOT as RELEASES
 from ..releases.links import STATES
-from .model import Deployable, Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
+from .deploys import Deployable, Fleeted
+from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -277,6 +278,14 @@ class Topology:
                 )
         return found
 
+    def needs(self) -> dict[str, list[str]]:
+        """The services without which each cannot work: what it says itself, and of a reverse proxy whoever has the page by which it is judged."""
+        found = {service.name: list(service.needs) for service in self.services.values()}
+        for proxy in self.reverse_proxies():
+            pages = [route.service for route in self.served_routes(proxy.name) if route.path == "/"]
+            found[proxy.name] = [*dict.fromkeys([*found[proxy.name], *pages])]
+        return found
+
     def routes_within_reach(self, name: str) -> list[ServedRoute]:
         """The routes of the reverse proxies that service ``name`` is or can connect to."""
         reachable = {port.service for port in self.reachable_ports(name)}
@@ -334,10 +343,13 @@ class Topology:
         return [other for other in self.services if key and key in self.gate_callers(other)]
 
     def admits(self, name: str, key: str) -> bool:
-        """Whether a client key opens service ``name``: for a shell, its gate or a tunnel."""
+        """Whether a client key opens service ``name``: for a shell, its gate, a tunnel or a way through."""
         service = self.services[name]
         return bool(key) and (
-            key in service.logins or key in service.tunnels or key in self.gate_callers(name)
+            key in service.logins
+            or key in service.tunnels
+            or key in service.forwards
+            or key in self.gate_callers(name)
         )
 
     # Releases -------------------------------------------------------------------------------------------------------
@@ -366,6 +378,19 @@ class Topology:
                 place = (there.host, there.port, there.path) if there else ()
                 found.append(Deployable(service.name, target, path, bastion, *place))
         return found
+
+    def devices_through(self, name: str) -> list[Service]:
+        """The devices that get the releases which are kept at service ``name``, in the order of the inventory."""
+        kept = {service.name for service in self.released_through(name)}
+        return [service for service in self.services.values() if service.runs in kept]
+
+    def devices(self, name: str) -> list[Fleeted]:
+        """The devices that can be deployed from service ``name``: it may ask their bastion to do it."""
+        return [
+            Fleeted(device.name, device.runs, bastion, self.services[bastion].device_share)
+            for bastion in self.gates_of(name)
+            for device in self.devices_through(bastion)
+        ]
 
     def _release_volumes(self, name: str) -> list[Volume]:
         """Of a service with releases: they, which it reads, and what it says of them. Its bastion has both the other way round."""

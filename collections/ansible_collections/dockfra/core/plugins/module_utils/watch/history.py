@@ -72,6 +72,13 @@ _OLDEST = (
 )
 _LATEST = "SELECT time, service, state, detail FROM changes WHERE service = ? AND time >= ? ORDER BY time DESC LIMIT ?"
 _BEFORE = "SELECT time, service, state, detail FROM changes WHERE service = ? AND time < ? ORDER BY time DESC LIMIT 1"
+# Counted backwards, so that the last part ends now; a sample lies where its own time ends.
+_PARTS = """
+SELECT known.service, CAST((? - time) / ? AS INTEGER) AS part, sum(looks), sum(up)
+FROM (SELECT service FROM changes GROUP BY service ORDER BY service LIMIT ?) AS known
+CROSS JOIN samples ON samples.service = known.service AND time > ? AND time <= ?
+GROUP BY known.service, part
+"""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT)
 
 # Seconds to wait for somebody else who has the file.
@@ -327,6 +334,24 @@ class Reader:
         query = "SELECT sum(up), sum(looks) FROM samples WHERE service = ? AND time >= ?"
         [(up, looks)] = self._rows(query, (service, since))
         return up / looks if looks else None
+
+    def parts(self, until: float, step: int, count: int, most: int) -> dict[str, tuple[float | None, ...]]:
+        """Return how services were, part by part of the time.
+
+        Args:
+            until: when the last part ends, seconds since the epoch.
+            step: seconds of a part.
+            count: parts of a service.
+            most: services, the first ones by name.
+
+        Returns: for each service which part of the looks found it working, the oldest first; None where there was no look.
+        """
+        found: dict[str, list[float | None]] = {}
+        since = until - step * count
+        for service, part, looks, up in self._rows(_PARTS, (until, step, most, since, until)):
+            if part < count:
+                found.setdefault(service, [None] * count)[count - 1 - part] = up / looks if looks else None
+        return {service: tuple(parts) for service, parts in found.items()}
 
     def _rows(self, query: str, values: Sequence[object]) -> list[tuple[Any, ...]]:
         try:

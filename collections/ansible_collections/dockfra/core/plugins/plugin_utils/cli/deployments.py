@@ -2,33 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the monitor tells the application of its deploys, for the application's own list of them.
 
-A deploy is on the disk before it is told, and goes from there once the application has it: what cannot be told now is told
-with the next, or by `announce_all`. The application knows a deploy by its id, so telling it twice does no harm. Where the
-inventory names no application that lists deploys, nothing is told and nothing kept.
+That a deploy begins is told once, if it can be told at once. How it ended is on the disk before it is told, and goes from there once
+the application has it: what cannot be told now is told with the next, or by `announce_all`. The application knows a deploy by its id, so
+telling it twice does no harm. Where the inventory names no application that lists deploys, nothing is told and nothing kept.
 """
 
 from __future__ import annotations
 
 import hashlib
-import http.client
 import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from ...module_utils.answers.http import Bounded, Bounds
-from ...module_utils.errors import (
-    AnnouncementError,
-    AnnouncementRefusedError,
-    CommandError,
-    LateError,
-    TooMuchError,
-)
+from ...module_utils.errors import AnnouncementError, AnnouncementRefusedError, CommandError
 from ...module_utils.files import atomic
+from . import application
+from .application import REFUSED, TAKEN, Place
 
-# What the role ssh_monitor has written; there is none where no application lists deploys.
-CONFIGURATION = Path("/etc/dockfra/monitor/deployments.json")
 KEPT = Path("~/.local/state/dockfra/deployments")
 
 # Deploys that are kept until they can be told, and bytes of one; of more the oldest are given up.
@@ -36,43 +28,14 @@ MOST_KEPT = 100
 MOST_BYTES = 32 * 1024
 
 # What became of a deploy, in the application's words.
-RESULTS = {"deployed": "succeeded", "failed": "failed", "rolled-back": "rolled_back"}
+RESULTS = {"running": "started", "deployed": "succeeded", "failed": "failed", "rolled-back": "rolled_back"}
 
-# Seconds for one, to connect as well as to answer, and for all of them; bytes of an answer.
-_PATIENCE = 5.0
+# Seconds for all of them, and for one that begins: it does not wait for being told.
 _PATIENCE_FOR_ALL = 30.0
-_MOST_ANSWER = 64 * 1024
-
-# The application has it, has had it already; it will not take it, however often it is asked.
-_TAKEN = (200, 201)
-_REFUSED = (400, 404, 405, 409, 410, 413, 415, 422, 501)
+_PATIENCE_AT_BEGIN = 2.0
 
 # What the application takes of a text, and of a list.
 _MOST_LINE, _MOST_NOTE, _MOST_LISTED = 200, 2000, 50
-
-
-class Place(NamedTuple):
-    """Where deploys are told."""
-
-    service: str
-    host: str
-    port: int
-    path: str
-    token: str
-
-
-def load(path: Path | None = None) -> Place | None:
-    """Return where deploys are told, or None where nobody wants to know; raises CommandError."""
-    path = path or CONFIGURATION
-    try:
-        data = json.loads(path.read_bytes())
-        return Place(
-            str(data["service"]), str(data["host"]), int(data["port"]), str(data["path"]), str(data["token"])
-        )
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CommandError(f"{path} cannot be read ({type(error).__name__}); run site.yml again") from error
 
 
 def row(
@@ -114,10 +77,31 @@ def row(
         "status": RESULTS[result],
         "deployed_by": _line(by, _MOST_LINE) or "unknown",
         "started_at": _time(started),
-        "finished_at": _time(started + max(0.0, seconds)),
+        "finished_at": None if result == "running" else _time(started + max(0.0, seconds)),
         "tickets": list(tickets[:_MOST_LISTED]),
         "note": _line(note, _MOST_NOTE),
     }
+
+
+def announce_begin(row: Mapping[str, Any]) -> None:
+    """Tell that a deploy begins; that is not kept, because it is no news later.
+
+    Args:
+        row: what `row` returns of one that runs.
+
+    Raises:
+        AnnouncementError: it could not be told.
+        CommandError: the place cannot be read.
+    """
+    place = application.load()
+    if place is None:
+        return
+    data = json.dumps(dict(row), allow_nan=False).encode()
+    answer = application.send(place, "POST", place.path, data, _PATIENCE_AT_BEGIN)
+    if answer.status not in TAKEN:
+        raise AnnouncementError(
+            f"{place.service} was not told that it begins: {answer.reason}; it is told how it ends"
+        )
 
 
 def announce(row: Mapping[str, Any]) -> None:
@@ -131,7 +115,7 @@ def announce(row: Mapping[str, Any]) -> None:
         AnnouncementRefusedError: the application does not take what it was told; that is given up.
         CommandError: the place cannot be read, or nothing be kept.
     """
-    if load() is None:
+    if application.load() is None:
         return
     data = json.dumps(dict(row), allow_nan=False).encode()
     if len(data) > MOST_BYTES:
@@ -155,7 +139,7 @@ def announce(row: Mapping[str, Any]) -> None:
 
 def announce_all() -> int:
     """Tell what is kept, the oldest first, and return how many the application took; raises as `announce`."""
-    place = load()
+    place = application.load()
     paths = _kept(KEPT.expanduser()) if place else []
     if place is None or not paths:
         return 0
@@ -166,9 +150,9 @@ def announce_all() -> int:
         status = 0
         if not reason:
             status, reason = _told(place, path)
-        if status in _TAKEN:
+        if status in TAKEN:
             taken += 1
-        elif status in _REFUSED:
+        elif status in REFUSED:
             refusals.append(reason)
         else:
             left = len(paths) - number
@@ -199,26 +183,27 @@ def _told(place: Place, path: Path) -> tuple[int, str]:
     try:
         with path.open("rb") as file:
             data = file.read(MOST_BYTES)
+    except FileNotFoundError:  # somebody else has told it meanwhile
+        return TAKEN[0], ""
     except OSError as error:
         return 0, f"{path}: {error.strerror}"
-    connection = _Connection(place.host, place.port, timeout=_PATIENCE)
-    connection.bounds = Bounds(place.service, _MOST_ANSWER, _PATIENCE)
-    headers = {"Authorization": f"Bearer {place.token}", "Content-Type": "application/json"}
+    answer = application.send(place, "POST", place.path, data)
+    number = _still_open(answer)
+    if number is not None:
+        answer = application.send(place, "PUT", f"{place.path}/{number}", data)
+    return answer.status, answer.reason
+
+
+def _still_open(answer: application.Answer) -> int | None:
+    """The number of a deploy that goes on by what the application says, though it was told how it ended: it took that for told twice."""
+    if answer.status != 200:
+        return None
     try:
-        connection.request("POST", place.path, data, headers)
-        answer = connection.getresponse()
-        answer.read(_MOST_ANSWER)  # with its headers that is more than it may be
-    except (LateError, TooMuchError) as error:
-        return 0, str(error)
-    except (OSError, http.client.HTTPException) as error:
-        return 0, f"{getattr(error, 'strerror', None) or type(error).__name__}"
-    finally:
-        connection.close()
-    return answer.status, f"it answers with HTTP {answer.status}"
-
-
-class _Connection(Bounded, http.client.HTTPConnection):
-    """A connection whose answers have their bounds."""
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):  # it says nothing
+        return None
+    number = found.get("id") if isinstance(found, dict) and found.get("status") == "started" else None
+    return number if isinstance(number, int) else None
 
 
 def _line(text: str, most: int) -> str:

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from ...module_utils.errors import CommandError, LateError, TooMuchError
 from ...module_utils.processes import child
+from ...module_utils.processes.child import Ended
 
 CONFIGURATION = Path("/etc/dockfra/monitor/docker.json")
 
@@ -27,6 +29,11 @@ _KEPT = ("HOME", "LANG", "LC_ALL", "TERM", "COLUMNS", "LINES", "NO_COLOR", "TZ")
 
 # Bytes that the client may say where its answer is read here.
 _MAX_TALK = 64 * 1024
+# Of logs: an engine parts lines after 16 KiB.
+_MAX_LOG = 8 * 1024 * 1024
+
+# What the engine puts before each line of a log: always as long, so that it sorts as text.
+_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}\S* ")
 
 
 class Engine(NamedTuple):
@@ -61,8 +68,35 @@ class Engine(NamedTuple):
             CommandError: it fails; the message is the client's.
             LateError: it takes longer.
         """
+        return self._ended(words, timeout, _MAX_TALK).output.decode(errors="replace")
+
+    def logs(self, service: str, *, since: int, most: int, timeout: float) -> list[tuple[str, str]]:
+        """Return the last lines that a service has written, of both its outputs in the order of time, each with its time.
+
+        Args:
+            service: one of `containers`.
+            since: seconds to look back.
+            most: lines.
+            timeout: seconds; raises as `run` does.
+        """
+        words = (
+            "logs",
+            "--timestamps",
+            "--since",
+            f"{since}s",
+            "--tail",
+            str(most),
+            self.containers[service],
+        )
+        done = self._ended(words, timeout, _MAX_LOG)
+        lines = (done.output + b"\n" + done.errors).decode(errors="replace").split("\n")
+        stamped = [line.partition(" ") for line in lines if _STAMP.match(line)]
+        return sorted(((time, text) for time, _space, text in stamped), key=lambda line: line[0])[-most:]
+
+    def _ended(self, words: Sequence[str], timeout: float, limit: int) -> Ended:
+        """How Docker's own client ended, if it did so without an error; raises as `run` does."""
         try:
-            done = child.run([PROGRAM, *words], timeout=timeout, limit=_MAX_TALK, env=self.environment)
+            done = child.run([PROGRAM, *words], timeout=timeout, limit=limit, env=self.environment)
         except OSError as error:
             raise CommandError(f"{PROGRAM} cannot be started: {error.strerror}") from error
         except LateError as error:
@@ -72,7 +106,7 @@ class Engine(NamedTuple):
         if done.status != 0:
             said = done.errors.decode(errors="replace").strip().splitlines() or ["it says nothing"]
             raise CommandError(f"docker {words[0]}: {said[0].removeprefix('Error response from daemon: ')}")
-        return done.output.decode(errors="replace")
+        return done
 
 
 def load(path: Path | None = None) -> tuple[Engine, ...]:

@@ -76,7 +76,7 @@ class Command(NamedTuple):
         exit_status: what the data means for the exit status.
         changes: whether, with these options, it changes something. At home that is audited, as all is at the gate.
         time_limit: seconds it may take; None for as long as it wants.
-        streams: whether with ``--json`` it writes its events before the result, each on a line.
+        streams: whether, with these options, it writes with ``--json`` its events before the result, each on a line.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Command(NamedTuple):
     exit_status: Callable[[Any], int] = lambda _data: 0
     changes: Callable[[argparse.Namespace], bool] = lambda _options: False
     time_limit: float | None = TIME_LIMIT
-    streams: bool = False
+    streams: Callable[[argparse.Namespace], bool] = lambda _options: False
 
     @property
     def summary(self) -> str:
@@ -174,13 +174,14 @@ def find(command: str, place: str, caller: str) -> Command:
     needed = ["stream"] if hasattr(module, "stream") else ["run", "render"]
     optional = [name for name in ("reads_input", "exit_status", "changes") if hasattr(module, name)]
     functions = {name: getattr(module, name) for name in (*needed, *optional)}
+    streams = getattr(module, "STREAMS", False)
     return Command(
         command,
         (module.__doc__ or "").strip(),
         module.EXAMPLES,
         module.arguments,
         time_limit=getattr(module, "TIME_LIMIT", TIME_LIMIT),
-        streams=getattr(module, "STREAMS", False),
+        streams=streams if callable(streams) else lambda _options: streams,
         **functions,
     )
 
@@ -346,3 +347,18 @@ def choices(values: Iterable[str]) -> dict[str, Any]:
     """Options of an argument that is one of some words, for ``add_argument``."""
     listed = list(values)
     return {"choices": listed, "metavar": "|".join(listed)}
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_MOST_DAYS = 30
+
+
+def duration(text: str) -> int:
+    """Return the seconds of a time such as 90s, 30m, 1h or 2d, as an argument's type."""
+    match = re.fullmatch(r"([0-9]{1,7})([smhd])", text, re.ASCII)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not 0 < seconds <= _MOST_DAYS * _UNITS["d"]:
+        raise argparse.ArgumentTypeError(
+            f"must be a time such as 90s, 30m, 1h or 2d, and at most {_MOST_DAYS}d"
+        )
+    return seconds

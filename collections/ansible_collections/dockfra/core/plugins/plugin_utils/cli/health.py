@@ -19,17 +19,29 @@ from typing import Any
 
 from ...module_utils.answers.http import BoundedSocket, Bounds
 from ...module_utils.errors import CommandError, LateError, TooMuchError
-from ...module_utils.probes.probe import Result, Target, answered, probe_all, works
+from ...module_utils.probes.probe import NAMELESS, Result, Target, answered, connected, probe_all, works
 from .output import Style, table
 
 CONFIGURATION = Path("/etc/dockfra/monitor/targets.json")
 
 # The states of a service, the worst last: works; could not be asked; answers, and says that it does not work; is silent.
 UP, UNKNOWN, DEGRADED, DOWN = STATES = ("up", "unknown", "degraded", "down")
-COLOURS = {UP: "green", UNKNOWN: "dim", DEGRADED: "yellow", DOWN: "red"}
+# What is shown of one that cannot be asked, and whose container does not run.
+STOPPED = "stopped"
+COLOURS = {STOPPED: "red", UP: "green", UNKNOWN: "dim", DEGRADED: "yellow", DOWN: "red"}
 
 # Bytes of an answer over TLS that are read: its status and headers are all that is looked at.
 MAX_HEAD = 64 * 1024
+
+# What a container is that does not run, in words by its state.
+_STOPPED = {
+    "created": "was never started",
+    "paused": "is paused",
+    "exited": "ended",
+    "dead": "is dead",
+    "removing": "is being removed",
+    "restarting": "is started again",
+}
 
 _TARGET_FIELDS = {field.name for field in fields(Target)}
 _HTTP_STATUS = re.compile(r"HTTP (\d{3})\b")
@@ -130,6 +142,7 @@ def services(configuration: Configuration, timeout: float) -> list[dict[str, Any
                 "address": f"{target.host}:{target.port}",
                 "state": state,
                 "detail": detail,
+                "away": result.away,
                 "milliseconds": result.milliseconds,
             }
         )
@@ -180,11 +193,11 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
     import ssl
 
     begin = time.monotonic()
-    ok = False
+    ok, away = False, ""
     try:
         context = ssl.create_default_context(cadata=configuration.authority)
         with (
-            socket.create_connection((target.host, target.port), timeout) as connection,
+            connected(target.host, target.port, timeout) as connection,
             context.wrap_socket(connection, server_hostname=configuration.hostname) as secured,
         ):
             request = http.client.HTTPConnection(configuration.hostname, timeout=timeout)
@@ -200,7 +213,7 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
     except ssl.SSLCertVerificationError as error:
         detail = f"its certificate is not good: {error.verify_message}"
     except socket.gaierror:
-        detail = f"nobody is called {target.host} here"
+        away, detail = NAMELESS, f"nobody is called {target.host} here"
     except (TimeoutError, LateError):
         detail = f"no answer in {timeout:g} s"
     except TooMuchError as error:
@@ -209,32 +222,64 @@ def _https(configuration: Configuration, target: Target, timeout: float) -> Resu
         detail = (error.strerror or str(error) or type(error).__name__).lower()
     except (http.client.HTTPException, ValueError) as error:
         detail = f"the answer is not what https sends ({str(error) or type(error).__name__})"
-    return Result(
-        target.service, target.kind, ok, " ".join(detail.split()), round((time.monotonic() - begin) * 1000)
-    )
+    taken = round((time.monotonic() - begin) * 1000)
+    return Result(target.service, target.kind, ok, " ".join(detail.split()), taken, away)
+
+
+def joined(
+    services: Iterable[Mapping[str, Any]],
+    found: Mapping[str, Mapping[str, Any]],
+    rooms: Mapping[str, Mapping[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return services as `health.services` has them, each with its ``container`` and ``room`` where these are known."""
+    return [
+        {
+            **service,
+            **{
+                key: dict(known[service["service"]])
+                for key, known in (("container", found), ("room", rooms))
+                if service["service"] in known
+            },
+        }
+        for service in services
+    ]
+
+
+def stopped(service: Mapping[str, Any]) -> str:
+    """Return in words that a service's container does not run, and nothing where it does or nobody knows."""
+    container = service.get("container") or {}
+    state, code = container.get("state"), container.get("exit_code")
+    if state == "exited" and code is not None:
+        return f"its container ended with exit code {code}"
+    if state == "restarting" and code is not None:
+        return f"its container ended with exit code {code} and is started again"
+    return f"its container {_STOPPED[state]}" if state in _STOPPED else ""
 
 
 def failing(found: Iterable[Mapping[str, Any]]) -> bool:
     """Whether a service does not work."""
-    return any(service["state"] in (DEGRADED, DOWN) for service in found)
+    return any(service["state"] in (DEGRADED, DOWN) or stopped(service) for service in found)
 
 
 def render(found: Sequence[Mapping[str, Any]], style: Style) -> str:
     """Return the services for people: a row for each port, and a line that sums up."""
     rows = []
     for service in found:
+        container = stopped(service)
         for number, probe in enumerate(service["probes"]):
+            first = number == 0
             rows.append(
                 (
-                    service["service"] if number == 0 else "",
+                    service["service"] if first else "",
                     probe["state"],
                     probe["port"],
                     str(probe["milliseconds"]),
-                    probe["detail"],
+                    f"{container}; {probe['detail']}" if first and container else probe["detail"],
                 )
             )
         if not service["probes"]:
-            rows.append((service["service"], UNKNOWN, "-", "-", "not reachable from here"))
+            state = STOPPED if container else UNKNOWN
+            rows.append((service["service"], state, "-", "-", container or "not reachable from here"))
     return "\n".join(
         [table(style, ("SERVICE", "STATE", "PORT", "MS", "DETAIL"), rows, COLOURS), summary(found, style)]
     )
@@ -247,8 +292,11 @@ def summary(found: Sequence[Mapping[str, Any]], style: Style) -> str:
         names[service["state"]].append(service["service"])
     parts = [f"{len(names[UP])} of {len(found)} services are up"]
     parts += [f"{state}: {', '.join(names[state])}" for state in (DOWN, DEGRADED) if names[state]]
-    if names[UNKNOWN]:
-        parts.append(f"not reachable from here: {', '.join(names[UNKNOWN])}")
+    unseen = [service["service"] for service in found if service["state"] == UNKNOWN and stopped(service)]
+    if unseen:
+        parts.append(f"{STOPPED}: {', '.join(unseen)}")
+    if others := [name for name in names[UNKNOWN] if name not in unseen]:
+        parts.append(f"not reachable from here: {', '.join(others)}")
     return style.paint("; ".join(parts), "red" if failing(found) else "green")
 
 

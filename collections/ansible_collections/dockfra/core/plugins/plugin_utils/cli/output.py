@@ -77,13 +77,13 @@ def is_terminal(stream: IO[Any] | None) -> bool:
     return stream is not None and stream.isatty()
 
 
-def write(stream: TextIO, text: str) -> None:
+def write(stream: TextIO, text: str, end: str = "\n") -> None:
     """Write lines in UTF-8, whatever the language of the process; raises OSError.
 
     What a terminal would obey is written as JSON does, for example ``\\u009b``.
     """
     stream.flush()
-    stream.buffer.write(f"{printable(text)}\n".encode())
+    stream.buffer.write(f"{printable(text)}{end}".encode())
     stream.buffer.flush()
 
 
@@ -92,14 +92,20 @@ def standard_input() -> IO[bytes]:
     return io.BytesIO() if sys.stdin is None else sys.stdin.buffer
 
 
-def put(stream: TextIO | None, text: str) -> None:
-    """Write lines, if there are any, to a stream that may have been closed before it began; raises OSError."""
+def put(stream: TextIO | None, text: str, end: str = "\n") -> None:
+    """Write lines, if there are any, to a stream that may have been closed before it began; raises OSError.
+
+    Args:
+        stream: where.
+        text: the lines.
+        end: what follows them; nothing where the line goes on.
+    """
     if not text:
         return
     if stream is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     try:
-        write(stream, text)
+        write(stream, text, end)
     except (OSError, KeyboardInterrupt):
         # What is left in the buffer must not make Python complain once more at its end.
         null = os.open(os.devnull, os.O_WRONLY)

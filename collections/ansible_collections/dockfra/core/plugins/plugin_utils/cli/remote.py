@@ -90,7 +90,7 @@ def request(
         raise CommandError(f"there is no {place} on this platform; run site.yml again")
     command = grammar.find(words[0], place, home.name)
     limit = None if command.time_limit is None else command.time_limit + WAY
-    answer = _Answer(on_event) if command.streams else None
+    answer = _Answer(on_event) if command.streams(command.parse(["--json", *words[1:]])) else None
     try:
         done = child.run(
             ["ssh", "-T", "-o", "BatchMode=yes", "--", service, line(words[0], "--json", *words[1:])],

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import json
 import os
@@ -56,7 +57,7 @@ def run(
         place.policy.authorize(caller, where, command)
         found = grammar.find(command, where, caller)
         options = found.parse(words[1:], _host(place, caller, terminal))
-        told = Events(options.json, found.streams)
+        told = Events(options.json, found.streams(options))
         call = Call(command, caller, place, options, stdin, terminal, remote.ask, told)
 
         def work() -> Outcome:
@@ -109,7 +110,7 @@ def _done(command: Command, call: Call, where: str, words: Sequence[str], style:
             if command.stream is not None:
                 return Outcome(_streamed(command.stream, call, where))
             if where == call.place.name:
-                return _finished(command, command.run(call), call.options.json, style)
+                return _finished(command, command.run(call), call.options, style)
             return _forwarded(command, call, where, words, style)
     except BaseException:
         tree.end()
@@ -130,14 +131,14 @@ def _forwarded(command: Command, call: Call, where: str, words: Sequence[str], s
     if data is None:
         prefix = "denied" if status == codes.DENIED else call.command
         return Outcome(status or codes.FAILED, "", codes.line(prefix, message))
-    outcome = _finished(command, data, call.options.json, style)
+    outcome = _finished(command, data, call.options, style)
     return Outcome(status, outcome.text, codes.line(call.command, message) if message else "")
 
 
-def _finished(command: Command, data: Any, as_json: bool, style: Style) -> Outcome:
-    if not as_json:
+def _finished(command: Command, data: Any, options: argparse.Namespace, style: Style) -> Outcome:
+    if not options.json:
         text = command.render(data, style)
-    elif command.streams:
+    elif command.streams(options):
         text = json.dumps({"event": RESULT, "data": data}, ensure_ascii=False)
     else:
         text = json.dumps(data, ensure_ascii=False, indent=2)

@@ -139,6 +139,7 @@ def render_ticket(ticket: Mapping[str, Any], style: Style) -> str:
         "Priority": ticket["priority"],
         "Assigned to": ticket["assigned_to"] or NOBODY,
         "Labels": ", ".join(ticket["labels"]),
+        "Depends on": ", ".join(map(str, ticket.get("depends_on") or ())),
         "Created": f"{_time(ticket['created_at'])} by {ticket['created_by']}",
         "Changed": _time(ticket["updated_at"]),
         "GitHub": f"issue #{ticket['github_issue_number']}" if ticket["github_issue_number"] else "",

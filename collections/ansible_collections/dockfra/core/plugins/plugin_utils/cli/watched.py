@@ -11,16 +11,21 @@ from typing import Any
 
 from ...module_utils.watch import snapshot
 from ...module_utils.watch.history import Reader
-from . import bastions, limits
+from . import bastions, fleets, limits
 from .output import Style, table
 
 # The directory of the container's own state, and the files of the daemons there.
 RUN = Path("/run/dockfra")
 SNAPSHOT = "watch.json"
 POLLED = "poll.json"
+# Another one when old releases were removed.
+CLEANED = "cleaned"
 
 # The history of the services.
 HISTORY = Path("~/.local/state/dockfra/history.sqlite")
+
+# Alerts that others asked for, until the watch has told them.
+ASKED = Path("~/.local/state/dockfra/alerts")
 
 # Seconds for which a snapshot is what is: three looks of the daemon.
 FRESH = 15.0
@@ -28,13 +33,17 @@ FRESH = 15.0
 # Changes of a service that are shown.
 MOST = 200
 
+# Percent of a store from which on people are told.
+NEARLY_FULL = 85
+
 _COLOURS = {"up": "green", "unknown": "dim", "degraded": "yellow", "down": "red"}
 
 
 def latest() -> dict[str, Any] | None:
     """Return the snapshot of the services with its ``age`` in seconds, None where there is none that is fresh."""
     found = snapshot.read(RUN / SNAPSHOT, FRESH)
-    usable = found is not None and all(isinstance(found.get(key), list) for key in ("services", "releases"))
+    lists = ("services", "releases", "devices")
+    usable = found is not None and all(isinstance(found.get(key), list) for key in lists)
     return found if usable else None
 
 
@@ -52,6 +61,7 @@ def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
         found |= {key: float(answer[key]) for key in ("time", "age")}
         found["alerts"] = list(map(str, answer["alerts"]))
         found["releases"] = [bastions.checked(entry) for entry in answer["releases"]]
+        found["devices"] = [fleets.checked(entry) for entry in answer.get("devices", ())]
         found["deploys"] = [_deploy(entry) for entry in answer.get("deploys", ())]
     return found
 
@@ -92,8 +102,9 @@ def render(data: Mapping[str, Any], style: Style) -> list[str]:
         notes += _poll_notes(poll)
     now = time.time()
     releases = render_releases(data.get("releases") or (), now, style)
+    devices = render_devices(data.get("devices") or (), style)
     deploys = render_deploys(data.get("deploys") or (), now, style)
-    return ["\n".join(notes), limits.render(data["limits"], style), releases, deploys]
+    return ["\n".join(notes), limits.render(data["limits"], style), releases, devices, deploys]
 
 
 def _poll_notes(poll: Mapping[str, Any]) -> list[str]:
@@ -139,10 +150,32 @@ def render_releases(releases: Sequence[Mapping[str, Any]], now: float, style: St
             rows.append((each["bastion"], "unknown", "-", each["problem"]))
             continue
         running = "unknown" if each["running"] is None else each["running"] or "its image's"
-        notes = [each["problem"], each["held"] and f"held by {each['held']}"]
+        notes = [each["problem"], each["held"] and f"held by {each['held']}", _room(each)]
         age = span(now - each["made"]) if each["made"] else "-"
         rows.append((each["service"], running, age, "; ".join(filter(None, notes))))
     return table(style, ("SERVICE", "RELEASE", "AGE", "NOTE"), rows) if rows else ""
+
+
+def render_devices(devices: Sequence[Mapping[str, Any]], style: Style) -> str:
+    """Return what the bastions say of their devices for people, a row for each; empty where there are none."""
+    rows = [
+        (
+            each["device"] or each["bastion"],
+            "unknown" if each["current"] is None else each["current"] or "none",
+            "-" if each["free"] is None else f"{each['free'] >> 20} MiB",
+            each["problem"],
+        )
+        for each in devices
+    ]
+    return table(style, ("DEVICE", "RELEASE", "FREE", "NOTE"), rows) if rows else ""
+
+
+def _room(said: Mapping[str, Any]) -> str:
+    """How full the store of a service's releases is, where that comes near its end."""
+    used, old = said.get("used"), said.get("cleanable")
+    if used is None or used < NEARLY_FULL:
+        return ""
+    return f"its store is {used} % full" + (f", {old} old releases can go" if old else "")
 
 
 def render_deploys(deploys: Sequence[Mapping[str, Any]], now: float, style: Style) -> str:

@@ -21,6 +21,12 @@ from ...module_utils.processes import child
 # What the role ssh_developer has written.
 SETTINGS = Path("/etc/dockfra/developer.json")
 
+# What the origin is called in a clone of it.
+ORIGIN = "origin"
+
+# What git says when the origin's branch has what this one lacks.
+_BEHIND = ("fetch first", "non-fast-forward", "stale info")
+
 # Seconds for one command of git, a push over a slow line included.
 _PATIENCE = 300
 
@@ -111,11 +117,13 @@ def _alone(directory: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def git(directory: Path, *words: str, hooks: bool = True) -> subprocess.CompletedProcess[str]:
+def git(
+    directory: Path, *words: str, hooks: bool = True, data: bytes = b""
+) -> subprocess.CompletedProcess[str]:
     """Run git in a directory and return how it ended.
 
     It asks nobody anything, speaks English, and does the same whatever its user's settings are. The hooks of the
-    repository run, unless the caller says otherwise.
+    repository run, unless the caller says otherwise. What it prints may be any bytes: `as_bytes` gives them back.
     """
     inherited = {
         name: value
@@ -127,7 +135,9 @@ def git(directory: Path, *words: str, hooks: bool = True) -> subprocess.Complete
     chosen = _NEUTRAL if hooks else {**_NEUTRAL, "core.hooksPath": os.devnull}
     neutral = [word for name, value in chosen.items() for word in ("-c", f"{name}={value}")]
     try:
-        done = child.run(["git", *neutral, *words], cwd=directory, env=environment, timeout=_PATIENCE)
+        done = child.run(
+            ["git", *neutral, *words], cwd=directory, env=environment, timeout=_PATIENCE, data=data
+        )
     except OSError as error:
         raise CommandError(f"git cannot be started in {directory}: {error.strerror}") from error
     except LateError as error:
@@ -140,12 +150,55 @@ def git(directory: Path, *words: str, hooks: bool = True) -> subprocess.Complete
     return subprocess.CompletedProcess(["git", *words], done.status, output, errors)
 
 
-def asked(directory: Path, *words: str, hooks: bool = True) -> str:
+def asked(directory: Path, *words: str, hooks: bool = True, data: bytes = b"") -> str:
     """Return what git prints; raises CommandError when it fails. See `git`."""
-    done = git(directory, *words, hooks=hooks)
+    done = git(directory, *words, hooks=hooks, data=data)
     if done.returncode:
         raise CommandError(f"git {words[0]}: {first_line(done.stderr) or 'failed without a reason'}")
     return done.stdout
+
+
+def as_bytes(text: str) -> bytes:
+    """Return the bytes that git printed."""
+    return text.encode(errors="surrogateescape")
+
+
+def push(tree: Path, branch: str, commit: str, *, hooks: bool = True) -> bool:
+    """Push a branch to the origin; returns whether that lacked anything of it.
+
+    Args:
+        tree: the work tree.
+        branch: its name.
+        commit: where it stands, for messages.
+        hooks: whether the repository's hook for that runs.
+
+    Raises:
+        CommandError: it was rejected, or the origin cannot be reached.
+        DeniedError: the origin's gate refuses.
+    """
+    reference = f"refs/heads/{branch}"
+    words = ("push", "--porcelain", "--set-upstream", ORIGIN, f"{reference}:{reference}")
+    done = git(tree, *words, hooks=hooks)
+    # A line a reference: flag, from:to, and what happened (git-push(1), OUTPUT).
+    for line in done.stdout.splitlines():
+        flag, _tab, rest = line.partition("\t")
+        if flag == "!" and rest:
+            reason = rest.rpartition("\t")[2]
+            raise CommandError(
+                f"the push of {branch} was rejected: {_advice(reason, done.stderr)}. {commit[:7]} is kept"
+            )
+    if done.returncode:
+        raise unreachable(done, f"{commit[:7]} is kept, but the origin cannot be reached")
+    return not any(line.startswith("=") for line in done.stdout.splitlines())
+
+
+def _advice(reason: str, said: str) -> str:
+    if any(f"({words})" in reason for words in _BEHIND):
+        return "the origin has commits that you lack; 'git pull' gets them, then commit-push again"
+    remote = [
+        line.removeprefix("remote: ").strip() for line in said.splitlines() if line.startswith("remote: ")
+    ]
+    return "; ".join([reason, *filter(None, remote)])
 
 
 def unreachable(done: subprocess.CompletedProcess[str], what: str) -> CommandError | DeniedError:

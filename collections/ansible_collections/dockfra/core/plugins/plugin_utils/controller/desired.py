@@ -22,6 +22,7 @@ from ...module_utils.containers.labels import LABEL_CONFIG, LABEL_REVISION, dige
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
+from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
@@ -159,7 +160,7 @@ class Platform:
             return {}
         raw, typed = self._variables.raw[name], self.variables[name]
         # What was validated is worked out already; only what no specification knows is left to be templated.
-        available = {**{key: typed.get(key, value) for key, value in raw.items()}, **self._derived(name)}
+        available = {**{key: typed.get(key, value) for key, value in raw.items()}, **self.derived(name)}
         files: dict[str, WantedFile] = {}
         for path, source in templates.items():
             text = self._render(source, available)
@@ -167,7 +168,7 @@ class Platform:
                 files[path] = WantedFile(text.encode(), 0o400)
         return files
 
-    def _derived(self, name: str) -> dict[str, Any]:
+    def derived(self, name: str) -> dict[str, Any]:
         """What follows from the topology for a service, for its templates (docs: README, "How it works")."""
         topology = self.topology
         service = topology.services[name]
@@ -180,6 +181,7 @@ class Platform:
             "dockfra_deployables": [
                 {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
             ],
+            "dockfra_devices": [asdict(entry) for entry in topology.devices(name)],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
@@ -187,18 +189,20 @@ class Platform:
             "dockfra_gates": topology.gates_of(name),
             "dockfra_listen_hosts": [service.host_on(network) for network in service.listen_networks],
             "dockfra_listeners": [asdict(listener) for listener in topology.listeners(name)],
+            "dockfra_own_devices": {device.name: device.runs for device in topology.devices_through(name)},
             "dockfra_pages": {
                 other.name: list(other.health.pages)
                 for other in topology.services.values()
                 if other.health.pages
             },
-            "dockfra_permitted_tunnels": service.tunnels,
+            "dockfra_permitted_tunnels": forwards.permitted(topology, name),
             "dockfra_probe_targets": reachable,
             "dockfra_published": {port.name: port.port for port in topology.published_ports(name)},
             "dockfra_reach": reach,
             "dockfra_role_logins": [asdict(login) for login in topology.role_logins()],
             "dockfra_served_routes": [asdict(route) for route in topology.routes_within_reach(name)],
             "dockfra_service_names": list(topology.services),
+            "dockfra_service_needs": topology.needs(),
             "dockfra_ssh_peers": self._ssh_peers(service),
             "dockfra_stacks": [
                 {

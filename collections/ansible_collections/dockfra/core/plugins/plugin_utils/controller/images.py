@@ -25,7 +25,7 @@ else:
     _DOCKER_ERROR = None
 
 # Left behind by tools; never part of an image.
-_TOOLS = ["__pycache__", "*.pyc", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".git"]
+_TOOLS = ["__pycache__", "*.pyc", ".pytest_cache", ".ruff_cache", ".mypy_cache", ".cache", ".git"]
 # Left behind by editors, merges and file managers: swap, backup and lock files of vim, emacs, nano and JetBrains' IDEs.
 _EDITORS = [
     ".*.sw?",

@@ -5,10 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...module_utils.topology.model import Service
+from ...module_utils.topology import forwards
+from ...module_utils.topology.model import OPERATOR, Service
 from ...module_utils.topology.topology import Topology, short_names
 from .desired import Platform
 
@@ -23,7 +25,14 @@ def render(platform: Platform) -> dict[str, str]:
         {**describe(topology, service), "short_name": short.get(service.name, "")}
         for service in topology.services.values()
     ]
-    return platform.render_operator_files({"dockfra_services": services})
+    ways = [
+        {**asdict(way), "short_name": short.get(way.name, "")}
+        for way in forwards.operator_ways(topology)
+        if not _published_ssh(topology.services[way.name])
+    ]
+    return platform.render_operator_files(
+        {"dockfra_services": services, "dockfra_operator_key": OPERATOR, "dockfra_operator_ways": ways}
+    )
 
 
 def directory(platform: Platform) -> Path:
@@ -55,6 +64,11 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
         "publish_address": service.publish_address,
         "local_only": service.is_local_only,
     }
+
+
+def _published_ssh(service: Service) -> bool:
+    """Whether there is a way without another server in between."""
+    return not service.external_address and any(port.publish for port in service.ssh_ports)
 
 
 def _same(path: Path, text: str) -> bool:

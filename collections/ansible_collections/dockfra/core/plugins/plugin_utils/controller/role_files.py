@@ -106,6 +106,10 @@ class RoleFinder:
             options=((specs.get("argument_specs") or {}).get("main") or {}).get("options") or {},
         )
 
+    def names(self) -> list[str]:
+        """The roles of the project and of what else Ansible is told to look in, those of collections left out."""
+        return sorted({path.name for folder in self._search for path in folder.glob("*/")})
+
     def exists(self, name: str) -> bool:
         """Whether a role of that name can be found."""
         return self._find(name) is not None

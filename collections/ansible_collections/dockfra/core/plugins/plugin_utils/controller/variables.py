@@ -43,11 +43,14 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_address",
     "dockfra_binds",
     "dockfra_description",
+    "dockfra_device",
+    "dockfra_device_share",
     "dockfra_docker_host",
     "dockfra_health",
     "dockfra_host_key",
     "dockfra_image",
     "dockfra_image_context",
+    "dockfra_needs",
     "dockfra_networks",
     "dockfra_port_offset",
     "dockfra_ports",
@@ -57,6 +60,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_reverse_proxy",
     "dockfra_routes",
     "dockfra_ssh_client_key",
+    "dockfra_ssh_forwards",
     "dockfra_ssh_logins",
     "dockfra_ssh_port",
     "dockfra_ssh_tunnels",
@@ -226,11 +230,22 @@ class Variables:
         others = {f"{role.short_name}_" for chain in self.chains.values() for role in chain} - set(prefixes)
         for name in sorted(set(self.raw[host]) - set(options) - _INTERNAL):
             if name.startswith(prefixes) and not name.startswith(tuple(others)):
-                close = difflib.get_close_matches(name, options, n=1)
+                # A role that no service has can be called like one and more: rpi3_device works on hosts whose role is rpi3.
+                known = self._options_beside(name, prefixes) or options
+                if name in known:
+                    continue
+                close = difflib.get_close_matches(name, known, n=1)
                 hint = (
                     f"did you mean '{close[0]}'?" if close else "see the argument specification of its role."
                 )
                 yield f"the variable '{name}' is unknown; {hint}{self._place(host, name)}"
+
+    def _options_beside(self, name: str, prefixes: Collection[str]) -> Collection[str]:
+        """The options of the project's role that a variable's name begins with, if that is none of the service's own."""
+        roles = [
+            role for role in self.finder.names() if name.startswith(f"{role}_") and f"{role}_" not in prefixes
+        ]
+        return self.finder.role(max(roles, key=len)).options if roles else ()
 
 
 class _Checker:

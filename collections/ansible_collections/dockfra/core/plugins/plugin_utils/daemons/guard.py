@@ -4,7 +4,7 @@
 
 Its input is the pipe that sshd writes its log to; the supervisor keeps it open whichever of the two is started anew. Each line
 goes on to the container's log. Connections without a call, half-open ones and the room on the disk have limits
-here, because one role's would otherwise be everybody's.
+here, because one role's would otherwise be everybody's. Settings of the role that cannot be used are told from here, too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from ...module_utils.ssh import keys
 from ...module_utils.ssh.connections import Connections, TooMany, parse
 from .daemon import Daemon, Watched, load, save
 from .limits import Limits
+from .own_settings import OwnSettings
 from .room import Room
 
 CONFIGURATION = Path("/etc/dockfra/ssh/guard.json")
@@ -101,7 +102,9 @@ class Guard:
         self._state = daemon.run / "connections.json"
         self._half = b""
         self._own = _own_addresses()
-        self._room = Room(daemon, limits, pwd.getpwuid(os.getuid()).pw_name)
+        who = pwd.getpwuid(os.getuid()).pw_name
+        self._room = Room(daemon, limits, who)
+        self._own_settings = OwnSettings(limits, who)
         with suppress(KeyError, TypeError, ValueError):
             self._connections.load(load(self._state) or [])
 
@@ -121,6 +124,7 @@ class Guard:
         if self._connections.dump() != before:
             save(self._state, self._connections.dump())
         problems = list(self._room.step(settings.room))
+        self._own_settings.step()
         self._limits.tell()
         yield from problems
 

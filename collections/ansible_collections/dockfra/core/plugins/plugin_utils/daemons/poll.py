@@ -10,16 +10,14 @@ done in a thread, and the daemon's heart beats on.
 from __future__ import annotations
 
 import os
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...module_utils.errors import DockfraError, LateError, TooMuchError
 from ...module_utils.processes import child
 from ...module_utils.settings.file import EnvFile
-from ...module_utils.watch import snapshot
 from ..cli import codes, remote, watched
 from ..cli.call import Place
 from ..cli.command import PATH
@@ -27,11 +25,11 @@ from ..deploys.configuration import BY, TIME_LIMIT, Configuration
 from ..deploys.ledger import Ledger
 from ..deploys.mirror import Mirror
 from . import daemon as daemons
+from .beside import Beside
 from .daemon import Daemon
 
-# Seconds between two steps of the daemon, and between two times that it writes down how things stand.
+# Seconds between two steps of the daemon.
 PERIOD = 1.0
-WRITE = 5.0
 
 # Seconds to the next look after one that failed: twice as many each time, from the setting's to this.
 MOST_PATIENCE = 300.0
@@ -190,53 +188,6 @@ class Poll:
         if problem != self._told:
             self._daemon.log(event, problem=problem)
         self._told = problem
-
-
-class Beside:
-    """Lets a poll work in a thread, and the daemon see to it.
-
-    Args:
-        daemon: the daemon.
-        poll: its work.
-        file: where it is written down how things stand.
-    """
-
-    def __init__(self, daemon: Daemon, poll: Poll, file: Path) -> None:
-        self._daemon = daemon
-        self._poll = poll
-        self._file = file
-        self._written: tuple[float, Mapping[str, Any]] = (0.0, {})
-        self._problem = ""
-        self._thread: threading.Thread | None = None
-        self._ended = threading.Event()
-
-    def step(self) -> Iterator[str]:
-        """See to the thread, and write down how things stand; yields what is wrong with the daemon itself."""
-        if self._thread is None or not self._thread.is_alive():
-            self._thread = threading.Thread(target=self._work, daemon=True)
-            self._thread.start()
-        state, now = self._poll.state(), time.monotonic()
-        if state != self._written[1] or now - self._written[0] >= WRITE:
-            try:
-                snapshot.write(self._file, state)
-                self._written = (now, state)
-            except OSError as error:
-                yield f"{self._file} cannot be written: {error.strerror}"
-        if self._problem:
-            yield self._problem
-
-    def close(self) -> None:
-        """Let the work end with what it does now."""
-        self._ended.set()
-
-    def _work(self) -> None:
-        while not self._ended.is_set():
-            try:
-                self._poll.look()
-                self._problem = ""
-            except Exception as error:  # noqa: BLE001  told by the container's health, and tried again
-                self._problem = codes.message("poll", error)
-            self._ended.wait(PERIOD)
 
 
 def deploy(commit: str) -> Ended:

@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The monitor's daemon that looks after every service: asks each all the time, writes down what it found, and tells what is wrong.
 
-It asks by the probes of `status`, in this process. What takes longer than a look (bastions, alerts on their way) is done beside it.
+It asks by the probes of `status`, in this process. What takes longer than a look (bastions, alerts on their way, the application's history) is done beside it.
 """
 
 from __future__ import annotations
 
 import functools
+import json
 import os
 import threading
 import time
@@ -20,14 +21,16 @@ from ...module_utils.audit import files
 from ...module_utils.audit.log import AuditLog
 from ...module_utils.errors import CommandError, DockfraError, HistoryError
 from ...module_utils.settings.file import EnvFile
-from ...module_utils.watch import snapshot
+from ...module_utils.watch import requests, snapshot
 from ...module_utils.watch.damping import BACK, Damper
 from ...module_utils.watch.history import Alert, Change, History, Round
-from ..cli import health, watched
-from ..cli.bastions import Bastions
+from ..cli import fleets, health, watched
+from ..cli.bastions import Bastions, rooms
 from ..cli.call import Place
+from ..cli.containers import Containers
 from ..cli.journal import log_path
 from ..deploys import ledger
+from .chronicle import Chronicle
 from .courier import Courier
 from .daemon import Daemon
 
@@ -65,9 +68,13 @@ class Watch:
         log: its audit log.
         courier: takes alerts along.
         bastions: says what they said of the releases they keep.
+        containers: says what the Docker Engines said of the containers, by service.
         history: the file of the history.
         age: returns for how many seconds this container has lived.
         clock: seconds since the epoch.
+        asked: where the alerts are that others asked for.
+        devices: says what the bastions said of the devices that they reach.
+        sampled: called when there is a sample more.
     """
 
     def __init__(
@@ -77,16 +84,24 @@ class Watch:
         log: AuditLog,
         courier: Courier,
         bastions: Callable[[], Sequence[Mapping[str, Any]]],
+        containers: Callable[[], Mapping[str, Mapping[str, Any]]],
         history: Path,
         age: Callable[[], float],
         clock: Callable[[], float] = time.time,
+        asked: Path | None = None,
+        devices: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
+        sampled: Callable[[], None] = lambda: None,
     ) -> None:
         self._daemon = daemon
         self._place = place
         self._log = log
         self._courier = courier
         self._bastions = bastions
+        self._devices = devices
+        self._containers = containers
+        self._sampled = sampled
         self._path = history
+        self._asked = asked or watched.ASKED.expanduser()
         self._age = age
         self._clock = clock
         self._history: History | None = None
@@ -113,6 +128,7 @@ class Watch:
         self._keep(changes, found, now)
         for service in [*_judged(found), *self._polled()]:
             self._judge(service, now)
+        self._take_asked()
         self._tell()
         try:
             snapshot.write(self._daemon.run / watched.SNAPSHOT, self._seen(found))
@@ -181,6 +197,7 @@ class Watch:
         if due:
             self._sample = now + SAMPLE
             self._kept(lambda history: history.prune(now), now)
+            self._sampled()
 
     def _polled(self) -> list[dict[str, Any]]:
         """What the poll says of the origin and of its own deploys, as if each were a service: people are told alike."""
@@ -217,6 +234,11 @@ class Watch:
         self._kept(lambda history: history.add_alert(alert), now)
         self._untold.append(alert)
 
+    def _take_asked(self) -> None:
+        """Take in the alerts that others asked for."""
+        known = {alert.id for alert in self._untold}
+        self._untold += [alert for alert in requests.waiting(self._asked) if alert.id not in known]
+
     def _tell(self) -> None:
         """Write alerts into the audit log, each once, and then send them."""
         while self._untold:
@@ -228,14 +250,17 @@ class Watch:
                 self._daemon.log("audit", problem=str(error))
                 return
             self._kept(functools.partial(History.told, alert=alert), self._clock())
+            requests.told(self._asked, alert)
             self._untold.pop(0)
             if abs(self._clock() - alert.time) < OLD:
                 self._courier.put(alert)
 
     def _is_told(self, alert: Alert) -> bool:
         """Whether the alert stands in the log: a daemon before this one may have been killed just after it wrote it."""
+        # Its own line, and not that of whoever asked for it, which names it too.
+        own = json.dumps({"alert": {"id": alert.id}})[1:-2]
         with suppress(OSError):
-            return alert.id.encode() in files.tail(self._log.path, TAIL)
+            return own.encode() in files.tail(self._log.path, TAIL)
         return False
 
     def _line(self, alert: Alert) -> dict[str, Any]:
@@ -254,12 +279,15 @@ class Watch:
 
     def _seen(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         known = {PLATFORM, ORIGIN, DEPLOY, *(service["service"] for service in found)}
+        releases = list(self._bastions())
+        services = [{**service, "since": self._since.get(service["service"])} for service in found]
         return {
-            "services": [{**service, "since": self._since.get(service["service"])} for service in found],
+            "services": health.joined(services, self._containers(), rooms(releases)),
             "alerts": sorted(
                 name for name, damper in self._dampers.items() if damper.is_open and name in known
             ),
-            "releases": list(self._bastions()),
+            "releases": releases,
+            "devices": fleets.compared(self._devices(), releases),
             "problem": self._told or self._courier.problem(),
         }
 
@@ -305,7 +333,22 @@ def main() -> int:
     place = Place.load()
     log = AuditLog(log_path(place.service))
     courier = Courier(EnvFile.of(place.name), daemon.log)
-    # It is another file at the beginning and at the end of each deploy.
-    bastions = Bastions(place, ledger.PLACE.expanduser())
-    watch = Watch(daemon, place, log, courier, bastions.latest, watched.HISTORY.expanduser(), container_age)
+    # The first is another file at the beginning and at the end of each deploy.
+    deploys = ledger.PLACE.expanduser()
+    bastions = Bastions(place, (deploys, watched.RUN / watched.CLEANED))
+    devices = Bastions(place, (deploys,), fleets.ask)
+    history, containers = watched.HISTORY.expanduser(), Containers()
+    chronicle = Chronicle(history, daemon.log)
+    watch = Watch(
+        daemon,
+        place,
+        log,
+        courier,
+        bastions.latest,
+        containers.latest,
+        history,
+        container_age,
+        devices=devices.latest,
+        sampled=chronicle.sampled,
+    )
     return daemon.serve(watch.step, PERIOD)

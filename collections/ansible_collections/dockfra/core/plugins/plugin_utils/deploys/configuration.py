@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +46,22 @@ class Deployable(NamedTuple):
     tree: str
 
 
+class Device(NamedTuple):
+    """A device that gets releases.
+
+    Attributes:
+        device: its name.
+        service: whose releases it gets.
+        bastion: the service that keeps them, and has the key for the device.
+        share: how many devices of that bastion change at a time, as a playbook's ``serial`` takes it.
+    """
+
+    device: str
+    service: str
+    bastion: str
+    share: str
+
+
 class Configuration(NamedTuple):
     """What can be deployed.
 
@@ -53,11 +69,13 @@ class Configuration(NamedTuple):
         origin: the repository, as git calls it.
         playbooks: the directory of the playbooks.
         services: those that have releases, by name.
+        devices: those that follow them.
     """
 
     origin: str
     playbooks: str
     services: Mapping[str, Deployable]
+    devices: tuple[Device, ...] = ()
 
     @classmethod
     def load(cls, path: Path | None = None) -> Configuration:
@@ -66,13 +84,19 @@ class Configuration(NamedTuple):
         try:
             data = json.loads(path.read_bytes())
             services = {entry["service"]: Deployable(**entry) for entry in data["services"]}
-            return cls(str(data["origin"]), str(data["playbooks"]), services)
+            devices = tuple(Device(**entry) for entry in data.get("devices", ()))
+            return cls(str(data["origin"]), str(data["playbooks"]), services, devices)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CommandError(f"{path} cannot be read ({error}); run site.yml again") from error
 
     def targets(self) -> list[str]:
         """Return the names of all targets."""
         return sorted({entry.target for entry in self.services.values()})
+
+    def devices_of(self, entries: Iterable[Deployable]) -> list[Device]:
+        """Return the devices that follow some services."""
+        names = {entry.service for entry in entries}
+        return [device for device in self.devices if device.service in names]
 
     def of(self, target: str) -> list[Deployable]:
         """Return the services of a target, or of all of them; raises UsageError where there is no such target."""

@@ -11,7 +11,7 @@ from typing import Any
 from ...module_utils.releases.record import checked_who
 from ..cli.call import Call
 from ..cli.output import Style, table
-from . import configuration, ledger, telling
+from . import configuration, fleet, ledger, telling
 from .pipeline import Pipeline, Request
 
 TIME_LIMIT = configuration.TIME_LIMIT
@@ -48,13 +48,12 @@ def who(call: Call) -> str:
 def deploy(call: Call, target: str) -> dict[str, Any]:
     """Deploy as a call asks; raises as `pipeline.Pipeline.deploy` does."""
     options = call.options
-    pipeline = Pipeline(call.tell)
-    request = Request(target, options.ref, who(call), options.automatic)
+    reboot = getattr(options, "reboot", False)
+    request = Request(target, options.ref, who(call), options.automatic, reboot=reboot)
     if options.dry_run:
-        return pipeline.plan(request)
-    done = pipeline.deploy(request)
-    telling.tell_all(call)
-    return done
+        return Pipeline(call.tell).plan(request)
+    with telling.told(call) as begins:
+        return Pipeline(call.tell, begins=begins).deploy(request)
 
 
 def render(data: dict[str, Any], style: Style) -> str:
@@ -79,8 +78,14 @@ def render(data: dict[str, Any], style: Style) -> str:
     ]
     lines = [
         style.paint(words[data["result"]], "bold"),
-        table(style, ("SERVICE", "BEFORE", "AFTER", ""), rows),
+        *([table(style, ("SERVICE", "BEFORE", "AFTER", ""), rows)] if rows else []),
     ]
+    if data["devices"]:
+        rows = [
+            (entry["device"], entry["before"] or fleet.NONE, entry["after"] or fleet.NONE, entry["problem"])
+            for entry in data["devices"]
+        ]
+        lines.append(table(style, ("DEVICE", "BEFORE", "AFTER", ""), rows))
     lines += [f"  {subject}" for subject in data["commits"][:20]]
     if len(data["commits"]) > 20:
         lines.append(f"  and {len(data['commits']) - 20} commits more")

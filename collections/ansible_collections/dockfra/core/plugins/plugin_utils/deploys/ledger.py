@@ -50,7 +50,8 @@ class Deploy:
         seconds: how long it took.
         result: one of the words above.
         reason: why it failed, in one line.
-        tickets: those that its commits name.
+        tickets: those that its commits name; of a rollback those of the commits that it took back.
+        left: the release that a rollback took back; empty likewise, and of a deploy.
         told: whether the backend has it and the tickets know.
         process: which process does it, as `work_lock.Holder` knows one.
     """
@@ -66,12 +67,15 @@ class Deploy:
     result: str = RUNNING
     reason: str = ""
     tickets: tuple[str, ...] = ()
+    left: str = ""
     told: bool = False
     process: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Deploy:
         """Return what `asdict` made plain data of; raises KeyError, or TypeError."""
+        # What was written before there was a word of what is left.
+        values = {"left": "", **values}
         known = {entry.name: values[entry.name] for entry in fields(cls)}
         return cls(**{**known, "services": tuple(known["services"]), "tickets": tuple(known["tickets"])})
 

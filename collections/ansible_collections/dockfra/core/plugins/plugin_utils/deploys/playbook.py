@@ -5,22 +5,19 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import CommandError, LateError, TooMuchError
 from ...module_utils.processes import child
+from ..cli import ansible_runs
 from ..cli.codes import line as one_line
 
-# The environment of the libraries, in which Ansible is.
-PROGRAM = "/usr/local/lib/dockfra/venv/bin/ansible-playbook"
-COLLECTIONS = "/usr/local/lib/dockfra/python"
+PROGRAM = ansible_runs.PROGRAM
+COLLECTIONS = ansible_runs.COLLECTIONS
 CALLBACK = "dockfra.core.steps"
 
-# Of the caller's environment what finds programs and home, and says how to write.
-_KEPT = ("HOME", "LANG", "LC_ALL", "PATH", "TZ")
 _MAX_OUTPUT = 4 * 1024 * 1024
 
 # How people call what Ansible says of a task's end.
@@ -52,8 +49,6 @@ def run(
     """
     inventory, given = folder / "inventory.json", folder / "variables.json"
     inventory.write_text(json.dumps({"all": {"hosts": hosts}}), encoding="utf-8")
-    # None of a directory or a home counts.
-    (folder / "ansible.cfg").write_text("[defaults]\n", encoding="utf-8")
     given.write_text(json.dumps(variables), encoding="utf-8")
     told = _Told(tell)
     command = [PROGRAM, "-i", str(inventory), "-e", f"@{given}", str(playbook)]
@@ -63,7 +58,7 @@ def run(
             timeout=seconds,
             limit=_MAX_OUTPUT,
             on_line=told.take,
-            env=_environment(folder),
+            env=ansible_runs.environment(folder, COLLECTIONS, CALLBACK),
             cwd=folder,
         )
     except OSError as error:
@@ -80,25 +75,6 @@ def run(
         ]
         reason = told.failed or (said[0] if said else f"{playbook.name} ended with {done.status}")
         raise CommandError(one_line("", reason).removeprefix(": "))
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    return {
-        **kept,
-        "ANSIBLE_CONFIG": str(folder / "ansible.cfg"),
-        "ANSIBLE_HOME": str(folder / "ansible"),
-        "ANSIBLE_LOCAL_TEMP": str(folder / "ansible" / "tmp"),
-        "ANSIBLE_COLLECTIONS_PATH": COLLECTIONS,
-        "ANSIBLE_STDOUT_CALLBACK": CALLBACK,
-        "ANSIBLE_LOCALHOST_WARNING": "false",
-        "ANSIBLE_HOST_KEY_CHECKING": "true",
-        "ANSIBLE_NOCOLOR": "true",
-        "ANSIBLE_RETRY_FILES_ENABLED": "false",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # What tasks show comes when they show it.
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 class _Told:

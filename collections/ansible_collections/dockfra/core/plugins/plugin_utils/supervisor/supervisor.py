@@ -100,7 +100,7 @@ class Supervisor:
         """Do what is to be done now; raises ReleaseHopelessError."""
         for instance in self.instances():
             instance.pump()
-        self._ending = [instance for instance in self._ending if not instance.gone]
+        self._see_off()
         if self._trial and self._trial.settles_at:
             self._settle(self._trial)
         elif self._trial:
@@ -113,6 +113,16 @@ class Supervisor:
         """End all, with some seconds for what is under way."""
         for instance in self.instances():
             instance.stop(_STOP)
+
+    def _see_off(self) -> None:
+        """Forget what has ended, and remove what it wrote where only reports are to be."""
+        ending = [instance for instance in self._ending if not instance.gone]
+        if len(ending) < len(self._ending) and self._folder:
+            try:
+                state.clear(self._folder)
+            except OSError as error:
+                self._log("cannot clear", reason=error.strerror or str(error))
+        self._ending = ending
 
     # What serves ----------------------------------------------------------------------------------------------------
 

@@ -248,7 +248,7 @@ class Worker:
             return bool(refused), refused or f"{self.order['health']} answers {_shown(status, body)}"
         for page in self.order["pages"]:
             status, body = await self._ask(page, state)
-            if status >= 400:
+            if not 0 < status < 400:
                 return False, f"{page} answers {_shown(status, body)}"
         return False, ""
 
@@ -276,7 +276,8 @@ class Worker:
         except TimeoutError:
             return 0, f"nothing for {_ANSWER:g} s".encode()
         except Exception as error:  # noqa: BLE001  whatever foreign code raises
-            return 0, _described(error).encode()
+            # Frameworks answer with an error and raise it then; an answer that began well and broke off is none.
+            return answer.status if answer.status >= 400 else 0, _described(error).encode()
         return answer.status, bytes(answer.body)
 
     # What the supervisor says ---------------------------------------------------------------------------------------

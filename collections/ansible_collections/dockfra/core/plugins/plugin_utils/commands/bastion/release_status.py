@@ -46,6 +46,8 @@ def _status(kept: Store) -> dict[str, Any]:
         "said": 0.0,
         "problem": "",
         "holder": None,
+        "used": kept.used(),
+        "cleanable": None,
     }
     try:
         said = releases.said(kept.service)
@@ -54,6 +56,7 @@ def _status(kept: Store) -> dict[str, Any]:
     else:
         tried = asdict(said.tried) if said.tried else None
         found |= {"running": said.running, "tried": tried, "crashed": dict(said.crashed), "said": said.time}
+        found["cleanable"] = len(kept.spare(said.running))
     if holder := kept.holder():
         found["holder"] = {**holder.to_dict(), "line": str(holder)}
     return found
@@ -80,6 +83,8 @@ def _rendered(entry: dict[str, Any], style: Style) -> str:
         lines.append(
             f"tried last: {tried['release'] or image}, {tried['result']}{tried['reason'] and ': '}{tried['reason']}"
         )
+    old = "nobody knows which releases" if entry["cleanable"] is None else f"{entry['cleanable']} releases"
+    lines.append(f"its disk is {entry['used']} % full; {old} can be removed")
     if entry["problem"]:
         lines.append(style.paint(entry["problem"], "red"))
     rows = [

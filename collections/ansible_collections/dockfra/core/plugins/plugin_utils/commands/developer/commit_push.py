@@ -31,13 +31,9 @@ EXAMPLES: list[str] = [
 TIME_LIMIT = 1800.0
 
 _FROM_INPUT = "-"
-_ORIGIN = "origin"
 
 # The mode of an entry that is another repository's commit, of which nothing else is kept (git-fast-import(1)).
 _SUBMODULE = "160000"
-
-# What git says when the origin's branch has what this one lacks.
-_BEHIND = ("fetch first", "non-fast-forward", "stale info")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,7 +67,7 @@ def run(call: Call) -> dict[str, Any]:
         "branch": branch,
         "commit": commit,
         "committed": bool(wanted),
-        "pushed": _push(tree, branch, commit),
+        "pushed": workspace.push(tree, branch, commit),
         "files": _files(tree) if wanted else [],
     }
 
@@ -179,32 +175,6 @@ def _files(tree: Path) -> list[str]:
         tree, "show", "--format=", "--name-only", "--no-renames", "--diff-merges=first-parent", "-z", "HEAD"
     )
     return [name.encode("utf-8", "replace").decode() for name in shown.split("\0") if name.strip()]
-
-
-def _push(tree: Path, branch: str, commit: str) -> bool:
-    """Push the branch; returns whether the origin lacked anything of it."""
-    reference = f"refs/heads/{branch}"
-    done = workspace.git(tree, "push", "--porcelain", "--set-upstream", _ORIGIN, f"{reference}:{reference}")
-    # A line a reference: flag, from:to, and what happened (git-push(1), OUTPUT).
-    for line in done.stdout.splitlines():
-        flag, _tab, rest = line.partition("\t")
-        if flag == "!" and rest:
-            reason = rest.rpartition("\t")[2]
-            raise CommandError(
-                f"the push of {branch} was rejected: {_advice(reason, done.stderr)}. {commit[:7]} is kept"
-            )
-    if done.returncode:
-        raise workspace.unreachable(done, f"{commit[:7]} is kept, but the origin cannot be reached")
-    return not any(line.startswith("=") for line in done.stdout.splitlines())
-
-
-def _advice(reason: str, said: str) -> str:
-    if any(f"({words})" in reason for words in _BEHIND):
-        return "the origin has commits that you lack; 'git pull' gets them, then commit-push again"
-    remote = [
-        line.removeprefix("remote: ").strip() for line in said.splitlines() if line.startswith("remote: ")
-    ]
-    return "; ".join([reason, *filter(None, remote)])
 
 
 def _counted(files: list[str]) -> str:

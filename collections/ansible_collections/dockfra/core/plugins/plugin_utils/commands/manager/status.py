@@ -47,6 +47,7 @@ def _seen(call: Call) -> dict[str, Any]:
         "services": [],
         "limits": [],
         "releases": [],
+        "devices": [],
         "deploys": [],
         "monitor": "",
     }

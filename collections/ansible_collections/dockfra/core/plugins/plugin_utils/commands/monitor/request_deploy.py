@@ -28,9 +28,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> dict[str, Any]:
     options = call.options
-    done = Pipeline(call.tell).deploy(Request(options.target, options.ref, face.who(call), only_main=True))
-    telling.tell_all(call)
-    return done
+    request = Request(options.target, options.ref, face.who(call), only_main=True)
+    with telling.told(call) as begins:
+        return Pipeline(call.tell, begins=begins).deploy(request)
 
 
 render = face.render

@@ -26,12 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> dict[str, Any]:
     target = call.options.target
-    pipeline = Pipeline(call.tell)
-    pipeline.check_target(target)
-    judgement.rollback(target)
-    done = pipeline.rollback(target, "", face.who(call))
-    telling.tell_all(call)
-    return done
+    with telling.told(call) as begins:
+        pipeline = Pipeline(call.tell, begins=begins)
+        pipeline.check_target(target)
+        judgement.rollback(target)
+        return pipeline.rollback(target, "", face.who(call))
 
 
 render = face.render

@@ -28,7 +28,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TARGET",
         nargs="?",
         default=configuration.ALL,
-        help="frontend, backend or all; by default all",
+        help="frontend, backend, rpi3 or all; by default all",
     )
     parser.add_argument(
         "release",
@@ -40,9 +40,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(call: Call) -> dict[str, Any]:
-    done = Pipeline(call.tell).rollback(call.options.target, call.options.release or "", face.who(call))
-    telling.tell_all(call)
-    return done
+    with telling.told(call) as begins:
+        pipeline = Pipeline(call.tell, begins=begins)
+        return pipeline.rollback(call.options.target, call.options.release or "", face.who(call))
 
 
 render = face.render

@@ -4,13 +4,15 @@
 
 The monitor's watch asks every service over the network each five seconds, in its own protocol; this shows what it saw last. Without
 one that is fresh, and with --now, they are asked now. Limits are those of connections and of room on the disk that a container's
-guard has told in its audit log within ten minutes. The exit status is 1 when a service does not work.
+guard has told in its audit log within ten minutes, and settings of its role that cannot be used. The exit status is 1 when a service
+does not work.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
@@ -97,8 +99,8 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
     deploys, problem = _deploys()
     by_watch = found is not None
     if found is None:
-        found = {"services": health.services(configuration, TIMEOUT), "age": 0.0, "time": time.time()}
-        found |= {"alerts": [], "releases": [], "problem": ""}
+        found = {"services": _asked(configuration), "age": 0.0, "time": time.time()}
+        found |= {"alerts": [], "releases": [], "devices": [], "problem": ""}
     return {
         "services": found["services"],
         "limits": limits.reached(configuration.audit_logs),
@@ -107,10 +109,22 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
         "age": found["age"],
         "alerts": found["alerts"],
         "releases": found["releases"],
+        "devices": found["devices"],
         "deploys": deploys,
         "poll": watched.polled(),
         "problem": problem or found["problem"],
     }
+
+
+def _asked(configuration: health.Configuration) -> list[dict[str, Any]]:
+    """Ask services and Docker Engines at the same time."""
+    # Only who asks pays for what asks an engine.
+    from ...cli import containers
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(containers.ask, TIMEOUT)
+        services = health.services(configuration, TIMEOUT)
+        return health.joined(services, waiting.result(), {})
 
 
 def _deploys() -> tuple[list[dict[str, Any]], str]:

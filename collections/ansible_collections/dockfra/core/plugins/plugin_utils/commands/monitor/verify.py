@@ -29,7 +29,7 @@ from ....module_utils.errors import AuditError, CommandError, LateError, TooMuch
 from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
 from ....module_utils.processes import child
-from ...cli import bastions, health, live
+from ...cli import bastions, fleets, health, live
 from ...cli.call import Call
 from ...cli.output import Style
 from ...deploys import serving
@@ -71,10 +71,12 @@ def _verified(call: Call) -> dict[str, Any]:
     services = health.services(configuration, TIMEOUT)
     # What is down already fails at everything else; one line says so.
     up = {service["service"] for service in services if service["state"] == health.UP}
+    said = bastions.ask(call.place)
     checks = [
         *_pages(configuration, up),
         *_host_keys(configuration, up, call.place.service),
-        *_releases(configuration, up, bastions.ask(call.place)),
+        *_releases(configuration, up, said),
+        *_devices(fleets.compared(fleets.ask(call.place), said)),
     ]
     logs, heads_problem = _logs(configuration.audit_logs)
     return {
@@ -233,6 +235,17 @@ def _releases(
             "check": "release",
             "ok": not problem,
             "detail": problem or f"{_named(entry['running'])}, as {entry['bastion']} says",
+        }
+
+
+def _devices(said: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Say of each device whether it is where its service is."""
+    for entry in said:
+        yield {
+            "service": entry["device"] or entry["bastion"],
+            "check": "device",
+            "ok": not entry["problem"],
+            "detail": entry["problem"] or f"{_named(entry['current'])}, as {entry['bastion']} says",
         }
 
 

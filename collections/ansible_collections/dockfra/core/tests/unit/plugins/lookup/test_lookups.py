@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import pwd
@@ -45,6 +47,13 @@ def test_a_password_is_kept(render: Render, tmp_path: Path) -> None:
     both = render("query('dockfra.core.password', 'db/backend', 'other') | join(' ')").split()
     assert both[0] == made
     assert len(set(both)) == 2
+
+
+def test_the_token_of_a_device_is_its_own_and_what_the_backend_expects(render: Render) -> None:
+    one, other = (render(f"lookup('dockfra.core.device_token', '{name}')") for name in ("rpi3", "rpi4"))
+    secret = str(render("lookup('dockfra.core.password', 'backend/api_token')"))
+    assert one == hmac.new(secret.encode(), b"rpi3", hashlib.sha256).hexdigest()
+    assert other not in (one, secret)
 
 
 def test_keys_in_halves(render: Render) -> None:

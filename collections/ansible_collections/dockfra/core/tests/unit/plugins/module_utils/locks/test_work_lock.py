@@ -192,6 +192,19 @@ def test_a_killed_holder_leaves_it_free(
     assert not told
 
 
+def test_a_holder_that_ended_with_its_container_leaves_it_free(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    """Its number counts nowhere any more, and its lock is gone with it."""
+    first = start("hold")
+    says(first)
+    first.kill()
+    first.wait()
+    (tmp_path / "unit.lock").write_text(json.dumps({**record(tmp_path), "machine": "a container before"}))
+    assert WorkLock(tmp_path, "unit").holder() is None
+    take(tmp_path)
+
+
 def test_a_holder_that_is_dead_but_not_buried_leaves_it_free(
     start: Callable[..., Run], tmp_path: Path
 ) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.probes.probe import (
+    REFUSED,
     Result,
     Target,
     probe,
@@ -62,6 +63,21 @@ def serve() -> Iterator[Serve]:
 
 def ask(kind: str, port: int, timeout: float = 10, **more: str) -> Result:
     return probe(Target("service", kind, "127.0.0.1", port, **more), timeout)
+
+
+def test_an_address_without_a_way_does_not_hide_that_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name has one of each kind, and this machine no way to the second."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    stream = (socket.SOCK_STREAM, 6, "")
+    found = [
+        (socket.AF_INET, *stream, ("127.0.0.1", port)),
+        # Nobody connects to all at once.
+        (socket.AF_INET6, *stream, ("ff02::1", port, 0, 0)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_words, **_named: found)
+    result = probe(Target("service", "ssh", "both", port), 5)
+    assert (result.ok, result.detail, result.away) == (False, "connection refused", REFUSED)
 
 
 def saying(text: bytes) -> Handler:

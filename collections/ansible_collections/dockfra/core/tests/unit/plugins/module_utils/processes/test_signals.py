@@ -64,6 +64,21 @@ def test_the_first_ends_the_work_and_the_second_waits() -> None:
     assert (status, lines) == (-1, ["143"])
 
 
+def test_what_has_come_before_ends_the_work_at_once() -> None:
+    status, lines = said("""
+        with Signals() as signals:
+            send("TERM")
+            print("prepared", flush=True)
+            try:
+                with signals.heeded():
+                    print("not reached")
+            except SystemExit as end:
+                print(end.code, flush=True)
+        print("goes on", flush=True)
+        """)
+    assert (status, lines) == (0, ["prepared", "143", "goes on"])
+
+
 def test_where_nothing_heeds_them_around_it_they_wait_for_that() -> None:
     status, lines = said("""
         with Signals():

@@ -176,3 +176,88 @@ def test_what_crosses_docker_hosts_is_told_with_both_ends() -> None:
         "one: runs on here and cannot read the audit log of two on there",
     ]
     assert Topology("p", services).edges() == set()
+
+
+def test_what_a_service_needs_is_a_service_and_does_not_need_it() -> None:
+    (unknown,) = found(PROXY, DB, make("web", "back-net", "front", needs=["dbb"], source="hello.yml:2"))
+    assert unknown == "web: dockfra_needs has 'dbb', which is no service. Did you mean 'db'? (hello.yml:2)"
+    first = make("web", "back-net", "front", needs=["api"])
+    second = make("api", "back-net", needs=["web"])
+    (circle,) = found(PROXY, DB, first, second)
+    assert "dockfra_needs runs in a circle: " in circle
+    assert found(PROXY, DB, make("web", "back-net", "front", needs=["db"])) == []
+
+
+def test_whoever_has_the_page_of_a_reverse_proxy_cannot_need_that() -> None:
+    page = make(
+        "web",
+        "back-net",
+        "front",
+        ports=[{"name": "http", "port": 80}],
+        routes=[{"path": "/"}],
+        needs=["proxy"],
+    )
+    (circle,) = found(PROXY, DB, page)
+    assert "dockfra_needs runs in a circle: " in circle
+
+
+SSH: list[dict[str, Any]] = [{"name": "ssh", "port": 2222}]
+CHANNEL: dict[str, Any] = {
+    "ports": SSH,
+    "release_targets": ["fleet"],
+    "ssh_client_key": "channel",
+    "uid": 10050,
+}
+SOURCE = make("files", "front", release={"target": "fleet", "path": "files"})
+
+
+REAL = {
+    "address": "192.0.2.7",
+    "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device",
+}
+
+
+@pytest.mark.parametrize("place", [{}, REAL])
+def test_a_device_that_its_bastion_reaches_is_sound(place: dict[str, str]) -> None:
+    bastion = make("channel", "things", **CHANNEL)
+    device = make("thing", "things", ports=SSH, ssh_logins=["channel"], device={"runs": "files"}, **place)
+    other = make("other", "things")
+    services = (PROXY, DB, WEB, SOURCE, bastion, device, other)
+    assert found(*services) == []
+    assert [each.name for each in Topology("p", services).devices_through("channel")] == ["thing"]
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ({"device": {"runs": "file"}}, "runs 'file', which has no dockfra_release; files has one. Did you"),
+        ({"device": {"runs": "db"}}, "runs 'db', which has no dockfra_release; files has one."),
+        ({"ssh_logins": []}, "runs 'files', whose releases channel keeps, and that cannot log in; add"),
+        ({"networks": ["front"]}, "whose releases channel keeps, and that reaches no SSH port here; put"),
+    ],
+)
+def test_a_device_that_nothing_reaches_is_told(device: dict[str, Any], message: str) -> None:
+    values = {"ports": SSH, "ssh_logins": ["channel"], "device": {"runs": "files"}, **device}
+    networks = values.pop("networks", ["things"])
+    channel, thing = make("channel", "things", **CHANNEL), make("thing", *networks, **values)
+    other = make("other", "things", "front")
+    assert [line for line in found(PROXY, DB, WEB, SOURCE, channel, thing, other) if message in line]
+
+
+@pytest.mark.parametrize(
+    ("share", "good"),
+    [
+        (1, True),
+        ("25%", True),
+        ("100%", True),
+        (0, False),
+        (-1, False),
+        ("0%", False),
+        ("101%", False),
+        ("all", False),
+    ],
+)
+def test_a_share_is_a_number_or_a_part(share: object, good: bool) -> None:
+    bastion = make("channel", "front", **CHANNEL, device_share=share)
+    told = [line for line in found(PROXY, DB, WEB, SOURCE, bastion) if "dockfra_device_share" in line]
+    assert (told == []) == good

@@ -28,6 +28,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.watch.history import 
     History,
     Reader,
     Round,
+    Sample,
     damaged_name,
 )
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
@@ -83,6 +84,45 @@ def test_samples_say_which_part_of_the_looks_was_good(history: History, path: Pa
     assert looks.samples(NOW) == []
     assert Reader(path).part_up("redis", NOW - 1) == 0.9
     assert Reader(path).part_up("redis", NOW + 1) is None
+
+
+def test_parts_say_how_services_were_part_by_part(history: History, path: Path) -> None:
+    def sample(service: str, ago: float, up: int, looks: int = 60) -> Sample:
+        return Sample(service, NOW - ago, looks, up, 1)
+
+    samples = [
+        *(sample("redis", ago, 60) for ago in (0, 300, 600)),
+        *(sample("redis", ago, up) for ago, up in ((900, 60), (1200, 30))),
+        sample("redis", 2700, 0),
+        # Before the first part, and after the last one.
+        sample("redis", 3600, 60),
+        sample("redis", -1, 0),
+        sample("git", 1800, 5, 10),
+        sample("gone", 9000, 1),
+        sample("stranger", 0, 60),
+    ]
+    known = [Change(NOW - 9000, name, "up", "") for name in ("redis", "git", "gone")]
+    history.add([*known, Change(NOW, "redis", "down", "")], samples)
+    reader = Reader(path)
+    assert reader.parts(NOW, 900, 4, 10) == {
+        "git": (None, 0.5, None, None),
+        "redis": (0.0, None, 0.75, 1.0),
+    }
+    assert reader.parts(NOW, 900, 4, 2) == {"git": (None, 0.5, None, None)}, "gone and git are the first ones"
+    assert reader.parts(NOW + 9000, 900, 4, 10) == {}
+
+
+def test_a_day_of_many_services_is_read_at_once(history: History, path: Path) -> None:
+    """As many days of sixty services lie there as there is room for."""
+    names = [f"service-{number:02}" for number in range(60)]
+    history.add([Change(NOW, name, "up", "") for name in names])
+    for day in range(12):
+        times = [NOW - day * 86400 - number * 300 for number in range(288)]
+        history.add([], [Sample(name, moment, 60, 60, 1) for name in names for moment in times])
+    begin = time.process_time()
+    found = Reader(path).parts(NOW, 900, 96, 60)
+    assert time.process_time() - begin < 0.5
+    assert found == dict.fromkeys(names, (1.0,) * 96)
 
 
 def test_alerts_go_on_where_they_were(history: History, path: Path) -> None:

@@ -53,9 +53,11 @@ MEANT = st.sampled_from(
         "ticket-create 'Add `id` $(id)' --priority=high --assign developer", "ticket-create 'Read it' --desc -", "ticket-create ''",
         "id", "id --json", "help", "help ticket-list", "help id", "?", "git-upload-pack 'app.git'", "git-receive-pack app.git",
         "config-get", "config-set", "status", "ticket-show T-0001 --json", "ticket-list --label $(id)",
-        # well meant and in vain
-        "ticket-show T-9999 --json", "ticket-show T-0404", "ticket-show T-5555 --json", "ticket-work T-9999", "ticket-done T-9999",
     ]
+)  # fmt: skip
+# Well meant, by those who may, and in vain.
+IN_VAIN = st.sampled_from(
+    ["ticket-show T-9999 --json", "ticket-show T-0404", "ticket-show T-5555 --json", "ticket-work T-9999", "ticket-done T-9999"]
 )  # fmt: skip
 SEPARATORS = st.sampled_from(
     [" ", "  ", "\t", "\n", "\r\n", ";", " ; ", " && ", "|", "\x0b", "\u00a0", "\u2028"]
@@ -91,7 +93,7 @@ def lines(draw: st.DrawFn) -> str:
 INPUTS = st.sampled_from(
     [b"", b"A description\nof two lines", b"\xff\xfe", b"\x1b]0;title\x07", b"x" * 70_000]
 )
-REQUESTS = st.tuples(
+ANY = st.tuples(
     st.sampled_from(
         [(caller, place) for place in PLACES for caller in CALLERS if caller != place]
         # where there is most to do
@@ -101,6 +103,9 @@ REQUESTS = st.tuples(
     lines(),
     INPUTS,
 )
+USELESS = st.tuples(st.sampled_from([("autopilot", "manager"), ("developer", "manager")]), IN_VAIN, INPUTS)
+# Of each kind enough, however many commands there are.
+REQUESTS = st.integers(0, 19).flatmap(lambda number: USELESS if number == 0 else ANY)
 
 # -- what has to come of them --------------------------------------------------------------------------------------------
 

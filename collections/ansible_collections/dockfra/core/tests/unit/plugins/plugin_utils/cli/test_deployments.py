@@ -7,9 +7,8 @@ from __future__ import annotations
 import json
 import logging
 import os
-import threading
+import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,71 +19,28 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     AnnouncementRefusedError,
     CommandError,
 )
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import application as application_at
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import deployments
+from ansible_collections.dockfra.core.tests.unit.fake_application import TOKEN, FakeApplication
 from ansible_collections.dockfra.core.tests.unit.hostile_server import ANSWERS, SLOW, HostileServer
 from ansible_collections.dockfra.core.tests.unit.plugins.plugin_utils.cli.support import one_line
 
-TOKEN = "a-token-that-nobody-may-see"
 COMMIT = "0123456789ab" + "c" * 28
 
 
-class Application:
-    """An application that lists deploys; answers with ``status``, or with 201 and 200 by itself."""
-
-    def __init__(self) -> None:
-        self.rows: dict[str, dict[str, Any]] = {}
-        self.requests: list[tuple[str, str, dict[str, str]]] = []
-        self.status = 0
-        owner = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                owner.requests.append((self.command, self.path, dict(self.headers)))
-                new = body["deploy_id"] not in owner.rows
-                if not owner.status:
-                    owner.rows.setdefault(body["deploy_id"], body)
-                self.send_response(owner.status or (201 if new else 200))
-                self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_words: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def port(self) -> int:
-        return self.server.server_port
-
-
 @pytest.fixture
-def application() -> Iterator[Application]:
-    found = Application()
+def application() -> Iterator[FakeApplication]:
+    found = FakeApplication()
     yield found
-    found.server.shutdown()
-    found.server.server_close()
+    found.close()
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, application: Application) -> Path:
-    monkeypatch.setattr(deployments, "CONFIGURATION", tmp_path / "deployments.json")
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, application: FakeApplication) -> Path:
+    monkeypatch.setattr(application_at, "CONFIGURATION", tmp_path / "deployments.json")
     monkeypatch.setattr(deployments, "KEPT", tmp_path / "state" / "deployments")
-    configure(application.port)
+    application.configure(application_at.CONFIGURATION)
     return tmp_path / "state" / "deployments"
-
-
-def configure(port: int) -> None:
-    place = {
-        "service": "backend",
-        "host": "127.0.0.1",
-        "port": port,
-        "path": "/api/deployments",
-        "token": TOKEN,
-    }
-    deployments.CONFIGURATION.write_text(json.dumps(place))
 
 
 def deploy(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -107,10 +63,11 @@ def kept(folder: Path) -> list[str]:
     return sorted(json.loads(path.read_text())["deploy_id"] for path in folder.glob("*"))
 
 
-def test_a_deploy_is_told_as_the_application_takes_it(application: Application, folder: Path) -> None:
+def test_a_deploy_is_told_as_the_application_takes_it(application: FakeApplication, folder: Path) -> None:
     deployments.announce(deploy())
     assert application.rows == {
         "deploy-1": {
+            "id": 1,
             "deploy_id": "deploy-1",
             "service": "backend",
             "services": ["backend", "mobile-backend"],
@@ -136,6 +93,8 @@ def test_a_deploy_is_told_as_the_application_takes_it(application: Application, 
     [
         ({"result": "failed"}, "status", "failed"),
         ({"result": "rolled-back"}, "status", "rolled_back"),
+        ({"result": "running"}, "status", "started"),
+        ({"result": "running"}, "finished_at", None),
         ({"release": ""}, "version", "0123456789ab"),
         ({"release": "", "commit": ""}, "version", "unknown"),
         ({"by": "a\x1b[2J\nb" + "x" * 300}, "deployed_by", "a [2J b" + "x" * 193),
@@ -149,9 +108,60 @@ def test_what_a_deploy_says_fits_the_list(changes: dict[str, Any], field: str, v
     assert deploy(**changes)[field] == value
 
 
-def test_what_cannot_be_told_is_kept_and_told_with_the_next(application: Application, folder: Path) -> None:
+@pytest.mark.parametrize("old", [False, True])
+def test_one_that_was_told_when_it_began_is_told_when_it_has_ended(
+    application: FakeApplication, folder: Path, old: bool
+) -> None:
+    """An older release of the application takes the end for told twice, and is told otherwise."""
+    application.old = old
+    deployments.announce_begin(deploy(result="running", seconds=0.0))
+    assert (application.rows["deploy-1"]["status"], kept(folder)) == ("started", [])
+    deployments.announce(deploy())
+    row = application.rows["deploy-1"]
+    assert (row["status"], row["finished_at"]) == ("succeeded", "2026-11-25T13:15:12.750Z")
+    assert [method for method, _path, _headers in application.requests] == ["POST", "POST"] + ["PUT"] * old
+    # What comes late changes nothing.
+    deployments.announce_begin(deploy(result="running"))
+    deployments.announce(deploy(result="failed"))
+    assert (application.rows, kept(folder)) == ({"deploy-1": row}, [])
+    assert row["status"] == "succeeded"
+
+
+@pytest.mark.parametrize("status", [404, 422, 503])
+def test_that_one_begins_is_no_news_later(application: FakeApplication, folder: Path, status: int) -> None:
+    application.status = status
+    with pytest.raises(
+        AnnouncementError, match=f"was not told that it begins: it answers with HTTP {status}"
+    ):
+        deployments.announce_begin(deploy(result="running"))
+    assert kept(folder) == []
+    application_at.CONFIGURATION.unlink()
+    deployments.announce_begin(deploy(result="running"))
+    assert len(application.requests) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"status": "started", "id": "../x"}', b"[" * 60_000])
+def test_an_answer_that_says_nothing_of_a_deploy_is_one_all_the_same(folder: Path, body: bytes) -> None:
+    assert deployments._still_open(application_at.Answer(200, "", body)) is None
+
+
+def test_a_deploy_does_not_wait_for_being_told(
+    application: FakeApplication, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployments, "_PATIENCE_AT_BEGIN", 0.3)
+    with HostileServer("silence") as server:
+        application.configure(application_at.CONFIGURATION, port=server.port)
+        begin = time.monotonic()
+        with pytest.raises(AnnouncementError, match="was not told that it begins"):
+            deployments.announce_begin(deploy(result="running"))
+        assert time.monotonic() - begin < 1.5
+
+
+def test_what_cannot_be_told_is_kept_and_told_with_the_next(
+    application: FakeApplication, folder: Path
+) -> None:
     free = HostileServer(b"")
-    configure(free.port)
+    application.configure(application_at.CONFIGURATION, port=free.port)
     free.__enter__()
     free.__exit__()
     for number in (1, 2):
@@ -159,14 +169,16 @@ def test_what_cannot_be_told_is_kept_and_told_with_the_next(application: Applica
             deployments.announce(deploy(number))
     assert kept(folder) == ["deploy-1", "deploy-2"]
     assert {oct(path.stat().st_mode & 0o777) for path in folder.glob("*")} == {"0o600"}
-    configure(application.port)
+    application.configure(application_at.CONFIGURATION)
     deployments.announce(deploy(3))
     assert list(application.rows) == ["deploy-1", "deploy-2", "deploy-3"], "the oldest first"
     assert kept(folder) == []
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 408, 429, 500, 502, 503])
-def test_an_answer_that_may_change_is_waited_for(application: Application, folder: Path, status: int) -> None:
+def test_an_answer_that_may_change_is_waited_for(
+    application: FakeApplication, folder: Path, status: int
+) -> None:
     """A token that is renewed, a release that starts, a redirection: nothing follows it."""
     application.status = status
     with pytest.raises(AnnouncementError, match=f"HTTP {status}") as caught:
@@ -179,14 +191,16 @@ def test_an_answer_that_may_change_is_waited_for(application: Application, folde
 
 
 @pytest.mark.parametrize("status", [400, 404, 405, 409, 413, 422, 501])
-def test_what_is_refused_for_good_is_given_up(application: Application, folder: Path, status: int) -> None:
+def test_what_is_refused_for_good_is_given_up(
+    application: FakeApplication, folder: Path, status: int
+) -> None:
     application.status = status
     with pytest.raises(AnnouncementRefusedError, match=f"takes no deploys at /api/deployments.*{status}"):
         deployments.announce(deploy())
     assert kept(folder) == []
 
 
-def test_the_same_deploy_is_kept_and_listed_once(application: Application, folder: Path) -> None:
+def test_the_same_deploy_is_kept_and_listed_once(application: FakeApplication, folder: Path) -> None:
     application.status = 503
     for note in ("first", "second"):
         with pytest.raises(AnnouncementError):
@@ -199,7 +213,7 @@ def test_the_same_deploy_is_kept_and_listed_once(application: Application, folde
 
 
 def test_no_more_are_kept_than_may_be(
-    application: Application, folder: Path, monkeypatch: pytest.MonkeyPatch
+    application: FakeApplication, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployments, "MOST_KEPT", 3)
     application.status = 503
@@ -214,8 +228,10 @@ def test_no_more_are_kept_than_may_be(
     assert kept(folder) == ["deploy-3", "deploy-4", "deploy-5"]
 
 
-def test_where_nobody_lists_deploys_nothing_is_told_or_kept(application: Application, folder: Path) -> None:
-    deployments.CONFIGURATION.unlink()
+def test_where_nobody_lists_deploys_nothing_is_told_or_kept(
+    application: FakeApplication, folder: Path
+) -> None:
+    application_at.CONFIGURATION.unlink()
     deployments.announce(deploy())
     assert deployments.announce_all() == 0
     assert not folder.exists()
@@ -224,7 +240,7 @@ def test_where_nobody_lists_deploys_nothing_is_told_or_kept(application: Applica
 
 @pytest.mark.parametrize("text", ["", "[]", '{"service": "backend"}', '{"port": "x"}', "\xff"])
 def test_a_damaged_place_is_one_line_without_its_content(text: str) -> None:
-    deployments.CONFIGURATION.write_text(text + TOKEN)
+    application_at.CONFIGURATION.write_text(text + TOKEN)
     with pytest.raises(CommandError, match=r"run site.yml again$") as caught:
         deployments.announce(deploy())
     assert TOKEN not in one_line(str(caught.value))
@@ -232,11 +248,11 @@ def test_a_damaged_place_is_one_line_without_its_content(text: str) -> None:
 
 @pytest.mark.parametrize("parts", [*ANSWERS, *SLOW])
 def test_an_answer_without_end_is_bounded_and_the_deploy_kept(
-    folder: Path, parts: str, monkeypatch: pytest.MonkeyPatch
+    application: FakeApplication, folder: Path, parts: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(deployments, "_PATIENCE", 0.5)
+    monkeypatch.setattr(application_at, "PATIENCE", 0.5)
     with HostileServer(parts) as server:
-        configure(server.port)
+        application.configure(application_at.CONFIGURATION, port=server.port)
         with pytest.raises(AnnouncementError, match="backend was not told of 1 deploy"):
             deployments.announce(deploy())
         assert server.sent < 20_000_000
@@ -244,7 +260,7 @@ def test_an_answer_without_end_is_bounded_and_the_deploy_kept(
 
 
 def test_all_of_them_together_have_a_time(
-    application: Application, folder: Path, monkeypatch: pytest.MonkeyPatch
+    application: FakeApplication, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     application.status = 503
     for number in (1, 2):
@@ -258,7 +274,7 @@ def test_all_of_them_together_have_a_time(
 
 
 def test_the_token_is_nowhere_but_in_its_header(
-    application: Application,
+    application: FakeApplication,
     folder: Path,
     caplog: pytest.LogCaptureFixture,
     capfd: pytest.CaptureFixture[str],

@@ -176,11 +176,17 @@ def test_old_releases_go_and_none_that_is_needed(bastion: Bastion) -> None:
     bastion.store.confirm(made[0])
     bastion.store.confirm(made[1])
     state.write(bastion.folder, State(made[2]))
+    found = bastion.status()
+    assert (found["cleanable"], found["used"] in range(101)) == (2, True)
+    assert "2 releases can be removed" in bastion.call("release-status").stdout.decode()
     done = json.loads(bastion.call("release-prune frontend --json").stdout)
     assert done == {"service": "frontend", "removed": made[3:5], "kept": [*made[:3], *made[5:]]}
+    assert bastion.status()["cleanable"] == 0
     (bastion.folder / state.NAME).write_text("nonsense")
     assert bastion.call("release-prune frontend").returncode == 1
     assert bastion.status()["problem"].endswith("says nothing that a service says of its releases.")
+    # Where nobody can say what runs, nobody says what can go.
+    assert bastion.status()["cleanable"] is None
 
 
 @pytest.mark.parametrize("answer", ["unhealthy", "crashed", "refused", ""])

@@ -24,7 +24,13 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.watch import snapshot
 from ansible_collections.dockfra.core.plugins.module_utils.watch.history import Change, History, Sample
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import bastions, health, runner, watched
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import (
+    bastions,
+    fleets,
+    health,
+    runner,
+    watched,
+)
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import verify
@@ -40,9 +46,10 @@ POLICY = Policy(
         "status": {"at": {"monitor": ["monitor", "manager"]}},
         "verify": {"at": {"monitor": ["monitor"]}},
         "release-status": {"on_path": False, "at": {"ssh-backend": ["monitor"], "ssh-frontend": ["monitor"]}},
+        "device-status": {"on_path": False, "at": {"ssh-rpi3": ["monitor"]}},
     },
 )
-SERVICES = {"monitor": "ssh-monitor", "ssh-backend": "ssh-backend", "ssh-frontend": "ssh-frontend"}
+SERVICES = {name: name for name in ("ssh-backend", "ssh-frontend", "ssh-rpi3")} | {"monitor": "ssh-monitor"}
 PLACE = Place("monitor", "ssh-monitor", POLICY, SERVICES)
 
 SSH = """#!/bin/sh
@@ -79,7 +86,8 @@ class Monitor:
         probe = {"port": "http", "address": "x:1", "state": "down", "detail": "gone", "milliseconds": 1}
         services = [{"service": "backend", "state": "down", "probes": [probe], "since": time.time() - 60}]
         path = self.folder / watched.SNAPSHOT
-        snapshot.write(path, {"services": services, "alerts": [], "releases": [], "problem": "", **more})
+        nothing: dict[str, Any] = {"alerts": [], "releases": [], "devices": []}
+        snapshot.write(path, {**nothing, "services": services, "problem": "", **more})
         data = json.loads(path.read_text())
         path.write_text(json.dumps({**data, "boottime": data["boottime"] - age}))
 
@@ -105,6 +113,7 @@ def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Monitor
     monkeypatch.setattr(verify, "KNOWN_HOSTS", tmp_path / "known_hosts")
     (tmp_path / "known_hosts").write_text("")
     (tmp_path / "logs").mkdir()
+    found.says("ssh-rpi3")
     yield found
     found.services.close()
 
@@ -173,6 +182,42 @@ def test_a_bastion_that_cannot_be_asked_has_its_reason_and_a_frozen_one_its_time
     assert "did not end release-status within 0.5 s" in found[1]["problem"]
 
 
+def test_devices_and_which_of_them_are_behind_are_shown(monitor: Monitor) -> None:
+    served = [bastions.checked({"service": "app", "running": RELEASE, "current": RELEASE})]
+    monitor.says(
+        "ssh-rpi3",
+        {"device": "one", "service": "app", "current": RELEASE, "proven": True, "free": 3 << 30},
+        {"device": "two", "service": "app", "current": OTHER, "proven": True, "free": 5 << 20},
+        {"device": "new", "service": "app", "current": RELEASE, "proven": False},
+        {"device": "off", "service": "app", "current": "", "problem": "off does not answer"},
+        {"device": "bad", "service": "app", "current": "../etc", "proven": 1, "free": -1},
+    )
+    found = fleets.compared(fleets.ask(PLACE), served)
+    monitor.saw(devices=found)
+    rows = [re.split("  +", line) for line in monitor.status().text.splitlines()]
+    for row in (
+        ["one", RELEASE, "3072 MiB"],
+        ["two", OTHER, "5 MiB", f"is behind: app serves {RELEASE}"],
+        ["new", RELEASE, "-", "nobody knows yet whether it is well"],
+        ["off", "unknown", "-", "off does not answer"],
+        ["bad", "unknown", "-", f"is behind: app serves {RELEASE}"],
+    ):
+        assert row in rows
+    assert [entry["wanted"] for entry in monitor.data()["devices"]] == [RELEASE] * 5
+    # While the service changes, nobody can tell.
+    held = [{**served[0], "held": HOLDER}]
+    assert [entry["problem"] for entry in fleets.compared(found[:1], held)] == [""]
+
+
+def test_a_bastion_whose_devices_cannot_be_asked_has_its_reason(monitor: Monitor) -> None:
+    (monitor.folder / "bin" / "ssh-rpi3").unlink()
+    [found] = fleets.compared(fleets.ask(PLACE), [])
+    assert (found["bastion"], found["device"], found["current"]) == ("ssh-rpi3", "", None)
+    assert "Connection refused" in found["problem"]
+    monitor.saw(devices=[found])
+    assert re.search("^ssh-rpi3 +unknown +-", monitor.status().text, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     "said",
     [
@@ -199,7 +244,9 @@ def test_bastions_are_asked_again_when_something_changed(tmp_path: Path) -> None
         asked.append(time.monotonic())
         return [{"number": len(asked)}]
 
-    found = bastions.Bastions(PLACE, tmp_path / "deploys.json", ask, period=60, look=0.01)
+    found = bastions.Bastions(
+        PLACE, (tmp_path / "cleaned", tmp_path / "deploys.json"), ask, period=60, look=0.01
+    )
     deadline = time.monotonic() + 10
     for number in (1, 2, 3):
         while len(asked) < number and time.monotonic() < deadline:

@@ -76,6 +76,7 @@ def test_any_change_of_the_context_changes_the_name(context: Path, change: Calla
         lambda root: (root / "app/main.pyc").touch(),
         lambda root: (root / ".git").mkdir() or (root / ".git/HEAD").touch(),
         lambda root: (root / "app/.ruff_cache").mkdir() or (root / "app/.ruff_cache/x").touch(),
+        lambda root: (root / "app/.cache").mkdir() or (root / "app/.cache/x").touch(),
     ],
 )
 def test_what_does_not_matter_does_not_change_the_name(

@@ -21,8 +21,9 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.settings.file import EnvFile
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons import poll as module
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.beside import Beside
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
-from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.poll import Beside, Ended, Poll
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.poll import Ended, Poll
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.ledger import Ledger
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.mirror import Mirror
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
@@ -298,10 +299,7 @@ def test_a_long_deploy_holds_up_no_heartbeat_and_is_seen(bench: Bench) -> None:
     end(beside)
 
 
-def test_what_nobody_foresaw_is_a_problem_and_the_work_goes_on(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "PERIOD", 0.01)
+def test_what_nobody_foresaw_is_a_problem_and_the_work_goes_on(bench: Bench) -> None:
     broken = [True]
 
     def fetch() -> str:
@@ -310,7 +308,7 @@ def test_what_nobody_foresaw_is_a_problem_and_the_work_goes_on(
         return "0" * 40
 
     bench.poll._fetch = fetch
-    beside = Beside(Daemon("poll", bench.folder), bench.poll, bench.folder / "poll.json")
+    beside = Beside(Daemon("poll", bench.folder), bench.poll, bench.folder / "poll.json", 0.01)
     eventually(lambda: any("unexpected KeyError" in problem for problem in beside.step()))
     broken[0] = False
     eventually(lambda: list(beside.step()) == [])

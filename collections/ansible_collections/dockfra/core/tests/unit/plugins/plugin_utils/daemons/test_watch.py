@@ -20,9 +20,10 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.audit import chain
 from ansible_collections.dockfra.core.plugins.module_utils.audit.lines import decode
 from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
-from ansible_collections.dockfra.core.plugins.module_utils.watch import snapshot
+from ansible_collections.dockfra.core.plugins.module_utils.errors import BusyError
+from ansible_collections.dockfra.core.plugins.module_utils.watch import requests, snapshot
 from ansible_collections.dockfra.core.plugins.module_utils.watch.history import Alert, History, Reader
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import bastions, health
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.watch import (
     SAMPLE,
@@ -58,6 +59,9 @@ class Bench:
         self.age = 3600.0
         self.said: list[dict[str, Any]] = []
         self.post = Post()
+        self.containers: dict[str, dict[str, Any]] = {}
+        self.releases: list[dict[str, Any]] = []
+        self.sampled = 0
         self.watch = self.started()
 
     def started(self) -> Watch:
@@ -65,7 +69,25 @@ class Bench:
         daemon.log = self.log  # type: ignore[method-assign]
         log = AuditLog(self.folder / "ssh-monitor.jsonl")
         post: Any = self.post
-        return Watch(daemon, PLACE, log, post, list, self.history, lambda: self.age, lambda: self.now)
+        asked = self.folder / "asked"
+        return Watch(
+            daemon,
+            PLACE,
+            log,
+            post,
+            lambda: self.releases,
+            lambda: self.containers,
+            self.history,
+            lambda: self.age,
+            lambda: self.now,
+            asked,
+            sampled=self._sample,
+        )
+
+    def _sample(self) -> None:
+        # Whoever is told finds the sample in the history.
+        assert Reader(self.history).parts(self.now + 1, 900, 1, 9)
+        self.sampled += 1
 
     def log(self, event: str, **fields: Any) -> None:
         self.said.append({"event": event, **fields})
@@ -92,7 +114,7 @@ class Bench:
         return [entry for entry in found if entry is not None]
 
     def alerts(self) -> list[tuple[str, str]]:
-        return [tuple(line["arguments"]) for line in self.lines()]
+        return [tuple(line["arguments"]) for line in self.lines() if line["verb"] == "alert"]
 
     def snapshot(self) -> dict[str, Any]:
         found = snapshot.read(self.folder / "watch.json", 60)
@@ -122,6 +144,31 @@ def test_all_well_is_a_snapshot_and_no_alert(bench: Bench) -> None:
     assert all(service["since"] == pytest.approx(bench.now - 15) for service in seen["services"])
     assert (seen["alerts"], seen["releases"], seen["problem"]) == ([], [], "")
     assert (bench.alerts(), bench.post.alerts, bench.said) == ([], [], [])
+
+
+def test_containers_and_room_stand_beside_their_services_where_they_are_known(bench: Bench) -> None:
+    bench.look(2)
+    assert all(not {"container", "room"} & set(service) for service in bench.snapshot()["services"])
+    bench.containers = {
+        "backend": {"state": "exited", "health": "", "exit_code": 137},
+        "somebody": {"state": "running", "health": "", "exit_code": None},
+    }
+    bench.releases = [
+        bastions.checked(said)
+        for said in (
+            {"service": "frontend", "used": 91, "cleanable": 0},
+            {"service": "backend", "used": 40, "cleanable": None},
+            {"service": "db", "used": 101, "cleanable": 1},
+            {"problem": "it is away"},
+        )
+    ]
+    bench.look(3)
+    backend, frontend = bench.snapshot()["services"]
+    assert backend["container"] == {"state": "exited", "health": "", "exit_code": 137}
+    assert (backend["room"], frontend["room"]) == ({"used": 40}, {"used": 91, "cleanable": 0})
+    assert "container" not in frontend
+    # What an engine says is no alert: people are told of what the services answer.
+    assert (bench.alerts(), bench.said) == ([], [])
 
 
 def test_one_that_fails_is_told_once_and_once_when_it_is_back(bench: Bench) -> None:
@@ -320,6 +367,7 @@ def test_every_five_minutes_there_is_a_sample(bench: Bench) -> None:
     bench.look(looks)
     assert Reader(bench.history).part_up("backend", 0) == pytest.approx(5 / looks, abs=0.02)
     assert Reader(bench.history).part_up("frontend", 0) == 1
+    assert bench.sampled == 1
 
 
 def test_a_damaged_configuration_makes_the_container_unhealthy(bench: Bench) -> None:
@@ -382,3 +430,38 @@ def test_killed_at_random_moments_it_never_tells_twice_and_never_loses_an_alert(
     assert not chain.verify(bench.folder / "ssh-monitor.jsonl", None).problems
     seen = json.loads((bench.folder / "watch.json").read_text())
     assert len(seen["services"]) == 22
+
+
+def test_what_others_ask_for_is_told_once_also_after_a_kill(bench: Bench) -> None:
+    alert = Alert(
+        "00000007-aaaaaaaaaaaa", bench.now, "frontend", "wrong", "degraded", "the autopilot says: x"
+    )
+    requests.put(bench.folder / "asked", alert)
+    requests.put(bench.folder / "asked", alert)
+    # Whoever asks has named it in a line of their own.
+    asked = {"verb": "request-alert", "arguments": ["frontend", "disk-full", f"--id={alert.id}"]}
+    AuditLog(bench.folder / "ssh-monitor.jsonl").append(asked)
+    bench.look(2)
+    assert bench.alerts() == [("frontend", "wrong")]
+    assert bench.post.alerts == [alert]
+    requests.put(bench.folder / "asked", alert)  # asked again
+    bench.look()
+    # A daemon that was killed has written the line, and not yet that it is told.
+    (bench.folder / "asked" / f"{alert.id}.told").rename(bench.folder / "asked" / f"{alert.id}.json")
+    bench.watch = bench.started()
+    bench.look(2)
+    assert bench.alerts() == [("frontend", "wrong")]
+    assert bench.post.alerts[1:] in ([], [alert])
+    assert [path.suffix for path in (bench.folder / "asked").iterdir()] == [".told"]
+
+
+def test_what_waits_to_be_told_is_bounded_and_what_is_no_alert_is_removed(tmp_path: Path) -> None:
+    for text in ("", "[]", "[" * 9999, '["x", "y", 1, 2, 3, 4]', '["b", 1, "s", "wrong", "down", "x"]'):
+        (tmp_path / "a.json").write_text(text)
+        assert requests.waiting(tmp_path) == []
+        assert list(tmp_path.iterdir()) == []
+    for number in range(requests.MOST):
+        requests.put(tmp_path, Alert(f"{number}", float(number), "web", "wrong", "down", "x"))
+    with pytest.raises(BusyError, match="wait to be told already"):
+        requests.put(tmp_path, Alert("more", 1.0, "web", "wrong", "down", "x"))
+    assert [alert.time for alert in requests.waiting(tmp_path)] == [float(n) for n in range(requests.MOST)]

@@ -105,6 +105,11 @@ class Readers(Load):
     )
 
 
+def said(site: Site) -> str:
+    """What nginx said last of what it could not do."""
+    return site.log.read_text(errors="replace")[-2000:]
+
+
 def nginx_of(site: Site) -> int:
     [pid] = site.workers()
     return pid
@@ -118,7 +123,7 @@ def test_switches_drop_nothing_and_reload_nothing(site: Site) -> None:
         for release in (*releases, releases[0]):
             site.switch(release)
             assert site.get()[1:] == (release, {"version": release})
-    assert load.failed == []
+    assert load.failed == [], said(site)
     assert {release for _begin, _end, release in load.releases} == {"", *releases}
     assert nginx_of(site) == before
 
@@ -136,7 +141,7 @@ def test_an_answer_is_of_one_release_from_head_to_end(site: Site) -> None:
                 new.rename(link)
                 _status, said, content = site.get()
                 assert said == content["version"] == release
-    assert load.failed == []
+    assert load.failed == [], said(site)
 
 
 def test_what_is_under_way_gets_its_own_to_the_end(site: Site) -> None:
@@ -162,7 +167,7 @@ def test_pages_that_are_not_there_are_refused(site: Site, mode: str, reason: str
     with Readers(site.port) as load, pytest.raises(ReleaseRefusedError, match=reason):
         site.switch(site.release(mode))
     assert site.get()[1] == good
-    assert load.failed == []
+    assert load.failed == [], said(site)
     assert site.state().running == good
 
 

@@ -82,6 +82,8 @@ def tried(service: Service, result: str) -> Try:
         pytest.param("sleep", "hung", "it does not start within 2 s", marks=pytest.mark.slow),
         ("refused", "refused", "schema 7 of the database needs a newer release"),
         pytest.param("pages", "unhealthy", "/page answers 500", marks=pytest.mark.slow),
+        ("broken", "unhealthy", "/page answers 500 RuntimeError: no page"),
+        pytest.param("bare", "unhealthy", "/page answers RuntimeError: no page", marks=pytest.mark.slow),
         pytest.param("exit", "crashed", "SystemExit: configuration missing", marks=pytest.mark.slow),
         pytest.param("memory", "crashed", "it ended by SIGKILL", marks=pytest.mark.slow),
         pytest.param("wait", "hung", "it does not start within 2 s", marks=pytest.mark.slow),
@@ -291,6 +293,17 @@ def test_one_that_will_not_end_is_ended(service: Service) -> None:
 
 
 # A start ----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_one_left_where_it_only_reports_goes_with_it(service: Service) -> None:
+    service.switch(service.release())
+    left = service.states / service.name / "left"
+    left.mkdir()
+    (left / "file").write_text("left")
+    release = service.release()
+    service.switch(release)
+    wait_for(lambda: not left.exists())
+    assert service.state().running == release
 
 
 def test_a_start_takes_what_is_current(service: Service) -> None:

@@ -1,0 +1,37 @@
+"""The project's own inventory as data, with changes beside it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ansible.inventory.manager import InventoryManager
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.loader import init_plugin_loader
+from ansible.template import Templar
+from ansible.vars.hostvars import HostVars
+from ansible.vars.manager import VariableManager
+
+ROOT = Path(__file__).parents[2]
+init_plugin_loader([str(ROOT / "collections")])
+
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform  # noqa: E402
+
+
+def load_platform(changes: Path, only: list[str] | None = None, keep: bool = False) -> Platform:
+    """Load the local inventory and a file of changes.
+
+    Args:
+        changes: an inventory file, which says where the state directory is.
+        only: the services that are asked about; all by default.
+        keep: whether secrets that are made are kept; without, nothing is made.
+    """
+    loader = DataLoader()
+    loader.set_basedir(str(ROOT))
+    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/local"), str(changes)])
+    variables = VariableManager(loader, inventory)
+    config = {"ansible_config_file": str(ROOT / "ansible.cfg"), "ansible_check_mode": not keep}
+    variables._options_vars = {**variables._options_vars, **config}
+    hostvars = HostVars(inventory, variables, loader)
+    hosts = [host.name for host in inventory.get_hosts("all")]
+    templar = Templar(loader, variables={"hostvars": hostvars, **config})
+    return Platform(templar, loader, hostvars, hosts, only)
