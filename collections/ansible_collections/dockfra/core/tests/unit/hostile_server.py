@@ -14,7 +14,8 @@ import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+# It closes the connection after each answer, and a client that is not told sends its next request into the end of it.
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 ENDLESS = b"Transfer-Encoding: chunked\r\n\r\n"
 
 
