@@ -15,6 +15,7 @@ import requests
 import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
+from tests.e2e.conftest import KEEP, remove
 from tests.e2e.support import runs
 from tests.e2e.support.deploys import QUICK, Team
 from tests.e2e.support.platform import Platform, eventually, read_inventory, read_topology
@@ -104,9 +105,13 @@ def build_frontend(platform: Platform, context: Path) -> None:
     platform.docker.images.build(path=str(context), tag=OWN_FRONTEND, rm=True, forcerm=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def customized(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """The platform as the guide's reader has changed it, on ports that are all others; at the end it is as it was."""
+    """The platform as the guide's reader has changed it, on ports that are all others.
+
+    To put all of it back takes minutes, so these tests come last before the platform's end, and it is put back only where the
+    platform stays.
+    """
     folder = tmp_path_factory.mktemp("customized")
     clone = runs.copy_tree(folder / "clone")
     shutil.copytree(clone / "app/backend", folder / "backend")
@@ -129,11 +134,14 @@ def customized(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> 
         runs.playbook("playbooks/verify.yml", "-e", state, root=clone, name="customized-verify").ok()
         yield Platform(read_topology(INVENTORY, root=clone), platform.state)
     finally:
-        runs.playbook("site.yml", name="customized-back").ok()
+        if KEEP:
+            runs.playbook("site.yml", name="customized-back").ok()
+            # A service that goes leaves its data.
+            for volume in ("greeter-releases", "greeter-state"):
+                platform.docker.volumes.get(platform.topology.volume_name(volume)).remove()
+        else:
+            remove(platform, "customized-end")
         platform.docker.images.remove(OWN_FRONTEND, force=True)
-        # A service that goes leaves its data.
-        for volume in ("greeter-releases", "greeter-state"):
-            platform.docker.volumes.get(platform.topology.volume_name(volume)).remove()
 
 
 def all_well(platform: Platform, topology: Topology) -> None:
