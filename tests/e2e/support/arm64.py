@@ -86,27 +86,20 @@ def make_image() -> None:
     with contextlib.suppress(docker.errors.ImageNotFound):
         docker.from_env().images.get(IMAGE)
         return
-    folder = Path(tempfile.mkdtemp(prefix="dockfra-arm64-"))
-    root = str(folder / "root")
-    try:
-        options = ("--arch=arm64", "--foreign", "--variant=minbase", f"--include={PACKAGES}")
-        _root(shutil.which("debootstrap") or "/usr/sbin/debootstrap", *options, "trixie", root)
-        _root("chroot", root, "/debootstrap/debootstrap", "--second-stage", timeout=1800)
-        _root("chroot", root, "useradd", "--create-home", "--uid", "1000", USER)
-        for path, text in (("etc/device.conf", _SSHD), ("device", _FIRST)):
-            _root("tee", f"{root}/{path}", text=text)
-        _root("chmod", "0755", f"{root}/device")
-        archive = str(folder / "root.tar")
+    with tempfile.TemporaryDirectory(prefix="dockfra-arm64-") as folder:
+        archive = f"{folder}/root.tar"
+        for name, text in (("device.conf", _SSHD), ("device", _FIRST)):
+            Path(folder, name).write_text(text)
+        hooks = (
+            f'chroot "$1" useradd --create-home --uid 1000 {USER}',
+            f'install -m 0644 {folder}/device.conf "$1/etc/device.conf"',
+            f'install -m 0755 {folder}/device "$1/device"',
+        )
         _root(
-            "tar",
-            "--create",
-            "--file",
-            archive,
-            "--numeric-owner",
-            "--directory",
-            root,
-            "--exclude=./dev/*",
-            ".",
+            *("mmdebstrap", "--quiet", "--mode=root", "--arch=arm64", "--variant=minbase"),
+            *(f"--include={PACKAGES}", *(f"--customize-hook={hook}" for hook in hooks)),
+            *("trixie", archive),
+            timeout=1800,
         )
         changes = (f"USER {USER}", f"ENV HOME={HOME}", f"WORKDIR {HOME}", 'CMD ["/device"]')
         changed = [word for change in changes for word in ("--change", change)]
@@ -114,8 +107,6 @@ def make_image() -> None:
             ["docker", "import", "--platform", "linux/arm64", *changed, archive, IMAGE],
             check=True, capture_output=True, timeout=600,
         )  # fmt: skip
-    finally:
-        subprocess.run(as_root("rm", "-rf", "--one-file-system", str(folder)), check=False)
 
 
 class Device:
