@@ -84,13 +84,16 @@ class Platform:
         self.root = self._variables.project_root
         self.variables = self._variables.typed
         self.settings = self._variables.settings()
+        # In the order of the inventory, whoever is asked about: what is derived from it is the same every time.
+        services = [self._service(name) for name in self._variables.names]
+        commands = {**self.settings["dockfra_commands"], **self.settings["dockfra_further_commands"]}
         self.topology = Topology(
             project=self.settings["dockfra_project"],
-            # In the order of the inventory, whoever is asked about: what is derived from it is the same every time.
-            services=[self._service(name) for name in self._variables.names],
+            services=services,
             network_options=self.settings["dockfra_network_options"],
-            policy=Policy(self.settings["dockfra_capabilities"], self.settings["dockfra_commands"]),
+            policy=Policy(self.settings["dockfra_capabilities"], commands),
             ipv4_range=self.settings["dockfra_ipv4_range"],
+            servers=self._variables.servers(dict.fromkeys(service.docker_host for service in services)),
         )
 
     def _service(self, name: str) -> Service:
@@ -264,9 +267,10 @@ class Platform:
 
     def render_operator_files(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return the files that the role ``dockfra.core.platform`` has for the person at the controller, by name."""
-        first = next(iter(self._variables.raw.values()))
         root = self._variables.finder.role(PLATFORM_ROLE).path / "templates" / "operator"
-        available = {**first, **self.settings, **variables}
+        # Who renders is the platform, for templates that cannot be rendered are told by a name.
+        own = {**self._variables.of_all(), "inventory_hostname": self.topology.project}
+        available = {**own, **self.settings, **variables}
         return {path.stem: self._render(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
 
     def _render(self, source: Path, available: dict[str, Any]) -> str:
@@ -291,7 +295,7 @@ class Platform:
         service = self.topology.services[name]
         images = self._images(service)
         files = self.render(name)
-        root = self.variables[name]["dockfra_data_root"]
+        root = self.settings["dockfra_data_root"]
         directory = f"{root}/{self.topology.project}/services/{name}"
         image = images[-1].reference if images else self.variables[name]["dockfra_image"]
         container = specification(self.topology, service, image, directory if files else "")

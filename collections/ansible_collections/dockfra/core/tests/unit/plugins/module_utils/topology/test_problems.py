@@ -170,10 +170,11 @@ def test_what_crosses_docker_hosts_is_told_with_both_ends() -> None:
     ]
     told = found(*services, policy=policy)
     assert [problem.split(";")[0] for problem in told] == [
-        "one: runs on here and cannot reach two on there, because a does not span Docker hosts",
-        "two: runs on there and cannot reach one on here, because a does not span Docker hosts",
+        "one: runs on here and cannot reach two on there, because a does not span Docker hosts and no link joins the two",
+        "two: runs on there and cannot reach one on here, because a does not span Docker hosts and no link joins the two",
         "two: runs on there and shares the volume 'v' with one on here, but a volume does not span Docker hosts",
-        "one: runs on here and cannot read the audit log of two on there",
+        "one: runs on here and cannot read the audit log of two on there, because nobody here has that from the gate of a "
+        "tunnel there",
     ]
     assert Topology("p", services).edges() == set()
 
