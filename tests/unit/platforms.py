@@ -17,7 +17,6 @@ init_plugin_loader([str(ROOT / "collections")])
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform  # noqa: E402
 
-
 LOCAL = (ROOT / "inventories/local",)
 
 

@@ -28,6 +28,7 @@ def render(platform: Platform) -> dict[str, str]:
     services = [
         {**describe(topology, service), "short_name": short.get(service.name, "")}
         for service in topology.services.values()
+        if not service.is_tunnel  # nobody logs in there
     ]
     ways = [
         {**asdict(way), "short_name": short.get(way.name, "")}

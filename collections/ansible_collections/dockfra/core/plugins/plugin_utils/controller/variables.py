@@ -111,6 +111,7 @@ class Variables:
         self._templar = templar
         self._hostvars = hostvars
         written = {host: hostvars.raw_get(host) for host in hosts}
+        self._hosts = frozenset(written)
         services = {host: values for host, values in written.items() if _SERVICE_MARKS & set(values)}
         if not services:
             raise TopologyError(
@@ -171,7 +172,7 @@ class Variables:
         """Return what the inventory says of these Docker hosts, by name; raises TopologyError for what cannot be worked out."""
         found = {}
         for name in names:
-            known = self._hostvars.get(name, {})
+            known = self._hostvars[name] if name in self._hosts else {}
             here = name == "localhost" or known.get("ansible_connection") == "local"
             try:
                 found[name] = Server(
