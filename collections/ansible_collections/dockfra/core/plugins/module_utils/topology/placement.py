@@ -204,6 +204,10 @@ class Placement:
         """Those of `crossing_edges` that no link carries."""
         return {edge for edge in self.crossing_edges() if (edge.caller, edge.listener) not in self._crossing}
 
+    def is_far(self, name: str, other: str) -> bool:
+        """Whether two services are on different Docker hosts."""
+        return not self._same_host(self.services[name], self.services[other])
+
     @staticmethod
     def _same_host(one: Service, other: Service) -> bool:
         return one.docker_host == other.docker_host

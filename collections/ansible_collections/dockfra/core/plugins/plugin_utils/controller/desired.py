@@ -29,7 +29,7 @@ from ...module_utils.topology.topology import Topology, short_names
 from .images import Image, image_sources, tree_name
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
-from .variables import PLATFORM_ROLE, SERVICE_ROLE, Variables
+from .variables import ACCOUNT_ROLE, PLATFORM_ROLE, SERVICE_ROLE, Variables
 
 
 @dataclass
@@ -181,15 +181,27 @@ class Platform:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
+            "dockfra_collected_logs": topology.collected_logs(name),
             "dockfra_deployables": [
                 {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
             ],
             "dockfra_devices": [asdict(entry) for entry in topology.devices(name)],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
+            "dockfra_far_logs": [
+                other for other in topology.audit_logs(name) if topology.is_far(name, other)
+            ],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
             "dockfra_gate_prompts": topology.gate_prompts(name),
             "dockfra_gates": topology.gates_of(name),
+            "dockfra_kept_links": [asdict(link) for link in topology.links(name)],
+            "dockfra_link_permits": {
+                key: {
+                    "open": [forwards.place(forward.host, forward.target) for forward in link.local],
+                    "listen": [forwards.place(forward.listen, forward.port) for forward in link.remote],
+                }
+                for key, link in topology.accepted_links(name).items()
+            },
             "dockfra_listen_hosts": [service.host_on(network) for network in service.listen_networks],
             "dockfra_listeners": [asdict(listener) for listener in topology.listeners(name)],
             "dockfra_own_devices": {device.name: device.runs for device in topology.devices_through(name)},
@@ -268,10 +280,34 @@ class Platform:
     def render_operator_files(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return the files that the role ``dockfra.core.platform`` has for the person at the controller, by name."""
         root = self._variables.finder.role(PLATFORM_ROLE).path / "templates" / "operator"
-        # Who renders is the platform, for templates that cannot be rendered are told by a name.
-        own = {**self._variables.of_all(), "inventory_hostname": self.topology.project}
-        available = {**own, **self.settings, **variables}
+        available = {**self._platform_variables(), **variables}
         return {path.stem: self._render(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
+
+    def link_account(self, docker_host: str) -> dict[str, str]:
+        """Return the account of a Docker host through which links come, see the role ``dockfra.core.link_account``; empty where none does."""
+        tunnel = self.topology.tunnels.get(docker_host)
+        ways = [
+            {"key": key, "place": forwards.place(link.address, link.port)}
+            for key, link in (self.topology.accepted_links(tunnel.name) if tunnel else {}).items()
+        ]
+        if not ways:
+            return {}
+        source = self._variables.finder.role(ACCOUNT_ROLE).path / "templates" / "authorized_keys.j2"
+        return {
+            "user": self.settings["dockfra_link_user"],
+            "home": f"{self.settings['dockfra_data_root']}/{self.topology.project}/link",
+            "authorized_keys": self._render(
+                source, {**self._platform_variables(), "link_account_ways": ways}
+            ),
+        }
+
+    def _platform_variables(self) -> dict[str, Any]:
+        """What templates know that are no service's. Who renders is the platform: what cannot be rendered is told by a name."""
+        return {
+            **self._variables.of_all(),
+            "inventory_hostname": self.topology.project,
+            **self.settings,
+        }
 
     def _render(self, source: Path, available: dict[str, Any]) -> str:
         # One environment for all templates: it knows the filters and tests that they use, and compiles a file that it includes

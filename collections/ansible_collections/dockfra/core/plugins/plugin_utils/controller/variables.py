@@ -22,6 +22,7 @@ from .role_files import Role, RoleFinder
 SERVICE_ROLE = "dockfra.core.service"
 PLATFORM_ROLE = "dockfra.core.platform"
 BASE_ROLE = "dockfra.core.base"
+ACCOUNT_ROLE = "dockfra.core.link_account"
 
 # What every service has and nothing else: a host with any of them is one, so that a misspelt other is noticed.
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
