@@ -11,18 +11,15 @@ ServerAliveInterval.
 from __future__ import annotations
 
 import json
-import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from subprocess import PIPE, Popen
 from typing import Any
 
-from ...module_utils.processes import child, tree
 from ...module_utils.watch import snapshot
+from ..cli.links import DOWN, UP
+from .client import Client
 from .daemon import Daemon
 
 CONFIGURATION = Path("/etc/dockfra/link/links.json")
@@ -44,17 +41,14 @@ PATIENCE = 20.0
 # Seconds for which a link may be down before the container counts as unhealthy.
 GRACE = 30.0
 
-# The other end's word for that everything is there, and the bytes that are kept of what ssh says.
+# The other end's word for that everything is there, and the bytes among which it is looked for.
 READY = b"ready"
-_MOST_SAID = 8192
+_MOST_HEARD = 1024
 
-UP, DOWN, REFUSED = "up", "down", "refused"
+REFUSED = "refused"
 
 # What ssh says where the other side is not who it has to be. Only a person can know why.
 _STRANGER = ("Host key verification failed", "REMOTE HOST IDENTIFICATION HAS CHANGED")
-
-# Beside its reason ssh says what is no reason.
-_NO_REASON = ("Connection closed", "kex_exchange_identification", "Killed by signal", "Connection to UNKNOWN")
 
 
 @dataclass
@@ -99,25 +93,23 @@ class Keeper:
         self._command = ["ssh", "-T", "-F", str(config), "-o", "BatchMode=yes", "--", tunnel]
         self._tell = tell
         self._clock = clock
-        self._stack = ExitStack()
-        self._process: Popen[bytes] | None = None
-        self._heard, self._said = b"", b""
+        self._client: Client | None = None
+        self._heard = b""
         self._was_up = False
         self._down_since = self._begun = self._next = clock()
 
     def look(self) -> None:
         """See to the link; opens it where it is due."""
-        if self._process is None:
+        if self._client is None:
             if self._clock() >= self._next:
                 self._open()
             return
-        self._read(self._process)
-        ended = self._process.poll() is not None
+        ended = self._client.ended()
+        self._heard = (self._heard + self._client.read())[-_MOST_HEARD:]
         if self.standing.state != UP and READY in self._heard.split():
             self._is_up()
         if ended:
-            self._read(self._process)
-            self._over(self._reason())
+            self._over(self._client.reason() or "the connection has ended")
         elif self.standing.state != UP and self._clock() - self._begun > PATIENCE:
             self._over(f"it was not there within {PATIENCE:g} s")
 
@@ -130,13 +122,9 @@ class Keeper:
 
     def close(self) -> None:
         """End the link, and all that it is made of."""
-        if self._process is not None:
-            # The client starts another one for the first hop, which outlives it where nothing comes through any more.
-            tree.end(self._process.pid)
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process = None
-        self._stack.close()
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def go_on(self, before: Mapping[str, Any]) -> None:
         """Go on counting where one that ended has stopped."""
@@ -146,21 +134,12 @@ class Keeper:
 
     def _open(self) -> None:
         self._begun = self._clock()
-        self._heard = self._said = b""
+        self._heard = b""
         try:
-            # Its input stays open, and with it the other end's word; what it inherits ends with it.
-            self._process = self._stack.enter_context(
-                child.started(self._command, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True)
-            )
+            # Its input stays open, and with it the session of the other end.
+            self._client = Client(self._command)
         except OSError as error:
             self._over(f"ssh cannot be started: {error.strerror}")
-            return
-        for pipe in (self._process.stdout, self._process.stderr):
-            os.set_blocking(child.piped(pipe).fileno(), False)
-
-    def _read(self, process: Popen[bytes]) -> None:
-        self._heard = (self._heard + _available(process.stdout))[-_MOST_SAID:]
-        self._said = (self._said + _available(process.stderr))[-_MOST_SAID:]
 
     def _is_up(self) -> None:
         reconnects = self.standing.reconnects + self._was_up
@@ -171,7 +150,8 @@ class Keeper:
     def _over(self, reason: str) -> None:
         """Note that it is not there, and when it is to be opened again."""
         before = self.standing
-        state = REFUSED if any(word.encode() in self._said for word in _STRANGER) else DOWN
+        said = self._client.said.decode(errors="replace") if self._client else ""
+        state = REFUSED if any(word in said for word in _STRANGER) else DOWN
         failures = 0 if before.state == UP else before.failures + 1
         if state == REFUSED:
             reason = f"the other side has not the host key that it has to have ({reason}); see docs/link.md"
@@ -183,14 +163,6 @@ class Keeper:
         self.standing = Standing(before.tunnel, state, since, before.reconnects, failures, reason)
         self.close()
         self._next = self._clock() + min(MOST, FIRST * 2 ** min(failures, 10))
-
-    def _reason(self) -> str:
-        """What ssh said last that is a reason."""
-        lines = [line.strip() for line in self._said.decode(errors="replace").splitlines() if line.strip()]
-        told = [line for line in lines if not line.startswith(_NO_REASON)] or lines
-        # What a server says may be anything.
-        legible = "".join(sign if sign.isprintable() else "?" for sign in (told or [""])[-1])[:200]
-        return legible or "the connection has ended"
 
 
 class Links:
@@ -236,14 +208,6 @@ class Links:
         """End them all."""
         for keeper in self._keepers:
             keeper.close()
-
-
-def _available(pipe: Any) -> bytes:
-    """What is in a pipe now."""
-    try:
-        return os.read(pipe.fileno(), _MOST_SAID)
-    except BlockingIOError:
-        return b""
 
 
 def main() -> int:
