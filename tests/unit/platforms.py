@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from ansible.inventory.manager import InventoryManager
@@ -16,18 +17,23 @@ init_plugin_loader([str(ROOT / "collections")])
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform  # noqa: E402
 
+LOCAL = (ROOT / "inventories/local",)
 
-def load_platform(changes: Path, only: list[str] | None = None, keep: bool = False) -> Platform:
+
+def load_platform(
+    changes: Path, only: list[str] | None = None, keep: bool = False, beside: Sequence[Path] = LOCAL
+) -> Platform:
     """Load the local inventory and a file of changes.
 
     Args:
         changes: an inventory file, which says where the state directory is.
         only: the services that are asked about; all by default.
         keep: whether secrets that are made are kept; without, nothing is made.
+        beside: other inventories instead of the local one.
     """
     loader = DataLoader()
     loader.set_basedir(str(ROOT))
-    inventory = InventoryManager(loader, sources=[str(ROOT / "inventories/local"), str(changes)])
+    inventory = InventoryManager(loader, sources=[*map(str, beside), str(changes)])
     variables = VariableManager(loader, inventory)
     config = {"ansible_config_file": str(ROOT / "ansible.cfg"), "ansible_check_mode": not keep}
     variables._options_vars = {**variables._options_vars, **config}

@@ -43,6 +43,11 @@ MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
     "dockfra_audit_logs",
+    "dockfra_collected_logs",
+    "dockfra_far_logs",
+    "dockfra_kept_links",
+    "dockfra_link_permits",
+    "dockfra_servers",
     "dockfra_engines",
     "dockfra_gate",
     "dockfra_gate_callers",

@@ -148,6 +148,8 @@ def _diff(plan: planner.HostPlan) -> list[dict[str, str]]:
         pairs.append(
             ("network " + network["name"], {}, {key: network[key] for key in ("internal", "ipv6", "subnets")})
         )
+    if plan.link_account:
+        pairs.append((f"account {plan.link_account['user']}", {}, {"state": "present"}))
     for volume in plan.volumes:
         pairs.append(("volume " + volume, {}, {"state": "present"}))
     for orphan in plan.orphans:

@@ -24,6 +24,9 @@ DIRECTORY = "/shared/logs/audit"
 # Where a reader has the logs of other services, a directory each; in DIRECTORY there are links to them.
 OTHERS = "/shared/logs/others"
 
+# And those of services on other Docker hosts, which are collected; in DIRECTORY there are links to them, too.
+ELSEWHERE = "/shared/logs/elsewhere"
+
 # The key of a `Beginning` in the first line of a file.
 BEGINNING = "log"
 

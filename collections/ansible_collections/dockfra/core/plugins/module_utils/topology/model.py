@@ -252,6 +252,16 @@ class Service:
         return str(self.variables.get("dockfra_address") or "")
 
     @property
+    def links(self) -> list[str]:
+        """The tunnels of other Docker hosts to which it keeps a link open."""
+        return [str(name) for name in self.variables.get("dockfra_links") or ()]
+
+    @property
+    def is_tunnel(self) -> bool:
+        """Whether edges between Docker hosts go through it."""
+        return self.variables.get("dockfra_links") is not None
+
+    @property
     def is_reverse_proxy(self) -> bool:
         """Whether it offers the routes of all services."""
         return bool(self.variables.get("dockfra_reverse_proxy"))

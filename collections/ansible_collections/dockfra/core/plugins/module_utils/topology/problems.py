@@ -15,10 +15,11 @@ import ipaddress
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 
-from . import forwards, service_problems
+from . import between_hosts, forwards, service_problems
 from .model import OPERATOR, Service
+from .placement import NETWORK_OPTIONS
 from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
-from .topology import NETWORK_OPTIONS, Topology
+from .topology import Topology
 
 
 def problems(topology: Topology) -> list[str]:
@@ -38,7 +39,8 @@ def problems(topology: Topology) -> list[str]:
             forwards.problems,
             _needs,
         ),
-        (_policy, _gates, _between_hosts),
+        (_policy, between_hosts.links, between_hosts.problems),
+        (_gates,),
     )
     for stage in stages:
         # Where something is wrong by itself, what follows from it would seem to contradict it in many places.
@@ -403,41 +405,4 @@ def _gates(topology: Topology) -> Problems:
                     "dockfra_networks",
                     f"dockfra_commands admits the {caller}, whose container shares no network "
                     f"on which {service.name} listens for SSH; add one to dockfra_networks.",
-                )
-
-
-def _between_hosts(topology: Topology) -> Problems:
-    """No network, volume or log spans Docker hosts, and links between them do not exist yet."""
-    services = topology.services
-    for caller, listener, network in sorted(
-        {(edge.caller, edge.listener, edge.network) for edge in topology.crossing_edges()}
-    ):
-        yield Problem(
-            services[caller],
-            "dockfra_docker_host",
-            f"runs on {services[caller].docker_host} and cannot reach {listener} on {services[listener].docker_host}, "
-            f"because {network} does not span Docker hosts; put both on one, or take one off the network.",
-        )
-    logs = {f"audit-{service.name}" for service in topology.audited()}
-    homes: dict[str, Service] = {}
-    for service in topology.containers():
-        for volume in topology.volumes(service.name):
-            if volume.name in logs:
-                continue
-            other = homes.setdefault(volume.name, service)
-            if other.docker_host != service.docker_host:
-                yield Problem(
-                    service,
-                    "dockfra_docker_host",
-                    f"runs on {service.docker_host} and shares the volume '{volume.name}' with {other.name} on "
-                    f"{other.docker_host}, but a volume does not span Docker hosts; put both on one.",
-                )
-    for reader in topology.containers():
-        for writer in topology.audited():
-            if reader.reads_audit and writer.docker_host != reader.docker_host:
-                yield Problem(
-                    reader,
-                    "dockfra_docker_host",
-                    f"runs on {reader.docker_host} and cannot read the audit log of {writer.name} on "
-                    f"{writer.docker_host}; put both on one.",
                 )

@@ -1,178 +1,34 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What follows from the services of an inventory: names, gateways, edges, SSH peers, routes, and whom to ask for health.
+"""What follows from the services of an inventory: ports, SSH peers, routes, volumes, links, and whom to ask for health.
 
 All of it is worked out here and nowhere else, so that templates, probes, tests and documentation agree.
 """
 
 from __future__ import annotations
 
-import hashlib
-import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from ..audit import files as audit_files
-from ..policy.model import Policy
 from ..releases.links import ROOT as RELEASES
 from ..releases.links import STATES
+from . import link
 from .deploys import Deployable, Fleeted
-from .model import Edge, Engine, Listener, Login, Network, Reach, ServedRoute, Service, Volume
+from .model import Engine, Listener, Login, Reach, ServedRoute, Service, Volume
+from .placement import Placement
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
-
-
-def _is_subnet(value: Any) -> bool:
-    try:
-        return value is None or bool(ipaddress.IPv4Network(value))
-    except ValueError:
-        return False
-
-
-# The options of a network in the inventory, each with what tells its good values.
-NETWORK_OPTIONS: dict[str, Callable[[Any], bool]] = {
-    "internal": lambda value: isinstance(value, bool),
-    "gateway": lambda value: isinstance(value, bool),
-    "subnet": _is_subnet,
-}
-
 
 # What a service says of its releases is short and said anew at each start. The releases themselves can write there too.
 _STATE = "size=1m,nr_inodes=64,mode=0755"
 
 
-# Bits of a network's part of the range: 254 addresses are enough for every service.
-_SUBNET = 24
+class Topology(Placement):
+    """All services of one platform, see `Placement`, and what follows for each of them."""
 
-
-class Topology:
-    """All services of one platform and the networks between them.
-
-    Args:
-        project: prefix of every name on the Docker host.
-        services: the services, any order.
-        network_options: per network name the options of `Network`, for networks that need any.
-        policy: who may run which command where.
-        ipv4_range: the IPv4 addresses from which networks without a subnet get one; empty for Docker's choice.
-    """
-
-    def __init__(
-        self,
-        project: str,
-        services: Iterable[Service],
-        network_options: Mapping[str, Mapping[str, Any]] | None = None,
-        policy: Policy | None = None,
-        ipv4_range: str = "",
-    ) -> None:
-        self.project = project
-        self.policy = policy or Policy({}, {})
-        self.services: dict[str, Service] = {service.name: service for service in services}
-        self.network_options = dict(network_options or {})
-        self.ipv4_range = ipv4_range
-        names = dict.fromkeys(network for service in self.services.values() for network in service.networks)
-        # Options that `problems` refuses are left out here.
-        self.networks: dict[str, Network] = {
-            name: Network(
-                name=name,
-                **{
-                    key: value
-                    for key, value in dict(self.network_options.get(name) or {}).items()
-                    if key in NETWORK_OPTIONS
-                },
-            )
-            for name in names
-        }
-
-    # Names on the Docker host --------------------------------------------------------------------------------------
-
-    def container_name(self, service: str) -> str:
-        return f"{self.project}-{service}"
-
-    def network_name(self, network: str) -> str:
-        return f"{self.project}-{network}"
-
-    def volume_name(self, volume: str) -> str:
-        return f"{self.project}-{volume}"
-
-    def ipv4_subnets(self) -> dict[str, str]:
-        """The IPv4 subnets of networks that have one of their own or of the range; Docker chooses those of the others.
-
-        A place follows from the network's name, so that one more network leaves the others where they are, but for those whose
-        place is taken.
-        """
-        found = {name: network.subnet for name, network in self.networks.items() if network.subnet}
-        if not self.ipv4_range:
-            return found
-        whole = ipaddress.IPv4Network(self.ipv4_range)
-        count = 2 ** (_SUBNET - whole.prefixlen)
-        taken: set[int] = set()
-        for name in sorted(self.networks.keys() - found.keys()):
-            place = int.from_bytes(hashlib.sha256(name.encode()).digest(), "big") % count
-            while place in taken:
-                place = (place + 1) % count
-            taken.add(place)
-            found[name] = f"{whole.network_address + place * 2 ** (32 - _SUBNET)}/{_SUBNET}"
-        return found
-
-    def ipv6_subnet(self, network: str) -> str:
-        """A unique local IPv6 subnet (RFC 4193) for a gateway network, the same on every run.
-
-        Docker takes an endpoint with both address families as a container's gateway before any other, which is the
-        only ordering that engines before 28 offer. The containers themselves have IPv6 switched off.
-        """
-        digest = hashlib.sha256(self.network_name(network).encode()).digest()
-        return str(ipaddress.IPv6Network((b"\xfd" + digest[:7] + bytes(8), 64)))
-
-    # Services and networks -----------------------------------------------------------------------------------------
-
-    def containers(self) -> Iterator[Service]:
-        """The services that run as containers here, real devices left out."""
-        return (service for service in self.services.values() if not service.external_address)
-
-    def stacks(self) -> dict[str, list[Service]]:
-        """The services by their stack, both in the order of the inventory; those of no stack come last."""
-        names = dict.fromkeys(service.stack for service in self.services.values())
-        return {
-            name: [service for service in self.services.values() if service.stack == name]
-            for name in sorted(names, key=lambda name: not name)
-        }
-
-    def on_host(self, docker_host: str) -> list[Service]:
-        """The services that run as containers on a Docker host."""
-        return [service for service in self.containers() if service.docker_host == docker_host]
-
-    def gateway_network(self, service: Service) -> str | None:
-        """The network through which Docker publishes the service's ports, or None when all are internal.
-
-        Docker prefers dual-stack networks and then takes the first name in byte order (libnetwork, ``endpoint.Less``).
-        """
-        outward = [self.networks[name] for name in service.networks if not self.networks[name].internal]
-        if not outward:
-            return None
-        return min(outward, key=lambda network: (not network.gateway, self.network_name(network.name))).name
-
-    def edges(self) -> set[Edge]:
-        """Every connection that works: caller and listener share a network on which the listener listens."""
-        return {
-            edge
-            for edge in self._declared_edges()
-            if self.services[edge.caller].docker_host == self.services[edge.listener].docker_host
-        }
-
-    def crossing_edges(self) -> set[Edge]:
-        """What the inventory declares, and no network carries: caller and listener are on different Docker hosts."""
-        return set(self._declared_edges()) - self.edges()
-
-    def _declared_edges(self) -> Iterator[Edge]:
-        return (
-            Edge(caller.name, listener.name, port.number, network)
-            for listener in self.containers()
-            for port in listener.ports
-            for network in port.networks
-            for caller in self.containers()
-            if caller.name != listener.name and network in caller.networks
-        )
+    # The volume with the audit logs of other Docker hosts.
+    collected = "audit-elsewhere"
 
     # Ports ---------------------------------------------------------------------------------------------------------
 
@@ -189,20 +45,26 @@ class Topology:
     def reachable_ports(self, name: str) -> list[Reach]:
         """The ports that service ``name`` can connect to, its own among them, in the order of the inventory."""
         caller = self.services[name]
+        # A tunnel is on networks of others for those who call through it.
+        own = self.declared[name].networks if caller.is_tunnel else caller.networks
         found = []
         for listener in self.services.values():
-            shared = [network for network in caller.networks if network in listener.listen_networks]
+            crossing = self._crossing.get((name, listener.name))
+            far = crossing is None and not self._same_host(caller, listener)
+            if far and not listener.external_address:
+                continue
+            crossed = {number for number, _network in crossing.ports} if crossing else set()
+            shared = [network for network in own if network in listener.listen_networks]
             for port in listener.ports:
                 through = [network for network in shared if network in port.networks]
-                if not through:
+                if not (port.number in crossed if crossing else through):
                     continue
                 # The plain name leads to any network they share; where only some of them will do, it is one of those.
-                host = listener.name if through == shared else listener.host_on(through[0])
+                host = listener.name if crossing or through == shared else listener.host_on(through[0])
                 number = port.number
-                if listener.external_address:
+                if listener.external_address and not crossing:
                     host = listener.external_address
-                    if port.protocol == "ssh":
-                        number = int(listener.variables.get("dockfra_ssh_port") or 22)
+                    number = link.outside(listener, port)
                 health = listener.health
                 found.append(
                     Reach(listener.name, port.name, port.protocol, host, number, health.path, health.below)
@@ -300,12 +162,8 @@ class Topology:
 
     def ssh_peers(self, name: str) -> list[Service]:
         """The SSH servers that service ``name`` can reach, in the order of the inventory."""
-        caller = self.services[name]
-        return [
-            peer
-            for peer in self.services.values()
-            if peer.name != name and any(set(port.networks) & set(caller.networks) for port in peer.ssh_ports)
-        ]
+        reached = {port.service for port in self.reachable_ports(name) if port.kind == "ssh"}
+        return [peer for peer in self.services.values() if peer.name != name and peer.name in reached]
 
     def places(self) -> dict[str, str]:
         """The services by the names the policy has for them."""
@@ -418,24 +276,126 @@ class Topology:
             (service for service in self.containers() if service.place in places), key=lambda s: s.name
         )
 
+    def audit_collector(self, docker_host: str, other: str) -> Service | None:
+        """Who on a Docker host has the audit logs of another one, from the gate of its tunnel; None where nobody has."""
+        tunnel = self.tunnels.get(other)
+        if tunnel is None or not tunnel.reads_audit or docker_host == other:
+            return None
+        readers = (service for service in self.on_host(docker_host) if service.reads_audit)
+        return next(
+            (
+                reader
+                for reader in readers
+                if (reader.name, tunnel.name) in self._crossing and tunnel.name in self.gates_of(reader.name)
+            ),
+            None,
+        )
+
     def audit_logs(self, name: str) -> list[str]:
-        """The services whose audit log is in the container of service ``name``: itself, for a reader all of its host."""
+        """The services whose audit log is in the container of service ``name``: itself, for a reader all of its host.
+
+        Of other Docker hosts it has those that somebody here collects.
+        """
         service = self.services[name]
         return [
             other.name
             for other in self.audited()
-            if other == service or (service.reads_audit and other.docker_host == service.docker_host)
+            if other == service
+            or (
+                service.reads_audit
+                and (
+                    self._same_host(other, service)
+                    or self.audit_collector(service.docker_host, other.docker_host) is not None
+                )
+            )
         ]
 
-    def volumes(self, name: str) -> list[Volume]:
-        """The volumes of service ``name``: its own, those of releases, that of its audit log, and for a reader those of the other logs."""
-        found = [*self.services[name].volumes, *self._release_volumes(name)]
-        for other in self.audit_logs(name):
-            if other == name:
-                found.append(Volume(f"audit-{other}", audit_files.DIRECTORY))
-            else:
-                found.append(Volume(f"audit-{other}", f"{audit_files.OTHERS}/{other}", read_only=True))
+    def collected_logs(self, name: str) -> dict[str, list[str]]:
+        """The services of other Docker hosts whose audit logs service ``name`` collects, by the tunnel that it asks."""
+        service = self.services[name]
+        found: dict[str, list[str]] = {}
+        for other in self.audited():
+            if self.audit_collector(service.docker_host, other.docker_host) == service:
+                found.setdefault(self.tunnels[other.docker_host].name, []).append(other.name)
         return found
+
+    def volumes(self, name: str) -> list[Volume]:
+        """The volumes of service ``name``: its own, those of releases, that of its audit log, and for a reader those of the other logs.
+
+        What belongs to a service of another Docker host is no volume here, see `far_volumes`.
+        """
+        service = self.services[name]
+        far = self.far_volumes(name)
+        found = [volume for volume in service.volumes if volume not in far] + self._release_volumes(name)
+        logs = [self.services[other] for other in self.audit_logs(name)]
+        for other in logs:
+            if other.name == name:
+                found.append(Volume(f"audit-{other.name}", audit_files.DIRECTORY))
+            elif self._same_host(other, service):
+                found.append(
+                    Volume(f"audit-{other.name}", f"{audit_files.OTHERS}/{other.name}", read_only=True)
+                )
+        if any(not self._same_host(other, service) for other in logs):
+            collects = bool(self.collected_logs(name))
+            found.append(Volume(self.collected, audit_files.ELSEWHERE, read_only=not collects))
+        return found
+
+    def far_volumes(self, name: str) -> dict[Volume, str]:
+        """The volumes of service ``name`` that a service of another Docker host writes, each with that; it asks there instead."""
+        service = self.services[name]
+        found = {}
+        for volume in service.volumes:
+            writers = [
+                other
+                for other in self.containers()
+                for each in other.volumes
+                if each.name == volume.name and not each.read_only
+            ]
+            if volume.read_only and writers and not any(self._same_host(other, service) for other in writers):
+                found[volume] = writers[0].name
+        return found
+
+    # Links ---------------------------------------------------------------------------------------------------------
+
+    def links(self, name: str) -> list[link.Link]:
+        """What service ``name`` keeps open to the tunnels of other Docker hosts."""
+        tunnel = self.services[name]
+        found = []
+        for other in (self.services[each] for each in tunnel.links if each in self.services):
+            published = next((port.publish for port in other.ssh_ports if port.publish is not None), 0)
+            sides = {
+                docker_host: [
+                    forward
+                    for each in self.crossings
+                    if (each.docker_host, self.services[each.service].docker_host) == (docker_host, far)
+                    for forward in link.forward(each, self.declared, self.tunnels[docker_host])
+                ]
+                for docker_host, far in (
+                    (tunnel.docker_host, other.docker_host),
+                    (other.docker_host, tunnel.docker_host),
+                )
+            }
+            found.append(
+                link.Link(
+                    tunnel=other.name,
+                    user=other.user,
+                    server=self.servers.get(other.docker_host, link.Server(other.docker_host)),
+                    address=other.publish_address or "127.0.0.1",
+                    port=published,
+                    local=tuple(sides[tunnel.docker_host]),
+                    remote=tuple(sides[other.docker_host]),
+                )
+            )
+        return found
+
+    def accepted_links(self, name: str) -> dict[str, link.Link]:
+        """The links that come to service ``name``, by the client key that opens them."""
+        return {
+            tunnel.client_key: each
+            for tunnel in self.services.values()
+            for each in self.links(tunnel.name)
+            if each.tunnel == name
+        }
 
 
 def short_names(services: Iterable[Service]) -> dict[str, str]:

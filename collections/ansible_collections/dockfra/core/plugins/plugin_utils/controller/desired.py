@@ -29,7 +29,7 @@ from ...module_utils.topology.topology import Topology, short_names
 from .images import Image, image_sources, tree_name
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
-from .variables import PLATFORM_ROLE, SERVICE_ROLE, Variables
+from .variables import ACCOUNT_ROLE, PLATFORM_ROLE, SERVICE_ROLE, Variables
 
 
 @dataclass
@@ -84,13 +84,16 @@ class Platform:
         self.root = self._variables.project_root
         self.variables = self._variables.typed
         self.settings = self._variables.settings()
+        # In the order of the inventory, whoever is asked about: what is derived from it is the same every time.
+        services = [self._service(name) for name in self._variables.names]
+        commands = {**self.settings["dockfra_commands"], **self.settings["dockfra_further_commands"]}
         self.topology = Topology(
             project=self.settings["dockfra_project"],
-            # In the order of the inventory, whoever is asked about: what is derived from it is the same every time.
-            services=[self._service(name) for name in self._variables.names],
+            services=services,
             network_options=self.settings["dockfra_network_options"],
-            policy=Policy(self.settings["dockfra_capabilities"], self.settings["dockfra_commands"]),
+            policy=Policy(self.settings["dockfra_capabilities"], commands),
             ipv4_range=self.settings["dockfra_ipv4_range"],
+            servers=self._variables.servers(dict.fromkeys(service.docker_host for service in services)),
         )
 
     def _service(self, name: str) -> Service:
@@ -178,15 +181,27 @@ class Platform:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
+            "dockfra_collected_logs": topology.collected_logs(name),
             "dockfra_deployables": [
                 {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
             ],
             "dockfra_devices": [asdict(entry) for entry in topology.devices(name)],
             "dockfra_engines": [asdict(engine) for engine in topology.engines(name)],
+            "dockfra_far_logs": [
+                other for other in topology.audit_logs(name) if topology.is_far(name, other)
+            ],
             "dockfra_gate": self._gate(service),
             "dockfra_gate_callers": topology.gate_callers(name),
             "dockfra_gate_prompts": topology.gate_prompts(name),
             "dockfra_gates": topology.gates_of(name),
+            "dockfra_kept_links": [asdict(link) for link in topology.links(name)],
+            "dockfra_link_permits": {
+                key: {
+                    "open": [forwards.place(forward.host, forward.target) for forward in link.local],
+                    "listen": [forwards.place(forward.listen, forward.port) for forward in link.remote],
+                }
+                for key, link in topology.accepted_links(name).items()
+            },
             "dockfra_listen_hosts": [service.host_on(network) for network in service.listen_networks],
             "dockfra_listeners": [asdict(listener) for listener in topology.listeners(name)],
             "dockfra_own_devices": {device.name: device.runs for device in topology.devices_through(name)},
@@ -264,10 +279,35 @@ class Platform:
 
     def render_operator_files(self, variables: Mapping[str, Any]) -> dict[str, str]:
         """Return the files that the role ``dockfra.core.platform`` has for the person at the controller, by name."""
-        first = next(iter(self._variables.raw.values()))
         root = self._variables.finder.role(PLATFORM_ROLE).path / "templates" / "operator"
-        available = {**first, **self.settings, **variables}
+        available = {**self._platform_variables(), **variables}
         return {path.stem: self._render(path, available) for path in sorted(root.glob(f"*{TEMPLATE_SUFFIX}"))}
+
+    def link_account(self, docker_host: str) -> dict[str, str]:
+        """Return the account of a Docker host through which links come, see the role ``dockfra.core.link_account``; empty where none does."""
+        tunnel = self.topology.tunnels.get(docker_host)
+        ways = [
+            {"key": key, "place": forwards.place(link.address, link.port)}
+            for key, link in (self.topology.accepted_links(tunnel.name) if tunnel else {}).items()
+        ]
+        if not ways:
+            return {}
+        source = self._variables.finder.role(ACCOUNT_ROLE).path / "templates" / "authorized_keys.j2"
+        return {
+            "user": self.settings["dockfra_link_user"],
+            "home": f"{self.settings['dockfra_data_root']}/{self.topology.project}/link",
+            "authorized_keys": self._render(
+                source, {**self._platform_variables(), "link_account_ways": ways}
+            ),
+        }
+
+    def _platform_variables(self) -> dict[str, Any]:
+        """What templates know that are no service's. Who renders is the platform: what cannot be rendered is told by a name."""
+        return {
+            **self._variables.of_all(),
+            "inventory_hostname": self.topology.project,
+            **self.settings,
+        }
 
     def _render(self, source: Path, available: dict[str, Any]) -> str:
         # One environment for all templates: it knows the filters and tests that they use, and compiles a file that it includes
@@ -291,7 +331,7 @@ class Platform:
         service = self.topology.services[name]
         images = self._images(service)
         files = self.render(name)
-        root = self.variables[name]["dockfra_data_root"]
+        root = self.settings["dockfra_data_root"]
         directory = f"{root}/{self.topology.project}/services/{name}"
         image = images[-1].reference if images else self.variables[name]["dockfra_image"]
         container = specification(self.topology, service, image, directory if files else "")

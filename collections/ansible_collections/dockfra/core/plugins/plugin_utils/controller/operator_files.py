@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.topology import forwards
+from ...module_utils.topology.link import Server
 from ...module_utils.topology.model import OPERATOR, Service
 from ...module_utils.topology.topology import Topology, short_names
 from .desired import Platform
 
 ACCESS_MAP = "access.txt"
+
+# Publish addresses that are no address to ask.
+_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared, not listened on
 
 
 def render(platform: Platform) -> dict[str, str]:
@@ -24,6 +28,7 @@ def render(platform: Platform) -> dict[str, str]:
     services = [
         {**describe(topology, service), "short_name": short.get(service.name, "")}
         for service in topology.services.values()
+        if not service.is_tunnel  # nobody logs in there
     ]
     ways = [
         {**asdict(way), "short_name": short.get(way.name, "")}
@@ -31,7 +36,12 @@ def render(platform: Platform) -> dict[str, str]:
         if not _published_ssh(topology.services[way.name])
     ]
     return platform.render_operator_files(
-        {"dockfra_services": services, "dockfra_operator_key": OPERATOR, "dockfra_operator_ways": ways}
+        {
+            "dockfra_services": services,
+            "dockfra_servers": [asdict(server) for server in topology.servers.values() if server.address],
+            "dockfra_operator_key": OPERATOR,
+            "dockfra_operator_ways": ways,
+        }
     )
 
 
@@ -47,6 +57,10 @@ def stale(folder: Path, files: Mapping[str, str]) -> list[str]:
 
 def describe(topology: Topology, service: Service) -> dict[str, Any]:
     """Return a service as plain data for templates."""
+    server = topology.servers.get(service.docker_host, Server(service.docker_host))
+    # What answers on another machine alone is reached over that one.
+    through = server.name if server.address and service.is_local_only else ""
+    published = service.publish_address if service.publish_address not in _EVERY_ADDRESS else "127.0.0.1"
     return {
         "name": service.name,
         "container": topology.container_name(service.name),
@@ -63,6 +77,9 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
         "address": service.external_address,
         "publish_address": service.publish_address,
         "local_only": service.is_local_only,
+        "docker_host": service.docker_host,
+        "host": server.address if server.address and not through else published,
+        "through": through,
     }
 
 

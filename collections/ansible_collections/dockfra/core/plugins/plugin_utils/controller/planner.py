@@ -62,6 +62,7 @@ class HostPlan:
         needs_base_image: whether an image is to be built directly on the base image.
         releases: services that serve a release which is not made of the source of their image, each with its commit.
         owner: the checkout to write down as the platform's owner, where that is not done yet.
+        link_account: the account through which links come, where that is to be made or changed.
     """
 
     docker_host: str
@@ -76,6 +77,7 @@ class HostPlan:
     needs_base_image: bool = False
     releases: list[dict[str, str]] = field(default_factory=list)
     owner: dict[str, str] = field(default_factory=dict)
+    link_account: dict[str, str] = field(default_factory=dict)
 
     def as_result(self) -> dict[str, Any]:
         """Return the plan as plain data for a task result."""
@@ -84,7 +86,7 @@ class HostPlan:
 
 def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) -> dict[str, Any]:
     """Return the options of ``dockfra.core.docker_state_info`` that read what the plan compares."""
-    topology = platform.topology
+    topology, account = platform.topology, platform.link_account(docker_host)
     names = [entry.container["name"] for entry in desired.values()]
     names += platform.networks(docker_host)
     names += [
@@ -110,7 +112,10 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
             for entry in desired.values()
             if entry.service.release
         },
-        "directories": {entry.directory: str(entry.service.uid) for entry in desired.values()},
+        "directories": {
+            **{entry.directory: str(entry.service.uid) for entry in desired.values()},
+            **({account["home"]: "0"} if account else {}),
+        },
     }
 
 
@@ -144,6 +149,7 @@ def compare(
     wanted_networks = platform.networks(docker_host)
     if checkout and not plan.engine_error:
         plan.owner = _owner(platform, docker_host, state, checkout)
+    plan.link_account = _link_account(platform, docker_host, state)
     for name, settings in wanted_networks.items():
         if _network_differs(settings, state["networks"].get(name)):
             plan.networks.append({"name": name, **settings, "exists": name in state["networks"]})
@@ -182,7 +188,9 @@ def compare(
     if problems:
         raise TopologyError(problems)
     to_apply = [service for service in plan.services if service.action != "wait"]
-    plan.work = bool(plan.networks or plan.volumes or to_apply or plan.orphans or plan.owner)
+    plan.work = bool(
+        plan.networks or plan.volumes or to_apply or plan.orphans or plan.owner or plan.link_account
+    )
     plan.needs_base_image = any(image["level"] == 0 for service in plan.services for image in service.build)
     return plan
 
@@ -197,9 +205,22 @@ def check_settled(plan: HostPlan) -> None:
         for service in plan.services
     ]
     problems += [f"The network {network['name']} is not as declared." for network in plan.networks]
+    if plan.link_account:
+        problems.append(f"The account {plan.link_account['user']} on {plan.docker_host} is not as declared.")
     problems += [f"The container {name} is not in the inventory." for name in plan.orphans]
     if problems:
         raise TopologyError(problems)
+
+
+def _link_account(platform: Platform, docker_host: str, state: Mapping[str, Any]) -> dict[str, str]:
+    """The account through which links come, where it is not as it should be."""
+    account = platform.link_account(docker_host)
+    if not account:
+        return {}
+    files = {".ssh/authorized_keys": file_tree.WantedFile(account["authorized_keys"].encode(), 0o644)}
+    changes = file_tree.compare(files, state["files"].get(account["home"]) or {})
+    # What else lies there is nobody's harm: the directory is root's.
+    return account if changes.created or changes.updated else {}
 
 
 def _other_releases(

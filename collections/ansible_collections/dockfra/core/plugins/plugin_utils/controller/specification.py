@@ -16,7 +16,7 @@ from ...module_utils.topology.topology import Topology
 
 CONFIG_MOUNT = "/etc/dockfra"
 
-# A dual-stack network (see Topology.ipv6_subnet) only orders the gateways: containers speak IPv4 alone, for nothing keeps
+# A dual-stack network (see Placement.ipv6_subnet) only orders the gateways: containers speak IPv4 alone, for nothing keeps
 # the IPv6 of two bridges apart on engines before 27.
 _SYSCTLS = {"net.ipv6.conf.all.disable_ipv6": "1"}
 
@@ -39,12 +39,12 @@ def specification(topology: Topology, service: Service, image: str, directory: s
     wanted: dict[str, Any] = {
         "name": topology.container_name(service.name),
         "image": image,
-        # Docker makes the host name an alias on every network, so it must not be the service's name (see _aliases).
+        # Docker makes the host name an alias on every network, so it must not be the service's name (see Placement.aliases).
         "hostname": topology.container_name(service.name),
         "user": f"{service.uid}:{service.uid}",
         "env": {**topology.environment(service.name), **declared},
         "networks": [
-            {"name": topology.network_name(network), "aliases": _aliases(service, network)}
+            {"name": topology.network_name(network), "aliases": topology.aliases(service, network)}
             for network in service.networks
         ],
         "published_ports": [
@@ -116,11 +116,6 @@ def _in_memory(volume: Volume) -> dict[str, Any]:
         return {}
     options = {"type": "tmpfs", "device": "tmpfs", "o": volume.memory}
     return {"volume_driver": "local", "volume_options": options}
-
-
-def _aliases(service: Service, network: str) -> list[str]:
-    """Names of the service on a network: callers find it only where it listens, and itself everywhere it does."""
-    return [service.name, service.host_on(network)] if network in service.listen_networks else []
 
 
 def _memory(service: str, limit: str) -> int:

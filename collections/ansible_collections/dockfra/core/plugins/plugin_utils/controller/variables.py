@@ -16,11 +16,13 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from ...module_utils.errors import TopologyError
+from ...module_utils.topology.link import Server
 from .role_files import Role, RoleFinder
 
 SERVICE_ROLE = "dockfra.core.service"
 PLATFORM_ROLE = "dockfra.core.platform"
 BASE_ROLE = "dockfra.core.base"
+ACCOUNT_ROLE = "dockfra.core.link_account"
 
 # What every service has and nothing else: a host with any of them is one, so that a misspelt other is noticed.
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
@@ -36,6 +38,10 @@ _OF_ALL = (
     "dockfra_ipv4_range",
     "dockfra_capabilities",
     "dockfra_commands",
+    "dockfra_further_commands",
+    "dockfra_data_root",
+    "dockfra_hostnames",
+    "dockfra_link_user",
 )
 
 # What is to be known of a service to reach it.
@@ -50,11 +56,13 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_host_key",
     "dockfra_image",
     "dockfra_image_context",
+    "dockfra_links",
     "dockfra_needs",
     "dockfra_networks",
     "dockfra_port_offset",
     "dockfra_ports",
     "dockfra_publish_address",
+    "dockfra_reads_audit",
     "dockfra_release",
     "dockfra_release_targets",
     "dockfra_reverse_proxy",
@@ -67,6 +75,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_ssh_user",
     "dockfra_stack",
     "dockfra_user",
+    "dockfra_volumes",
 )
 
 
@@ -103,6 +112,7 @@ class Variables:
         self._templar = templar
         self._hostvars = hostvars
         written = {host: hostvars.raw_get(host) for host in hosts}
+        self._hosts = frozenset(written)
         services = {host: values for host, values in written.items() if _SERVICE_MARKS & set(values)}
         if not services:
             raise TopologyError(
@@ -125,23 +135,57 @@ class Variables:
         }
 
     def settings(self) -> dict[str, Any]:
-        """Return the platform's settings; raises TopologyError where services differ in one that holds for all."""
-        first, *others = self.typed
-        names = [name for name in self.finder.role(PLATFORM_ROLE).options if name in self.typed[first]]
+        """Return the platform's settings; raises TopologyError where services differ in one that holds for all.
+
+        Of what a service may have for itself, the platform has what most of them have.
+        """
+        hosts = list(self.typed)
+        found = {}
         problems = []
-        for name in names:
+        for name in self.finder.role(PLATFORM_ROLE).options:
+            values = [self.typed[host][name] for host in hosts if name in self.typed[host]]
+            if not values:
+                continue
             # With two different values, the one that fewer services have is the odd one.
-            values = [self.typed[host].get(name) for host in self.typed]
-            usual = max(values, key=values.count)
+            usual = found[name] = max(values, key=values.count)
             problems += [
                 f"{host}: {name} differs from that of the other services, but holds for the whole platform; "
                 f"set it for all in group_vars/all.yml.{self._place(host, name)}"
-                for host in (first, *others)
+                for host in hosts
                 if name in _OF_ALL and self.typed[host].get(name) != usual
             ]
         if problems:
             raise TopologyError(problems)
-        return {name: self.typed[first][name] for name in names}
+        return found
+
+    def of_all(self) -> dict[str, Any]:
+        """Return what templates of the platform as a whole know: what is Ansible's own and none of the services'."""
+        raw = next(iter(self.raw.values()))
+        options = {name for chain in self.chains.values() for role in chain for name in role.options}
+        names = set.intersection(*(set(values) for values in self.raw.values()))
+        return {
+            name: raw[name]
+            for name in names
+            if name not in options and not name.startswith(("dockfra_", "inventory_hostname", "group_names"))
+        }
+
+    def servers(self, names: Iterable[str]) -> dict[str, Server]:
+        """Return what the inventory says of these Docker hosts, by name; raises TopologyError for what cannot be worked out."""
+        found = {}
+        for name in names:
+            known = self._hostvars[name] if name in self._hosts else {}
+            here = name == "localhost" or known.get("ansible_connection") == "local"
+            try:
+                found[name] = Server(
+                    name=name,
+                    address="" if here else str(known.get("ansible_host") or name),
+                    port=int(known.get("ansible_port") or 22),
+                    user=str(known.get("ansible_user") or ""),
+                    host_key=str(known.get("dockfra_server_host_key") or ""),
+                )
+            except (AnsibleError, ValueError) as error:
+                raise TopologyError([f"{name}: a variable cannot be worked out: {error}"]) from error
+        return found
 
     def context(self, host: str) -> str:
         """Return the build context of a service's own image; empty where it has none but its role's."""

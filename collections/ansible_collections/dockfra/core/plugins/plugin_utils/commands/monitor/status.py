@@ -4,8 +4,8 @@
 
 The monitor's watch asks every service over the network each five seconds, in its own protocol; this shows what it saw last. Without
 one that is fresh, and with --now, they are asked now. Limits are those of connections and of room on the disk that a container's
-guard has told in its audit log within ten minutes, and settings of its role that cannot be used. The exit status is 1 when a service
-does not work.
+guard has told in its audit log within ten minutes, and settings of its role that cannot be used. Of several Docker hosts it shows how
+the links between them stand. The exit status is 1 when a service or a link does not work.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from ....module_utils.errors import CommandError, UsageError
 from ....module_utils.text import shown
-from ...cli import health, limits, live, watched
+from ...cli import health, limits, links, live, watched
 from ...cli.call import Call, Place
 from ...cli.grammar import suggest
 from ...cli.output import Style
@@ -104,6 +104,7 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
     return {
         "services": found["services"],
         "limits": limits.reached(configuration.audit_logs),
+        "links": links.asked(call),
         "by": "watch" if by_watch else "status",
         "time": found["time"],
         "age": found["age"],
@@ -143,8 +144,15 @@ def render(data: dict[str, Any] | None, style: Style) -> str:
         return ""
     if "changes" in data:
         return watched.render_history(data, style)
-    return "\n\n".join(filter(None, (*watched.render(data, style), health.render(data["services"], style))))
+    parts = (
+        *watched.render(data, style),
+        links.render(data.get("links") or (), style),
+        health.render(data["services"], style),
+    )
+    return "\n\n".join(filter(None, parts))
 
 
 def exit_status(data: dict[str, Any] | None) -> int:
-    return int(data is not None and "services" in data and health.failing(data["services"]))
+    if data is None or "services" not in data:
+        return 0
+    return int(health.failing(data["services"]) or links.broken(data.get("links") or ()))

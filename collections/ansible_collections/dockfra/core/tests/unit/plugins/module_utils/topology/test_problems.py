@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Server
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
 from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
@@ -29,6 +30,13 @@ def found(*services: Service, policy: Policy | None = None) -> list[str]:
     return problems(Topology("p", services, {}, policy))
 
 
+SSH_PORT = {"name": "ssh", "port": 22}
+# Both ends of a link, which is sound.
+ENDS: tuple[dict[str, Any], dict[str, Any]] = (
+    {"docker_host": "here", "ssh_client_key": "tunnel", "links": ["exit"]},
+    {"docker_host": "there", "ports": [{"name": "ssh", "port": 22, "publish": 2225}], "links": []},
+)
+TUNNELS = [make("tunnel", "link-net", **ENDS[0]), make("exit", "link-net", **ENDS[1])]
 PROXY = make("proxy", "front", reverse_proxy=True, ports=[{"name": "https", "port": 443}])
 DB = make("db", "back-net", uid=10006, ports=[{"name": "postgres", "port": 5432}])
 WEB = make("web", "back-net", "front", ports=[{"name": "http", "port": 80}], routes=[{"path": "/"}])
@@ -170,12 +178,87 @@ def test_what_crosses_docker_hosts_is_told_with_both_ends() -> None:
     ]
     told = found(*services, policy=policy)
     assert [problem.split(";")[0] for problem in told] == [
-        "one: runs on here and cannot reach two on there, because a does not span Docker hosts",
-        "two: runs on there and cannot reach one on here, because a does not span Docker hosts",
-        "two: runs on there and shares the volume 'v' with one on here, but a volume does not span Docker hosts",
-        "one: runs on here and cannot read the audit log of two on there",
+        "one: runs on here and cannot reach two on there, because a does not span Docker hosts and no link joins the two",
+        "two: runs on there and cannot reach one on here, because a does not span Docker hosts and no link joins the two",
+        "one: runs on here and cannot read the audit log of two on there, because nobody here has that from the gate of a "
+        "tunnel there",
     ]
     assert Topology("p", services).edges() == set()
+
+
+def test_a_volume_of_another_docker_host_is_read_through_the_gate_there() -> None:
+    """The reader has no volume then, which would be an empty copy. Without a command for it there it is refused."""
+    policy = Policy({}, {"look": {"at": {"one": ["two"]}}})
+    volumes = [{"name": "v", "path": "/v", "read_only": True}]
+    services = [
+        make(
+            "one",
+            "a",
+            docker_host="here",
+            ssh_client_key="one",
+            ports=[SSH_PORT],
+            volumes=[{"name": "v", "path": "/v"}],
+        ),
+        make("two", "a", docker_host="there", ssh_client_key="two", volumes=volumes),
+        *TUNNELS,
+    ]
+    servers = {"there": Server("there", "192.0.2.1", host_key="ssh-ed25519 AAAA")}
+    topology = Topology("p", services, {}, policy, servers=servers)
+    assert problems(topology) == []
+    assert [volume.name for volume in topology.volumes("two")] == []
+    (told,) = problems(Topology("p", services, servers=servers))
+    assert told.startswith(
+        "two: runs on there and shares the volume 'v' with one on here, but a volume does not span Docker hosts"
+    )
+
+
+@pytest.mark.parametrize(
+    ("tunnel", "end", "server", "message"),
+    [
+        ({}, {"links": None}, {}, "tunnel: dockfra_links has 'exit', which is no tunnel"),
+        (
+            {"links": ["exi"]},
+            {},
+            {},
+            "tunnel: dockfra_links has 'exi', which is no tunnel (a service with dockfra_links, though it may be empty). Did you mean 'exit'?",
+        ),
+        ({"ssh_client_key": ""}, {}, {}, "tunnel: opens links, but has no key for that"),
+        ({}, {"docker_host": "here"}, {}, "tunnel: dockfra_links has 'exit', which runs on here as well"),
+        ({}, {"links": ["tunnel"]}, {}, "tunnel: dockfra_links has 'exit', which has a link to here itself"),
+        (
+            {},
+            {"ports": []},
+            {},
+            "exit: is where the link of tunnel ends, but publishes no port that speaks SSH",
+        ),
+        (
+            {},
+            {"publish_address": "0.0.0.0"},
+            {},
+            "exit: is where the link of tunnel ends, which comes over there itself",
+        ),
+        (
+            {},
+            {},
+            {"address": ""},
+            "exit: runs on there, to which a link leads, but that has no address; set ansible_host of there.",
+        ),
+        (
+            {},
+            {},
+            {"host_key": ""},
+            "exit: runs on there, to which a link leads, and host keys are pinned; set dockfra_server_host_key",
+        ),
+    ],
+)
+def test_a_link_that_cannot_be_opened_is_told(
+    tunnel: dict[str, Any], end: dict[str, Any], server: dict[str, str], message: str
+) -> None:
+    one, other = ({**said, **changed} for said, changed in zip(ENDS, (tunnel, end), strict=True))
+    known = {"address": "192.0.2.1", "host_key": "ssh-ed25519 AAAA", **server}
+    services = [make("tunnel", "link-net", **one), make("exit", "link-net", **other)]
+    told = problems(Topology("p", services, servers={"there": Server("there", **known)}))
+    assert told[0].startswith(message), told
 
 
 def test_what_a_service_needs_is_a_service_and_does_not_need_it() -> None:

@@ -479,11 +479,13 @@ def test_of_several_gateways_that_of_the_own_docker_host_is_first() -> None:
         gateway("far", "dock", docker_host="app"),
         gateway("near", "dock", docker_host="main"),
         make("watcher", "dock", docker_host="main"),
+        make("tunnel", "link-net", docker_host="main", links=["exit"]),
+        make("exit", "link-net", docker_host="app", links=[]),
     ]
     engines = Topology("p", services).engines("watcher")
     assert [(engine.gateway, set(engine.containers)) for engine in engines] == [
-        ("near", {"near", "watcher"}),
-        ("far", {"far"}),
+        ("near", {"near", "watcher", "tunnel"}),
+        ("far", {"far", "exit"}),
     ]
 
 

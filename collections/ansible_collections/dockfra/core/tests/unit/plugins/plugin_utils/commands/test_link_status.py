@@ -1,0 +1,63 @@
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+"""How links stand, at the gate of their tunnel and in the monitor's status."""
+
+from __future__ import annotations
+
+import argparse
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, UnreachableError
+from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.watch import snapshot
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import links
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
+from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import link_status
+
+POLICY = Policy({}, {"link-status": {"at": {"tunnel": ["monitor"]}}})
+UP = {"tunnel": "tunnel-app", "state": "up", "since": 0.5, "reconnects": 3, "failures": 0, "problem": ""}
+
+
+def call(policy: Policy = POLICY, answer: Any = None) -> Call:
+    def ask(_home: Place, place: str, words: Sequence[str], _text: str | None) -> Any:
+        assert (place, list(words)) == ("tunnel", ["link-status"])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    place = Place("monitor", "ssh-monitor", policy, {})
+    return Call("status", "monitor", place, argparse.Namespace(), io.BytesIO(), ask=ask)
+
+
+def test_a_tunnel_says_how_its_links_stand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(link_status, "RUN", tmp_path)
+    with pytest.raises(CommandError, match="says nothing"):
+        link_status.run(call())
+    snapshot.write(tmp_path / "link.json", {"links": [UP]})
+    found = link_status.run(call())
+    assert found == {"links": [UP]}
+    assert link_status.exit_status(found) == 0
+    text = link_status.render(found, Style())
+    assert "tunnel-app" in text
+    assert "1970-01-01 00:00:00" in text
+    assert link_status.exit_status({"links": [{**UP, "state": "refused"}]}) == 1
+
+
+def test_the_monitor_asks_every_tunnel_and_one_that_is_silent_is_down() -> None:
+    assert links.asked(call(answer={"links": [UP]})) == [UP]
+    (silent,) = links.asked(call(answer=UnreachableError("tunnel cannot be reached")))
+    assert (silent["state"], silent["problem"]) == ("down", "tunnel cannot be reached")
+    assert links.broken([silent])
+    assert "tunnel cannot be reached" in links.render([silent], Style())
+
+
+def test_on_one_docker_host_there_is_no_link() -> None:
+    assert links.asked(call(Policy({}, {}))) == []
+    assert links.render([], Style()) == ""
+    assert not links.broken([])

@@ -1,0 +1,148 @@
+"""The link between two servers with real SSH servers and clients: it comes back whatever happens to it, and carries what is declared."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit import sshds
+from tests.unit.linked import Linked, linked, wait_for
+
+pytestmark = pytest.mark.skipif(bool(sshds.why_not()), reason=sshds.why_not())
+
+# How long it may take until the link is there at first, on a busy machine.
+START = 30
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Linked]:
+    with linked(tmp_path_factory.mktemp("link")) as found:
+        yield found
+
+
+@pytest.fixture
+def link(both: Linked) -> Iterator[Linked]:
+    """The link, up."""
+    both.start()
+    try:
+        wait_for(lambda: both.standing()["state"] == "up", START)
+        yield both
+    finally:
+        both.stop()
+        (both.run / "link.json").unlink(missing_ok=True)
+
+
+def test_each_side_reaches_the_services_of_the_other(link: Linked) -> None:
+    for forward in (*link.link.local, *link.link.remote):
+        assert link.ask(forward.service).endswith(" hello\n"), forward
+    assert link.standing()["reconnects"] == 0
+    heart = (link.run / "hearts" / "link").read_text().splitlines()
+    assert heart[1:] in ([], [""])
+
+
+@pytest.mark.parametrize("hop", ["tunnel-app", "app-server.server"])
+def test_a_killed_ssh_is_back_within_5_s(link: Linked, hop: str) -> None:
+    before = link.clients()
+    assert len(before) == 2
+    victims = [pid for pid in before if hop in Path(f"/proc/{pid}/cmdline").read_text()]
+    os.kill(victims[-1], signal.SIGKILL)
+    wait_for(lambda: not set(victims[-1:]) & set(link.clients()), 2)
+    assert wait_for(link.works, 5) < 5
+    wait_for(lambda: link.standing()["reconnects"] == 1, 2)
+    assert len(link.clients()) == 2
+
+
+def test_packets_that_vanish_are_noticed_within_20_s(link: Linked) -> None:
+    link.wire.drop()
+    assert not link.works()
+    assert wait_for(link.works, 20) < 20
+
+
+def test_a_first_hop_that_stands_still_is_noticed_within_20_s(link: Linked) -> None:
+    frozen = link.sessions("server")
+    for pid in frozen:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        assert wait_for(link.works, 20) < 20
+    finally:
+        for pid in frozen:
+            try:
+                os.kill(pid, signal.SIGCONT)
+            except ProcessLookupError:
+                continue
+
+
+def test_the_key_opens_the_declared_forwards_and_nothing_else(link: Linked) -> None:
+    """A stolen one, at both hops."""
+    hidden = socket.create_server(("127.0.0.1", 0))
+    port = hidden.getsockname()[1]
+    for host in ("tunnel-app", "app-server.server"):
+        tried = link.ssh("-W", f"127.0.0.1:{port}", host)
+        assert tried.returncode != 0
+        assert "administratively prohibited" in tried.stderr, tried.stderr
+        tried = link.listen(host, sshds.free_port())
+        assert "remote port forwarding failed" in tried.stderr, tried.stderr
+        ran = link.ssh(host, "touch", str(link.folder / "owned"))
+        assert (ran.stdout, (link.folder / "owned").exists()) in (("", False), ("ready\n", False))
+        assert link.ssh("-s", host, "sftp").stdout in ("", "ready\n")
+    hidden.close()
+
+
+def test_only_the_words_of_the_configuration_are_there(link: Linked) -> None:
+    """What it carries is what the topology has."""
+    said = link.config.read_text()
+    assert said.count("LocalForward ") == len(link.link.local)
+    assert said.count("RemoteForward ") == len(link.link.remote)
+
+
+@pytest.mark.parametrize("host", ["tunnel-app", "app-server"])
+def test_another_host_key_is_no_connection_and_a_problem(both: Linked, host: str, tmp_path: Path) -> None:
+    known = both.config.with_name("known_hosts")
+    right = known.read_text()
+    wrong = sshds.new_key(tmp_path / "other")
+    known.write_text(
+        "".join(
+            f"{host} {wrong}\n" if line.startswith(f"{host} ") else f"{line}\n" for line in right.splitlines()
+        )
+    )
+    both.start()
+    try:
+        wait_for(lambda: both.standing()["state"] == "refused", START)
+        assert "has not the host key that it has to have" in both.standing()["problem"]
+        wait_for(lambda: "is refused" in (both.run / "hearts" / "link").read_text(), 5)
+        assert both.ask("db") == ""
+        known.write_text(right)
+        wait_for(both.works, 10)
+        wait_for(lambda: both.standing()["state"] == "up", 5)
+    finally:
+        known.write_text(right)
+        both.stop()
+        (both.run / "link.json").unlink(missing_ok=True)
+
+
+def test_nothing_is_left_of_it_when_it_is_stopped(link: Linked) -> None:
+    link.stop()
+    assert link.clients() == []
+    wait_for(lambda: link.sessions("end") == [] and link.ask("ssh-manager") == "", 5)
+
+
+def test_one_whose_supervisor_was_killed_leaves_no_client(link: Linked) -> None:
+    assert link.daemon is not None
+    link.daemon.kill()
+    wait_for(lambda: link.clients() == [], 5)
+
+
+@pytest.mark.slow
+def test_after_50_flaps_there_is_one_listener_and_one_client(link: Linked) -> None:
+    for number in range(50):
+        os.kill(link.clients()[-1 if number % 2 else 0], signal.SIGKILL)
+        wait_for(lambda before=number: link.standing()["reconnects"] > before and link.works(), 15)
+    assert link.standing()["reconnects"] == 50
+    assert len(link.clients()) == 2
+    # A process for each session, and one more for its user where the server starts as root.
+    wait_for(lambda: len(link.sessions("end")) <= 3 and len(link.sessions("server")) <= 2, 20)
