@@ -228,11 +228,9 @@ class Topology:
         service = self.services[name]
         if service.external_address:
             return []
-        address = service.publish_address
-        host = "127.0.0.1" if address in ("", "0.0.0.0") else address  # noqa: S104  it is asked, not listened on
         health = service.health
         return [
-            Reach(name, port.name, port.protocol, host, port.publish, health.path, health.below)
+            Reach(name, port.name, port.protocol, port.local_address, port.publish, health.path, health.below)
             for port in service.ports
             if port.publish is not None
         ]
@@ -321,7 +319,7 @@ class Topology:
         """People's ways in to `roles`, where they are published, in the order of the inventory."""
         roles = set(self.roles())
         return [
-            Login(service.place, service.description, service.user, port.publish, service.is_local_only)
+            Login(service.place, service.description, service.user, port.publish, port.is_local)
             for service in self.containers()
             for port in service.ssh_ports
             if service.place in roles and port.publish is not None

@@ -54,16 +54,28 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
         "user": service.user,
         "networks": list(service.networks),
         "ports": [
-            {"name": port.name, "port": port.number, "publish": port.publish, "networks": list(port.networks)}
+            {
+                "name": port.name,
+                "port": port.number,
+                "publish": port.publish,
+                "networks": list(port.networks),
+                "address": port.local_address,
+            }
             for port in service.ports
         ],
-        "published": any(port.publish is not None for port in service.ports),
+        "published": bool(service.published),
         "logins": service.logins,
         "reverse_proxy": service.is_reverse_proxy,
         "address": service.external_address,
-        "publish_address": service.publish_address,
         "local_only": service.is_local_only,
+        "open": _open(service),
     }
+
+
+def _open(service: Service) -> str:
+    """The service, and those of its published ports that other machines reach where it is not all of them."""
+    names = [port.name for port in service.published if not port.is_local]
+    return service.name if len(names) == len(service.published) else f"{service.name} ({', '.join(names)})"
 
 
 def _published_ssh(service: Service) -> bool:

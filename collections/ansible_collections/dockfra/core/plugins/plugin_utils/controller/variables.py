@@ -55,6 +55,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_port_offset",
     "dockfra_ports",
     "dockfra_publish_address",
+    "dockfra_publish_addresses",
     "dockfra_release",
     "dockfra_release_targets",
     "dockfra_reverse_proxy",
