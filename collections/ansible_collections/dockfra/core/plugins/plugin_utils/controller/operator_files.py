@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from ...module_utils.topology.topology import Topology, short_names
 from .desired import Platform
 
 ACCESS_MAP = "access.txt"
+_KEYS = "keys/"
 
 
 def render(platform: Platform) -> dict[str, str]:
@@ -30,9 +31,25 @@ def render(platform: Platform) -> dict[str, str]:
         for way in forwards.operator_ways(topology)
         if not _published_ssh(topology.services[way.name])
     ]
-    return platform.render_operator_files(
+    files = platform.render_operator_files(
         {"dockfra_services": services, "dockfra_operator_key": OPERATOR, "dockfra_operator_ways": ways}
     )
+    return {**files, **_keys(platform, [*topology.services.values()], bool(ways))}
+
+
+def _keys(platform: Platform, services: Sequence[Service], ways: bool) -> dict[str, str]:
+    """The keys with which the person logs in: plain ssh needs them as files, also where the keyring keeps them elsewhere."""
+    if not platform.settings["dockfra_vault_file"]:
+        return {}
+    keyring = platform.keyring()
+    names = {name for service in services if _published_ssh(service) for name in service.logins}
+    names |= {OPERATOR} if ways else set()
+    return {f"{_KEYS}{name}/id_ed25519": keyring.ssh_private_key(f"keys/{name}") for name in sorted(names)}
+
+
+def mode(name: str) -> int:
+    """Return the permission bits of a file."""
+    return 0o400 if name.startswith(_KEYS) else 0o600
 
 
 def directory(platform: Platform) -> Path:

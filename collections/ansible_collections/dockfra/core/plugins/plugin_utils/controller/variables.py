@@ -16,6 +16,7 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar
 
 from ...module_utils.errors import TopologyError
+from . import vaults
 from .role_files import Role, RoleFinder
 
 SERVICE_ROLE = "dockfra.core.service"
@@ -26,12 +27,14 @@ BASE_ROLE = "dockfra.core.base"
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
 
 # Variables that playbooks and plugins set themselves.
-_INTERNAL = {"dockfra_desired", "dockfra_plan"}
+_INTERNAL = {"dockfra_desired", "dockfra_plan", vaults.VARIABLE}
 
 # Settings of the platform as a whole, which no service can have for itself.
 _OF_ALL = (
     "dockfra_project",
     "dockfra_state_dir",
+    "dockfra_vault_file",
+    "dockfra_vault_id",
     "dockfra_network_options",
     "dockfra_ipv4_range",
     "dockfra_capabilities",
