@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings a platform up on this machine with one command: ./init.sh local
+# Brings a platform up with one command: ./init.sh local on this machine, ./init.sh production on two servers
 set -euo pipefail
 
 PROGRAM=init.sh
@@ -26,6 +26,7 @@ so that the platform is as its inventory says. Running it again changes nothing.
 
 Inventories here: $(inventories)
 
+  --set name=value       fill in what the inventory leaves open (repeatable); what is missing is asked for on a terminal
   --ssh-config           make plain 'ssh dockfra-manager' work: one Include in ~/.ssh/config, which the teardown takes out
 
 Options for ansible-playbook, for example:
@@ -34,6 +35,8 @@ Options for ansible-playbook, for example:
   -e name=value          set a variable
   -v                     show every task
   -K                     ask for the sudo password
+  --vault-id NAME@FILE   the password of the inventory's secrets, where it keeps them in Ansible Vault: a file, or a program
+                         that prints it; asked for on a terminal
 
 Exit status: 0 done, 1 failed, 2 wrong usage, otherwise that of ansible-playbook.
 USAGE
@@ -47,6 +50,17 @@ asks_for_root_password() {
       --ask-become-pass | --become-password-file* | --become-pass-file*) return 0 ;;
       --*) ;;
       -*K*) return 0 ;;
+    esac
+  done
+  return 1
+}
+
+gives_vault_password() {
+  local arg
+  [[ -n ${ANSIBLE_VAULT_PASSWORD_FILE:-}${ANSIBLE_VAULT_IDENTITY_LIST:-} ]] && return 0
+  for arg in "$@"; do
+    case $arg in
+      --vault-* | --ask-vault-* | -J) return 0 ;;
     esac
   done
   return 1
@@ -66,10 +80,20 @@ if [[ $name == */* || $name == .* || ! -d $ROOT/inventories/$name ]]; then
   fail 2 "unknown inventory '$name'; inventories here: $(inventories)"
 fi
 
-# Words for the playbook; what is this script's own becomes a variable of it.
-words=()
-for word in "$@"; do
-  if [[ $word == --ssh-config ]]; then words+=(-e dockfra_ssh_config=true); else words+=("$word"); fi
+# Words for the playbook; what is this script's own becomes a variable of it, or a value of the inventory.
+words=() given=()
+while (($#)); do
+  case $1 in
+    --ssh-config) words+=(-e dockfra_ssh_config=true) ;;
+    --set)
+      (($# > 1)) || fail 2 "--set takes a name and a value, like --set dockfra_domain=platform.example.org"
+      given+=("--set=$2")
+      shift
+      ;;
+    --set=*) given+=("$1") ;;
+    *) words+=("$1") ;;
+  esac
+  shift
 done
 set -- ${words[@]+"${words[@]}"}
 
@@ -105,4 +129,23 @@ done
 export ANSIBLE_CONFIG=$ROOT/ansible.cfg
 # Packages come uncompiled: let Python keep what it compiles, or each start compiles anew.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+
+# An inventory that is kept as a skeleton is filled in first.
+if ((${#given[@]})) || grep -qs FILL_IN "inventories/$name/hosts.yml"; then
+  "$ROOT/.venv/bin/python" scripts/fill_in.py "inventories/$name" ${given[@]+"${given[@]}"} || exit
+fi
+
+vault=inventories/$name/group_vars/all/vault.yml
+if grep -rqs '^dockfra_vault_file: *.*/vault.yml' "inventories/$name/group_vars" && ! gives_vault_password "$@"; then
+  if [[ ! -t 0 ]]; then
+    fail 1 "the inventory keeps its secrets in $vault, which needs a password, and there is no terminal; add --vault-id $name@FILE"
+  fi
+  extra+=(--vault-id "$name@prompt")
+  # A new password is typed twice, so that no slip of the fingers locks the secrets up for good.
+  if [[ ! -e $vault ]]; then
+    say "$vault is to keep the platform's keys and passwords. Choose a password for it, and keep that somewhere else."
+    printf 'dockfra_vault: {}\n' |
+      "$ROOT/.venv/bin/ansible-vault" encrypt --vault-id "$name@prompt" --encrypt-vault-id "$name" --output "$vault" || exit
+  fi
+fi
 exec "$ROOT/.venv/bin/ansible-playbook" site.yml -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"

@@ -15,7 +15,8 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge, Port
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge
+from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import Port
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 from tests.e2e.support.platform import LOCALHOST, Platform, as_root
 from tests.e2e.support.runs import ROOT

@@ -39,7 +39,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.policy.model import P
 from ansible_collections.dockfra.core.plugins.module_utils.policy.roles import ROLES  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.settings import catalogue  # noqa: E402  the path comes first
 from ansible_collections.dockfra.core.plugins.module_utils.topology import forwards  # noqa: E402
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port, Service  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service  # noqa: E402
+from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import Port  # noqa: E402
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology  # noqa: E402
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar  # noqa: E402
 

@@ -14,7 +14,7 @@ import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.inventory import Inventory
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
-from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Port
+from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import Port
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import piloting
@@ -195,6 +195,39 @@ def test_finding_u14_the_page_knows_the_ways_in_from_the_topology(load: Load) ->
     after = {login["role"]: login for login in web_page(moved)["logins"]}
     assert set(after) == {"manager", "monitor", "developer"}, "what is not published is no way in"
     assert (after["manager"]["port"], after["manager"]["local_only"]) == (7022, False)
+
+
+def test_an_address_of_one_port_concerns_its_container_alone(tmp_path: Path) -> None:
+    changes = tmp_path / "changes.yml"
+    own = {"dockfra_state_dir": str(tmp_path / "state")}
+    traefik: dict[str, Any] = {}
+    changes.write_text(json.dumps({"all": {"vars": own, "hosts": {"traefik": traefik}}}))
+    before = load_platform(changes, keep=True)
+    labels = {name: before.desired(name).container["labels"] for name in before.topology.services}
+    traefik["dockfra_publish_addresses"] = {"https": "0.0.0.0", "http": "::"}
+    changes.write_text(json.dumps({"all": {"vars": own, "hosts": {"traefik": traefik}}}))
+    after = load_platform(changes, keep=True)
+    after.check()
+    assert after.desired("traefik").container["published_ports"] == [
+        "[::]:80:80/tcp",
+        "0.0.0.0:443:443/tcp",
+        "127.0.0.1:8080:8080/tcp",
+    ]
+    changed = [name for name in labels if after.desired(name).container["labels"] != labels[name]]
+    assert changed == ["traefik"]
+    # Who asks on the Docker host itself asks an address, not all of them.
+    asked = {port.name: port.host for port in after.topology.published_ports("traefik")}
+    assert asked == {"http": "::1", "https": "127.0.0.1", "http-dashboard": "127.0.0.1"}
+    [line] = reach(after)
+    assert line.split(": ")[1] == "traefik (http, https); the others on the Docker host itself only"
+
+
+def test_an_ssh_port_has_its_own_address_in_the_operators_files(load: Load) -> None:
+    files = operator_files.render(load({"ssh-manager": {"dockfra_publish_addresses": {"ssh": "192.0.2.7"}}}))
+    hosts = dict(re.findall(r"^Host (\S+).*\n +HostName (\S+)$", files["ssh_config"], re.MULTILINE))
+    assert (hosts["ssh-manager"], hosts["ssh-monitor"]) == ("192.0.2.7", "127.0.0.1")
+    [known] = [line for line in files["known_hosts"].splitlines() if line.startswith("ssh-manager,")]
+    assert "[192.0.2.7]:2202 " in known
 
 
 def test_finding_u14_the_backend_knows_all_services_by_their_stack(load: Load) -> None:

@@ -39,7 +39,13 @@ GUIDES = [
 DOCUMENTS = [*GUIDES, Path("CONTRIBUTING.md"), Path("app/README.md"), COLLECTION / "README.md"]
 
 # What readers make themselves while they follow the examples.
-MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
+MADE_BY_READER = (
+    "inventories/production/values.yml",
+    "inventories/production/group_vars/all/vault.yml",
+    "app/hello",
+    "inventories/second",
+    "images/web",
+)
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
     "dockfra_audit_logs",

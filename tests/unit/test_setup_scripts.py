@@ -33,13 +33,14 @@ case $all in
     dir=${!#}
     mkdir -p "$dir/bin" "$dir/lib/python$(cat "$FAKE/version")/site-packages"
     cp "$0" "$dir/bin/python"
-    printf '#!/usr/bin/env bash\\n[[ $* != --help ]] || { echo "[--check] [--become-password-file FILE]" && exit; }\\nprintf "playbook: %%s\\\\n" "$PWD" "$@"\\nexit "${FAKE_EXIT:-0}"\\n' \\
+    printf '#!/usr/bin/env bash\\n[[ $* != --help ]] || { echo "[--check] [--become-password-file FILE] [--vault-id IDS] [--vault-password-file FILE]" && exit; }\\nprintf "playbook: %%s\\\\n" "$PWD" "$@"\\nexit "${FAKE_EXIT:-0}"\\n' \\
       >"$dir/bin/ansible-playbook"
     chmod +x "$dir/bin/ansible-playbook" ;;
   *"config get"*) exit 1 ;;
   *"pip install"*)
     [[ ! -e $FAKE/no-network ]] || { echo "ERROR: no route to the index"; exit 1; }
     for ((i = 0; i < ${FAKE_SECONDS:-0} * 10; i++)); do sleep 0.1; done ;;
+  scripts/fill_in.py*) exit "$(cat "$FAKE/left")" ;;
   *) echo "unexpected: $*" >&2; exit 99 ;;
 esac
 """
@@ -112,6 +113,50 @@ def test_first_run_prepares_and_starts_the_playbook(clone: Clone) -> None:
     given = [str(clone.root), "site.yml", "-i", "inventories/local", "--check", "-e", "a=b c"]
     assert re.findall(r"^playbook: (.*)$", output, re.MULTILINE) == given
     assert "--no-deps --require-hashes" in clone.calls
+
+
+def test_a_skeleton_is_filled_in_before_the_playbook(clone: Clone) -> None:
+    folder = clone.root / "inventories/production"
+    (folder / "hosts.yml").write_text("dockfra_domain: FILL_IN\n")
+    (clone.fake / "left").write_text("1")
+    code, output = clone.run("production", "--set", "dockfra_domain=a b", "--set=ansible_user=root", "-v")
+    assert code == 1
+    assert "playbook: " not in output
+    [call] = [line for line in clone.calls.splitlines() if line.startswith("scripts/fill_in.py")]
+    assert (
+        call == "scripts/fill_in.py inventories/production --set=dockfra_domain=a b --set=ansible_user=root"
+    )
+    (clone.fake / "left").write_text("0")
+    code, output = clone.run("production", "-v")
+    assert code == 0
+    assert re.findall(r"^playbook: (.*)$", output, re.MULTILINE)[1:] == [
+        "site.yml",
+        "-i",
+        "inventories/production",
+        "-v",
+    ]
+    assert clone.run("local")[0] == 0
+    assert clone.calls.count("scripts/fill_in.py") == 2
+    assert clone.run("production", "--set") == (
+        2,
+        "init.sh: error: --set takes a name and a value, like --set dockfra_domain=platform.example.org\n",
+    )
+
+
+def test_without_a_terminal_secrets_need_a_password_from_elsewhere(clone: Clone) -> None:
+    variables = clone.root / "inventories/production/group_vars/all"
+    variables.mkdir(parents=True)
+    (variables / "main.yml").write_text(
+        'dockfra_vault_file: "{{ inventory_dir }}/group_vars/all/vault.yml"\n'
+    )
+    code, output = clone.run("production")
+    assert code == 1
+    assert "inventories/production/group_vars/all/vault.yml, which needs a password" in output
+    assert "add --vault-id production@FILE" in output
+    for words in (["--vault-id", "production@file"], ["--vault-password-file=file"]):
+        code, output = clone.run("production", *words)
+        assert (code, [word for word in words if f"playbook: {word}" not in output]) == (0, [])
+    assert clone.run("production", ANSIBLE_VAULT_PASSWORD_FILE="file")[0] == 0
 
 
 def test_second_run_installs_nothing_and_is_fast(clone: Clone) -> None:

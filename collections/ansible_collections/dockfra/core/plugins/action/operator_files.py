@@ -33,7 +33,7 @@ class ActionModule(ActionBase):
             updated = operator_files.stale(directory, files)
             if not self._task.check_mode:
                 for name in updated:
-                    write_file(directory / name, WantedFile(files[name].encode(), 0o600))
+                    write_file(directory / name, WantedFile(files[name].encode(), operator_files.mode(name)))
         except DockfraError as error:
             return failed(result, error)
         result.update(changed=bool(updated), updated=updated)

@@ -121,9 +121,7 @@ class ActionModule(ActionBase):
     def _checkout(self, platform: Platform) -> dict[str, str]:
         """This checkout of the project as the owner of a platform."""
         return {
-            "id": checkout_identity(
-                platform.settings["dockfra_state_dir"], persist=not self._task.check_mode
-            ),
+            "id": checkout_identity(platform.keyring(persist=not self._task.check_mode)),
             "checkout": platform.root,
             "who": os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name,
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),

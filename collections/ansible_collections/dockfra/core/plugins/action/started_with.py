@@ -13,7 +13,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.vars import load_extra_vars
 
 from ..module_utils.errors import UsageError
-from ..plugin_utils.controller import arguments
+from ..plugin_utils.controller import arguments, placeholders
 from ..plugin_utils.controller.failures import failed
 
 _ARGUMENTS = {
@@ -39,6 +39,9 @@ class ActionModule(ActionBase):
         if set(given) - taken:
             settings = self._settings(task_vars)
             problems += arguments.unknown(given, taken, settings, self._playbook())
+        hostvars = task_vars["hostvars"]
+        left = placeholders.find(hostvars._inventory, hostvars.raw_get)
+        problems += placeholders.problems(left, os.path.basename(str(task_vars.get("inventory_dir") or "")))
         if wanted["inventory"] and not arguments.inventory_named(sys.argv[1:], os.environ):
             problems.append(
                 "This cannot be undone, so it has to be said where: name the inventory, like -i inventories/local."

@@ -38,7 +38,7 @@ from ansible.errors import AnsibleLookupError
 from ansible.plugins.lookup import LookupBase
 
 from ..module_utils.errors import KeyringError
-from ..plugin_utils.controller.keyrings import checkout_identity
+from ..plugin_utils.controller.keyrings import checkout_identity, open_keyring
 
 
 class LookupModule(LookupBase):
@@ -46,7 +46,6 @@ class LookupModule(LookupBase):
 
     def run(self, terms: list[str], variables: dict[str, Any] | None = None, **kwargs: Any) -> list[str]:
         try:
-            state_dir = str(self._templar.template((variables or {})["dockfra_state_dir"]))
-            return [checkout_identity(state_dir, persist=False)]
+            return [checkout_identity(open_keyring(self, variables, persist=False))]
         except KeyringError as error:
             raise AnsibleLookupError(str(error)) from error

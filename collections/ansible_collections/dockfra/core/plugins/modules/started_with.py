@@ -9,6 +9,7 @@ short_description: Refuse variables that a playbook does not know
 description:
   - Fails when C(ansible-playbook) was started with C(-e) and a variable that means nothing to the playbook, and names the
     nearest one that does. What the platform's roles declare, what the inventory sets and Ansible's own variables always pass.
+  - Fails as well while a value of the inventory is to be filled in, which begins with C(FILL_IN).
   - Belongs first in a playbook, before anything uses a variable.
 version_added: 0.3.0
 author: Dockfra contributors (@dockfra)

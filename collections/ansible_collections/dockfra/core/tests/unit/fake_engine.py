@@ -53,8 +53,8 @@ def container(spec: Mapping[str, Any], made_from: Mapping[str, Any], **state: An
     health = spec.get("healthcheck")
     bindings: dict[str, list[dict[str, str]]] = {}
     for place in spec["published_ports"]:
-        address, outside, inside = place.split(":")
-        bindings.setdefault(inside, []).append({"HostIp": address, "HostPort": outside})
+        address, outside, inside = place.rsplit(":", 2)
+        bindings.setdefault(inside, []).append({"HostIp": address.strip("[]"), "HostPort": outside})
     identifier = identity(f"container {name}")
     return {
         "Id": identifier,

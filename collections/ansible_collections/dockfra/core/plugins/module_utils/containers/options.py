@@ -123,10 +123,14 @@ def _observed_mounts(container: _Details) -> list[str]:
 
 def _observed_ports(container: _Details) -> list[str]:
     return sorted(
-        f"{binding.get('HostIp') or _ANY_ADDRESS}:{binding['HostPort']}:{port}"
+        f"{_address(binding.get('HostIp') or _ANY_ADDRESS)}:{binding['HostPort']}:{port}"
         for port, bindings in (container["HostConfig"].get("PortBindings") or {}).items()
         for binding in bindings or ()
     )
+
+
+def _address(value: str) -> str:
+    return f"[{value}]" if ":" in value else value
 
 
 OPTIONS = (

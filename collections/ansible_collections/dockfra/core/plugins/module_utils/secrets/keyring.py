@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Secrets, SSH keys and certificates of one platform, made on first use and kept in its state directory.
 
-Layout below the state directory (mode 0700, files 0600)::
+Layout below the state directory, or in another store (see `stores`)::
 
     secrets/<name>                          random passwords and tokens
     keys/<name>/id_ed25519{,.pub}           SSH client keys
@@ -14,17 +14,15 @@ A file appears whole or not at all, and when two processes make the same one, bo
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import secrets
 import string
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from ..errors import KeyringError
-from ..files import atomic
 from . import certificates
+from .stores import Directory, Store
 
 try:
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -48,12 +46,17 @@ class Keyring:
         state_dir: the platform's state directory, for example ``.dockfra/local``.
         persist: False keeps what is made in memory only, for a dry run.
         comment: ends each public key line, so that a person sees where a key comes from.
+        store: where they are kept instead of in files of the state directory.
     """
 
     def __init__(
-        self, state_dir: str | os.PathLike[str], persist: bool = True, comment: str = "dockfra"
+        self,
+        state_dir: str | os.PathLike[str],
+        persist: bool = True,
+        comment: str = "dockfra",
+        store: Store | None = None,
     ) -> None:
-        self._root = Path(state_dir)
+        self._store = store or Directory(state_dir)
         self._persist = persist
         self._comment = comment
         self._memory: dict[str, str] = {}
@@ -119,42 +122,18 @@ class Keyring:
             )
         if relative in self._memory:
             return self._memory[relative]
-        path = self._root / relative
         try:
-            replace = path.exists()
-            text = path.read_text(encoding="utf-8") if replace else ""
-            good = bool(text.strip()) and accept(text)
-        except OSError as error:
-            raise KeyringError(f"{path} cannot be read: {error.strerror}. Check its owner.") from error
+            text = self._store.read(relative)
+            good = text is not None and bool(text.strip()) and accept(text)
         except ValueError as error:
-            raise KeyringError(f"{path} is damaged ({error}). Remove it to have a new one made.") from error
-        if not good:
-            text = make()
-            try:
-                text = self._write(path, text, replace) if self._persist else text
-            except OSError as error:
-                raise KeyringError(
-                    f"{path} cannot be written: {error.strerror}. Check owner and free space."
-                ) from error
+            raise KeyringError(
+                f"{self._store.place(relative)} is damaged ({error}). Remove it to have a new one made."
+            ) from error
+        if text is None or not good:
+            made = make()
+            text = self._store.write(relative, made, text is not None) if self._persist else made
         self._memory[relative] = text
         return text
-
-    def _write(self, path: Path, text: str, replace: bool) -> str:
-        self._make_private(path.parent)
-        if replace:
-            atomic.replace(path, text.encode(), mode=0o600)
-            return text
-        with contextlib.suppress(FileExistsError):
-            atomic.create(path, text.encode(), mode=0o600)
-        return path.read_text(encoding="utf-8")
-
-    def _make_private(self, folder: Path) -> None:
-        """Make the state directory and a folder below it, each for the owner only."""
-        self._root.parent.mkdir(parents=True, exist_ok=True)
-        for path in reversed([folder, *folder.parents]):
-            if path.is_relative_to(self._root):
-                # Unlike `mkdir(parents=True)`, which gives its mode to the last directory only.
-                path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _checked(name: str) -> str:

@@ -9,13 +9,11 @@ itself in `problems`.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-# What a port can speak besides plain TCP.
-PROTOCOLS = ("http", "https", "ssh", "postgres", "redis")
+from .ports import Port, declared_ports
 
 # The SSH client key of the person at the controller, which lives in no container.
 OPERATOR = "operator"
@@ -33,29 +31,6 @@ _ENGINES = (_DOCKER, "/run/containerd")
 _ANY_PAGE = 500
 # And how a declared page has to be answered.
 _GOOD_PAGE = 400
-
-
-@dataclass(frozen=True)
-class Port:
-    """A TCP port a service listens on.
-
-    Attributes:
-        name: what the port speaks, unique within its service.
-        number: the port inside the container.
-        publish: the port on the Docker host, or None when it is not published.
-        networks: the networks on which the service listens; none for a port that only a tunnel leads to.
-    """
-
-    name: str
-    number: int
-    publish: int | None
-    networks: tuple[str, ...]
-
-    @property
-    def protocol(self) -> str:
-        """What it speaks, by its name: the protocol, or that and a word for what it is for (``http-dashboard``)."""
-        spoken = self.name.partition("-")[0]
-        return spoken if spoken in PROTOCOLS else "tcp"
 
 
 @dataclass(frozen=True)
@@ -307,17 +282,14 @@ class Service:
         return [bind.source for bind in self.binds if bind.resolved == _DOCKER]
 
     @property
-    def publish_address(self) -> str:
-        """The host address to which its published ports are bound."""
-        return str(self.variables.get("dockfra_publish_address") or "")
+    def published(self) -> list[Port]:
+        """The ports that its Docker host has for it."""
+        return [port for port in self.ports if port.publish is not None]
 
     @property
     def is_local_only(self) -> bool:
         """Whether its published ports answer on the Docker host itself and nowhere else, as they do unless it says otherwise."""
-        try:
-            return not self.publish_address or ipaddress.ip_address(self.publish_address).is_loopback
-        except ValueError:
-            return False
+        return all(port.is_local for port in self.published)
 
     @property
     def description(self) -> str:
@@ -335,16 +307,6 @@ class Service:
     ) -> Service:
         """Build a service from validated host variables (see the role ``dockfra.core.service``)."""
         networks = tuple(str(network) for network in variables.get("dockfra_networks") or ())
-        offset = int(variables.get("dockfra_port_offset") or 0)
-        ports = tuple(
-            Port(
-                name=str(entry["name"]),
-                number=int(entry["port"]),
-                publish=int(entry["publish"]) + offset if entry.get("publish") is not None else None,
-                networks=() if entry.get("loopback") else tuple(entry.get("networks") or networks),
-            )
-            for entry in variables.get("dockfra_ports") or ()
-        )
         volumes = tuple(
             Volume(str(entry["name"]), str(entry["path"]), bool(entry.get("read_only")))
             for entry in variables.get("dockfra_volumes") or ()
@@ -361,7 +323,7 @@ class Service:
             user=str(variables.get("dockfra_user") or ""),
             uid=int(variables.get("dockfra_uid") or 0),
             networks=networks,
-            ports=ports,
+            ports=declared_ports(variables, networks),
             volumes=volumes,
             binds=binds,
             routes=tuple(_route(entry) for entry in variables.get("dockfra_routes") or ()),

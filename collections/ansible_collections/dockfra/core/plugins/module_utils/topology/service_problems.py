@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import posixpath
 import re
 from collections.abc import Collection
@@ -36,6 +37,7 @@ def problems(service: Service, keys: Collection[str]) -> Problems:
     yield from _service(service)
     yield from _health(service)
     yield from _ports(service)
+    yield from _addresses(service)
     yield from _routes(service)
     yield from _release(service)
     yield from _device_share(service)
@@ -122,6 +124,39 @@ def _ports(service: Service) -> Problems:
                     f"the ports '{other}' and '{port.name}' are both {port.number} on {place}; "
                     "change `port` of one of them."
                 )
+
+
+def _addresses(service: Service) -> Problems:
+    """Where the published ports are bound: one address for all of them, and others by a port's name."""
+    at = functools.partial(Problem, service, "dockfra_publish_addresses")
+    published = [port.name for port in service.published]
+    declared = dict(service.variables.get("dockfra_publish_addresses") or {})
+    for name, address in declared.items():
+        if name not in published:
+            yield at(
+                f"dockfra_publish_addresses has '{name}', which is no published port; "
+                f"dockfra_ports publishes {', '.join(published) or 'none'}.{nearest(str(name), published)}"
+            )
+        elif not _is_address(address):
+            yield at(f"dockfra_publish_addresses binds '{name}' to '{address}', {_NO_ADDRESS}.")
+    usual = service.variables.get("dockfra_publish_address")
+    if usual and not _is_address(usual):
+        yield Problem(
+            service, "dockfra_publish_address", f"dockfra_publish_address is '{usual}', {_NO_ADDRESS}."
+        )
+
+
+_NO_ADDRESS = (
+    "which is no address; write one of the Docker host's own, such as 192.0.2.7, or 0.0.0.0 for all of them"
+)
+
+
+def _is_address(value: object) -> bool:
+    try:
+        ipaddress.ip_address(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def _routes(service: Service) -> Problems:

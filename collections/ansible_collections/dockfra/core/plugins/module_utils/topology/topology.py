@@ -16,6 +16,7 @@ from . import link
 from .deploys import Deployable, Fleeted
 from .model import Engine, Listener, Login, Reach, ServedRoute, Service, Volume
 from .placement import Placement
+from .ports import LOOPBACK
 
 # Whoever has this command goes to other roles in person.
 PROMPT_COMMAND = "ssh-to"
@@ -90,11 +91,9 @@ class Topology(Placement):
         service = self.services[name]
         if service.external_address:
             return []
-        address = service.publish_address
-        host = "127.0.0.1" if address in ("", "0.0.0.0") else address  # noqa: S104  it is asked, not listened on
         health = service.health
         return [
-            Reach(name, port.name, port.protocol, host, port.publish, health.path, health.below)
+            Reach(name, port.name, port.protocol, port.local_address, port.publish, health.path, health.below)
             for port in service.ports
             if port.publish is not None
         ]
@@ -179,7 +178,7 @@ class Topology(Placement):
         """People's ways in to `roles`, where they are published, in the order of the inventory."""
         roles = set(self.roles())
         return [
-            Login(service.place, service.description, service.user, port.publish, service.is_local_only)
+            Login(service.place, service.description, service.user, port.publish, port.is_local)
             for service in self.containers()
             for port in service.ssh_ports
             if service.place in roles and port.publish is not None
@@ -362,7 +361,10 @@ class Topology(Placement):
         tunnel = self.services[name]
         found = []
         for other in (self.services[each] for each in tunnel.links if each in self.services):
-            published = next((port.publish for port in other.ssh_ports if port.publish is not None), 0)
+            ways_in = [
+                (port.local_address, port.publish) for port in other.ssh_ports if port.publish is not None
+            ]
+            address, number = ways_in[0] if ways_in else (LOOPBACK, 0)
             sides = {
                 docker_host: [
                     forward
@@ -380,8 +382,8 @@ class Topology(Placement):
                     tunnel=other.name,
                     user=other.user,
                     server=self.servers.get(other.docker_host, link.Server(other.docker_host)),
-                    address=other.publish_address or "127.0.0.1",
-                    port=published,
+                    address=address,
+                    port=number,
                     local=tuple(sides[tunnel.docker_host]),
                     remote=tuple(sides[other.docker_host]),
                 )

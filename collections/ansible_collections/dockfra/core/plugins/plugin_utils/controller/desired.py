@@ -22,11 +22,13 @@ from ...module_utils.containers.labels import LABEL_CONFIG, LABEL_REVISION, dige
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
+from ...module_utils.secrets.keyring import Keyring
 from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
 from .images import Image, image_sources, tree_name
+from .keyrings import keyring_of
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
 from .variables import ACCOUNT_ROLE, PLATFORM_ROLE, SERVICE_ROLE, Variables
@@ -323,6 +325,14 @@ class Platform:
         text = str(rendered if rendered is not None else "")
         # Jinja takes the end of a file's last line away.
         return text + "\n" * (_line_ends(source.read_text(encoding="utf-8")) - _line_ends(text))
+
+    def keyring(self, persist: bool | None = None) -> Keyring:
+        """Return the platform's keyring; ``persist`` as in `keyrings.keyring_of`."""
+        first = next(iter(self._variables.raw.values()))
+        available = {**first, **self.settings}
+        return keyring_of(
+            self._file_templar.copy_with_new_env(available_variables=available), available, persist
+        )
 
     # Containers and networks ----------------------------------------------------------------------------------------
 

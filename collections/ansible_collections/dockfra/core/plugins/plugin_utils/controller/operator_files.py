@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,7 @@ from ...module_utils.topology.topology import Topology, short_names
 from .desired import Platform
 
 ACCESS_MAP = "access.txt"
-
-# Publish addresses that are no address to ask.
-_EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  compared, not listened on
+_KEYS = "keys/"
 
 
 def render(platform: Platform) -> dict[str, str]:
@@ -35,7 +33,7 @@ def render(platform: Platform) -> dict[str, str]:
         for way in forwards.operator_ways(topology)
         if not _published_ssh(topology.services[way.name])
     ]
-    return platform.render_operator_files(
+    files = platform.render_operator_files(
         {
             "dockfra_services": services,
             "dockfra_servers": [asdict(server) for server in topology.servers.values() if server.address],
@@ -43,6 +41,22 @@ def render(platform: Platform) -> dict[str, str]:
             "dockfra_operator_ways": ways,
         }
     )
+    return {**files, **_keys(platform, [*topology.services.values()], bool(ways))}
+
+
+def _keys(platform: Platform, services: Sequence[Service], ways: bool) -> dict[str, str]:
+    """The keys with which the person logs in: plain ssh needs them as files, also where the keyring keeps them elsewhere."""
+    if not platform.settings["dockfra_vault_file"]:
+        return {}
+    keyring = platform.keyring()
+    names = {name for service in services if _published_ssh(service) for name in service.logins}
+    names |= {OPERATOR} if ways else set()
+    return {f"{_KEYS}{name}/id_ed25519": keyring.ssh_private_key(f"keys/{name}") for name in sorted(names)}
+
+
+def mode(name: str) -> int:
+    """Return the permission bits of a file."""
+    return 0o400 if name.startswith(_KEYS) else 0o600
 
 
 def directory(platform: Platform) -> Path:
@@ -58,9 +72,6 @@ def stale(folder: Path, files: Mapping[str, str]) -> list[str]:
 def describe(topology: Topology, service: Service) -> dict[str, Any]:
     """Return a service as plain data for templates."""
     server = topology.servers.get(service.docker_host, Server(service.docker_host))
-    # What answers on another machine alone is reached over that one.
-    through = server.name if server.address and service.is_local_only else ""
-    published = service.publish_address if service.publish_address not in _EVERY_ADDRESS else "127.0.0.1"
     return {
         "name": service.name,
         "container": topology.container_name(service.name),
@@ -68,19 +79,31 @@ def describe(topology: Topology, service: Service) -> dict[str, Any]:
         "user": service.user,
         "networks": list(service.networks),
         "ports": [
-            {"name": port.name, "port": port.number, "publish": port.publish, "networks": list(port.networks)}
+            {
+                "name": port.name,
+                "port": port.number,
+                "publish": port.publish,
+                "networks": list(port.networks),
+                "host": port.local_address if port.is_local or not server.address else server.address,
+                # What answers on another machine alone is reached over that one.
+                "through": server.name if port.is_local and server.address else "",
+            }
             for port in service.ports
         ],
-        "published": any(port.publish is not None for port in service.ports),
+        "published": bool(service.published),
         "logins": service.logins,
         "reverse_proxy": service.is_reverse_proxy,
         "address": service.external_address,
-        "publish_address": service.publish_address,
         "local_only": service.is_local_only,
         "docker_host": service.docker_host,
-        "host": server.address if server.address and not through else published,
-        "through": through,
+        "open": _open(service),
     }
+
+
+def _open(service: Service) -> str:
+    """The service, and those of its published ports that other machines reach where it is not all of them."""
+    names = [port.name for port in service.published if not port.is_local]
+    return service.name if len(names) == len(service.published) else f"{service.name} ({', '.join(names)})"
 
 
 def _published_ssh(service: Service) -> bool:

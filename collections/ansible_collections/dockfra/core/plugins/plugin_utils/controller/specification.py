@@ -47,11 +47,7 @@ def specification(topology: Topology, service: Service, image: str, directory: s
             {"name": topology.network_name(network), "aliases": topology.aliases(service, network)}
             for network in service.networks
         ],
-        "published_ports": [
-            f"{service.publish_address}:{port.publish}:{port.number}/tcp"
-            for port in service.ports
-            if port.publish is not None
-        ],
+        "published_ports": [port.binding for port in service.published],
         "mounts": _mounts(topology, service, directory),
         "tmpfs": [f"{path}:{_tmpfs_options(options)}" for path, options in _tmpfs(values).items()],
         "read_only": True,

@@ -17,6 +17,7 @@ from ansible.template import Templar
 
 from ...module_utils.errors import TopologyError
 from ...module_utils.topology.link import Server
+from . import vaults
 from .role_files import Role, RoleFinder
 
 SERVICE_ROLE = "dockfra.core.service"
@@ -28,12 +29,14 @@ ACCOUNT_ROLE = "dockfra.core.link_account"
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
 
 # Variables that playbooks and plugins set themselves.
-_INTERNAL = {"dockfra_desired", "dockfra_plan"}
+_INTERNAL = {"dockfra_desired", "dockfra_plan", vaults.VARIABLE}
 
 # Settings of the platform as a whole, which no service can have for itself.
 _OF_ALL = (
     "dockfra_project",
     "dockfra_state_dir",
+    "dockfra_vault_file",
+    "dockfra_vault_id",
     "dockfra_network_options",
     "dockfra_ipv4_range",
     "dockfra_capabilities",
@@ -62,6 +65,7 @@ _NEIGHBOUR_VARIABLES = (
     "dockfra_port_offset",
     "dockfra_ports",
     "dockfra_publish_address",
+    "dockfra_publish_addresses",
     "dockfra_reads_audit",
     "dockfra_release",
     "dockfra_release_targets",

@@ -28,7 +28,7 @@ SPEC: dict[str, Any] = {
     "user": "10006:10006",
     "env": {"LANG": "C.UTF-8", "SIZE": 5},
     "networks": [{"name": "p-back", "aliases": ["db", "db.back"]}, {"name": "p-front", "aliases": []}],
-    "published_ports": ["127.0.0.1:5432:5432/tcp", "127.0.0.1:80:8080/tcp"],
+    "published_ports": ["127.0.0.1:5432:5432/tcp", "[::1]:80:8080/tcp"],
     "mounts": [
         {"type": "volume", "source": "p-db-data", "target": "/data", "read_only": False},
         {"type": "bind", "source": "/srv/db", "target": "/etc/dockfra", "read_only": True},

@@ -57,6 +57,13 @@ def test_another_address_is_another_place(taken: int) -> None:
     assert ports.busy([f"127.0.0.2:{taken}"]) == {}
 
 
+def test_an_address_of_ipv6_is_a_place_too(taken: int) -> None:
+    with listener("::1", socket.AF_INET6) as server:
+        port = server.getsockname()[1]
+        assert ports.busy([f"[::1]:{port}"]) == {f"[::1]:{port}": own()}
+    assert ports.busy([f"[::1]:{taken}"]) == {}
+
+
 def test_a_listener_on_all_of_ipv6_takes_ipv4_too() -> None:
     try:
         server = listener("::", socket.AF_INET6)

@@ -284,6 +284,34 @@ def test_whoever_has_the_page_of_a_reverse_proxy_cannot_need_that() -> None:
     assert "dockfra_needs runs in a circle: " in circle
 
 
+PUBLISHED: list[dict[str, Any]] = [
+    {"name": "http", "port": 80, "publish": 80},
+    {"name": "https", "port": 443, "publish": 443},
+    {"name": "ping", "port": 9000},
+]
+
+
+def publishing(**variables: Any) -> list[str]:
+    return found(DB, make("proxy", "front", source="hello.yml:2", ports=PUBLISHED, **variables))
+
+
+def test_addresses_are_addresses_of_published_ports() -> None:
+    for address in ("0.0.0.0", "192.0.2.7", "::", "127.0.0.1"):
+        assert publishing(publish_addresses={"https": address}) == []
+        assert publishing(publish_address=address) == []
+    assert publishing(publish_addresses={"http": "all", "htps": "0.0.0.0", "ping": "0.0.0.0"}) == [
+        "proxy: dockfra_publish_addresses binds 'http' to 'all', which is no address; write one of the Docker host's own, such as "
+        "192.0.2.7, or 0.0.0.0 for all of them. (hello.yml:2)",
+        "proxy: dockfra_publish_addresses has 'htps', which is no published port; dockfra_ports publishes http, https. "
+        "Did you mean 'https'? (hello.yml:2)",
+        "proxy: dockfra_publish_addresses has 'ping', which is no published port; dockfra_ports publishes http, https. (hello.yml:2)",
+    ]
+    assert publishing(publish_address="public.example.org") == [
+        "proxy: dockfra_publish_address is 'public.example.org', which is no address; write one of the Docker host's own, such as "
+        "192.0.2.7, or 0.0.0.0 for all of them. (hello.yml:2)"
+    ]
+
+
 SSH: list[dict[str, Any]] = [{"name": "ssh", "port": 2222}]
 CHANNEL: dict[str, Any] = {
     "ports": SSH,

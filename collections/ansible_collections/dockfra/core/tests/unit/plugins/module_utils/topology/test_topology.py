@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (
     Edge,
-    Port,
     Reach,
     Service,
     Volume,
 )
+from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import Port
 from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems as problems_of
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
