@@ -44,7 +44,7 @@ class _Told(socketserver.BaseRequestHandler):
     """Says on which port it listens, and repeats a line."""
 
     def handle(self) -> None:
-        port = self.server.server_address[1]
+        port = self.request.getsockname()[1]
         line = self.request.recv(100)
         self.request.sendall(f"{port} ".encode() + line)
 
@@ -187,7 +187,7 @@ class Linked:
             "ssh",
             "-T",
             "-F",
-            self.config,
+            str(self.config),
             "-o",
             "ClearAllForwardings=yes",
             "-o",
@@ -211,7 +211,7 @@ class Linked:
             "-N",
             "-T",
             "-F",
-            config,
+            str(config),
             "-o",
             "BatchMode=yes",
             "-R",

@@ -7,12 +7,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
-from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
-from tests.unit.platforms import ROOT, Platform, load_platform
+from ansible_collections.dockfra.core.plugins.module_utils.files.tree import WantedFile
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files, planner
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
+from tests.unit.platforms import ROOT, load_platform
 from tests.unit.sshds import free_port
 from tests.unit.two_servers import APP, HOST_KEY, MANAGEMENT, inventory, platform
 
@@ -95,6 +98,38 @@ def test_the_link_forwards_each_crossing_and_nothing_else(two: Platform) -> None
         (forward.service, forward.listen, forward.port, forward.host, forward.target)
         for forward in link.local
     }
+
+
+def test_every_file_of_every_service_is_made_on_two_servers_too(two: Platform) -> None:
+    for name in two.topology.services:
+        assert two.desired(name).container["name"] == f"dockfra-{name}"
+    monitor = two.desired("ssh-monitor").files
+    engines = json.loads(monitor["monitor/docker.json"].content)
+    assert [engine["docker_host"] for engine in engines] == [MANAGEMENT, APP]
+    elsewhere = json.loads(monitor["gate/elsewhere.json"].content)
+    assert elsewhere["collects"] == {"tunnel-app": elsewhere["logs"]}
+    assert "gate/elsewhere.json" not in two.desired("ssh-developer").files
+    assert json.loads(two.desired("tunnel").files["link/links.json"].content) == ["tunnel-app"]
+    assert "link/links.json" not in two.desired("tunnel-app").files
+
+
+def test_the_account_of_the_link_opens_the_way_to_the_tunnel_alone(two: Platform) -> None:
+    account = two.link_account(APP)
+    assert (account["user"], account["home"]) == ("dockfra-link", "/var/lib/dockfra/dockfra/link")
+    assert account["authorized_keys"].startswith(
+        'restrict,port-forwarding,permitopen="127.0.0.1:2225",permitlisten="localhost:1",command="/bin/false" ssh-ed25519 '
+    )
+    assert two.link_account(MANAGEMENT) == {}
+
+
+def test_the_account_is_planned_until_its_file_is_what_it_should_be(two: Platform) -> None:
+    account = two.link_account(APP)
+    found = WantedFile(account["authorized_keys"].encode(), 0o644).fingerprint()
+    state: dict[str, Any] = {"containers": {}, "networks": {}, "volumes": [], "images": {}, "files": {}}
+    assert account["home"] in planner.query(two, {}, APP)["directories"]
+    assert planner.compare(two, {}, APP, state, limited=True).link_account == account
+    state["files"] = {account["home"]: {".ssh/authorized_keys": found}}
+    assert planner.compare(two, {}, APP, state, limited=True).link_account == {}
 
 
 def test_one_who_calls_across_loses_no_way_out_and_no_published_port(two: Platform) -> None:
@@ -199,7 +234,7 @@ def test_a_server_that_does_not_answer_is_named_and_the_other_left_alone(
         dockfra_project="dockfra-nowhere",
         dockfra_data_root=str(data),
     )
-    command = [Path(sys.executable).with_name("ansible-playbook"), ROOT / playbook, "-i", made]
+    command = [str(Path(sys.executable).with_name("ansible-playbook")), str(ROOT / playbook), "-i", str(made)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
     assert f"{APP} cannot be reached: " in done.stdout, done.stdout

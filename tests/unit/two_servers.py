@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.unit.platforms import ROOT, Platform, load_platform
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
+from tests.unit.platforms import ROOT, load_platform
 
 MANAGEMENT, APP = "management-server", "app-server"
 HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE app"
@@ -33,7 +34,7 @@ def inventory(folder: Path, changes: dict[str, dict[str, Any]] | None = None, **
     made.mkdir(parents=True)
     for number, name in enumerate(("topology", "policy", "servers")):
         (made / f"{number:02}-{name}.yml").symlink_to(ROOT / "inventories" / f"{name}.yml")
-    hosts = {"docker_hosts": {"hosts": SERVERS}, "all": {"hosts": changes or {}}}
+    hosts: dict[str, dict[str, Any]] = {"docker_hosts": {"hosts": SERVERS}, "all": {"hosts": changes or {}}}
     hosts["all"]["vars"] = {"dockfra_state_dir": str(folder / "state"), **variables}
     (made / "hosts.yml").write_text(json.dumps(hosts))
     return made

@@ -51,7 +51,10 @@ def read_topology(*inventories: str | Path, root: Path = ROOT) -> Topology:
         project=first["dockfra_project"],
         services=[Service.from_variables(host, values) for host, values in hosts.items()],
         network_options=first.get("dockfra_network_options"),
-        policy=Policy(first["dockfra_capabilities"], first["dockfra_commands"]),
+        policy=Policy(
+            first["dockfra_capabilities"],
+            {**first["dockfra_commands"], **(first.get("dockfra_further_commands") or {})},
+        ),
     )
 
 

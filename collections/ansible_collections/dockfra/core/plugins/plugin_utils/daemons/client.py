@@ -9,7 +9,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from subprocess import PIPE, Popen
-from typing import IO
+from typing import IO, Any
 
 from ...module_utils.processes import child, tree
 
@@ -38,7 +38,7 @@ class Client:
     def __init__(self, command: Sequence[str], data: bytes = b"") -> None:
         self.said = b""
         self._stack = ExitStack()
-        pipes = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
+        pipes: dict[str, Any] = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
         self._process: Popen[bytes] = self._stack.enter_context(
             child.started(command, start_new_session=True, **pipes)
         )
