@@ -1,0 +1,177 @@
+#!/usr/bin/python
+# Copyright (c) 2026 Dockfra contributors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: nftables_table
+short_description: One table of nftables, as a file and in the kernel
+description:
+  - Keeps the rules of one table in a file and loads them, in one transaction, where the kernel has others. Other tables are left alone.
+  - What the kernel should have is what it makes of the file in a network namespace of its own, so that any change by hand is seen.
+  - Needs root, and nftables on the host.
+version_added: 0.4.0
+author: Dockfra contributors (@dockfra)
+attributes:
+  check_mode:
+    description: Checks the rules and reports what would change; where nftables is not installed yet, that everything would.
+    support: full
+  diff_mode:
+    description: Shows the rules as nftables lists them.
+    support: full
+options:
+  table:
+    description: Family and name of the table, such as V(inet filter).
+    type: str
+    required: true
+  path:
+    description: The file, which a service can load again after a start of the host (C(nft -f)).
+    type: path
+    required: true
+  rules:
+    description: The table in the words of C(nft); empty removes it, and leaves a file that does so.
+    type: str
+    default: ""
+  comment:
+    description: A line at the beginning of the file.
+    type: str
+    default: ""
+"""
+
+EXAMPLES = r"""
+- name: Let nobody in but by SSH
+  dockfra.core.nftables_table:
+    table: inet mine
+    path: /etc/mine.nft
+    rules: |
+      table inet mine {
+        chain input {
+          type filter hook input priority filter; policy drop;
+          ct state established,related accept
+          iif lo accept
+          tcp dport 22 accept
+        }
+      }
+"""
+
+RETURN = r"""
+loaded:
+  description: Whether the kernel got other rules, or would get them.
+  returned: success
+  type: bool
+written:
+  description: Whether the file changed, or would.
+  returned: success
+  type: bool
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from ansible.module_utils.basic import AnsibleModule
+
+# Loads a file in a network namespace that ends with it, and shows what became of it; without the table, nothing.
+_TRIAL = 'nft -f "$1" && { nft list tables | grep -qxF "table $2" || exit 0; } && nft -s list table $2'
+
+
+class Table:
+    """A table of the host and its file."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self._table = module.params["table"]
+        self._path = Path(module.params["path"])
+        self._nft = module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
+
+    def bring(self) -> None:
+        """Bring both to what is wanted, and end."""
+        module = self._module
+        text = self._text()
+        written = not self._path.is_file() or self._path.read_text(encoding="utf-8") != text
+        if self._nft is None:
+            if not module.check_mode:
+                module.fail_json(msg="nft is not installed on this host; install the package nftables.")
+            module.exit_json(changed=True, written=written, loaded=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=module.tmpdir) as file:
+            file.write(text)
+            file.flush()
+            wanted, found = self._wanted(file.name), self._found()
+            loaded = wanted != found
+            if not module.check_mode:
+                self._apply(file.name, written, loaded)
+        module.exit_json(
+            changed=written or loaded,
+            written=written,
+            loaded=loaded,
+            diff={
+                "before_header": self._table,
+                "after_header": self._table,
+                "before": found,
+                "after": wanted,
+            },
+        )
+
+    def _text(self) -> str:
+        """The content of the file: one transaction that puts the table in the place of the one there is."""
+        comment = "".join(f"# {line}\n" for line in self._module.params["comment"].splitlines())
+        return f"{comment}table {self._table}\ndelete table {self._table}\n{self._module.params['rules'].rstrip()}\n"
+
+    def _wanted(self, file: str) -> str:
+        unshare = self._module.get_bin_path("unshare", required=True)
+        code, listed, error = self._module.run_command(
+            [unshare, "--net", "sh", "-c", _TRIAL, "sh", file, self._table],
+            path_prefix=os.path.dirname(str(self._nft)),
+        )
+        if code:
+            self._module.fail_json(
+                msg=f"nft does not take the rules of {self._table}: {(error or listed).strip()[:2000]}\nNothing was changed."
+            )
+        return str(listed)
+
+    def _found(self) -> str:
+        code, listed, error = self._module.run_command([self._nft, "list", "tables"])
+        if code:
+            self._module.fail_json(
+                msg=f"nft cannot list the tables of this host: {error.strip()} Run as root."
+            )
+        if f"table {self._table}" not in listed.splitlines():
+            return ""
+        return str(
+            self._module.run_command([self._nft, "-s", "list", "table", *self._table.split()], check_rc=True)[
+                1
+            ]
+        )
+
+    def _apply(self, file: str, written: bool, loaded: bool) -> None:
+        if loaded:
+            code, _out, error = self._module.run_command([self._nft, "-f", file])
+            if code:
+                self._module.fail_json(
+                    msg=f"nft could not load {self._table}: {error.strip()[:2000]}\nThe rules before are still in force."
+                )
+        if written:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, ready = tempfile.mkstemp(dir=self._path.parent)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                stream.write(self._text())
+                os.fchmod(descriptor, 0o644)
+            self._module.atomic_move(ready, str(self._path))
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "table": {"type": "str", "required": True},
+            "path": {"type": "path", "required": True},
+            "rules": {"type": "str", "default": ""},
+            "comment": {"type": "str", "default": ""},
+        },
+        supports_check_mode=True,
+    )
+    Table(module).bring()
+
+
+if __name__ == "__main__":
+    main()
