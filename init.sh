@@ -19,6 +19,7 @@ inventories() {
 usage() {
   cat <<USAGE
 usage: ./init.sh <inventory> [--ssh-config] [ansible-playbook options]
+       ./init.sh <inventory> --doctor
 
 Prepares .venv where it is missing or outdated, then runs
   ansible-playbook site.yml -i inventories/<inventory> [options]
@@ -26,6 +27,7 @@ so that the platform is as its inventory says. Running it again changes nothing.
 
 Inventories here: $(inventories)
 
+  --doctor               say what is wrong with the machines of the inventory, with what to do about it, and change nothing on them
   --ssh-config           make plain 'ssh dockfra-manager' work: one Include in ~/.ssh/config, which the teardown takes out
 
 Options for ansible-playbook, for example:
@@ -68,8 +70,13 @@ fi
 
 # Words for the playbook; what is this script's own becomes a variable of it.
 words=()
+playbook=site.yml
 for word in "$@"; do
-  if [[ $word == --ssh-config ]]; then words+=(-e dockfra_ssh_config=true); else words+=("$word"); fi
+  case $word in
+    --ssh-config) words+=(-e dockfra_ssh_config=true) ;;
+    --doctor) playbook=playbooks/doctor.yml ;;
+    *) words+=("$word") ;;
+  esac
 done
 set -- ${words[@]+"${words[@]}"}
 
@@ -105,4 +112,4 @@ done
 export ANSIBLE_CONFIG=$ROOT/ansible.cfg
 # Packages come uncompiled: let Python keep what it compiles, or each start compiles anew.
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
-exec "$ROOT/.venv/bin/ansible-playbook" site.yml -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"
+exec "$ROOT/.venv/bin/ansible-playbook" "$playbook" -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"
