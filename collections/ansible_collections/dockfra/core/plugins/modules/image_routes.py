@@ -38,7 +38,7 @@ EXAMPLES = r"""
     plans: "{{ dockfra_plan.results }}"
   delegate_to: management-server
   run_once: true
-  register: dockfra_routes
+  register: dockfra_image_routes
 """
 
 RETURN = r"""

@@ -26,7 +26,7 @@ BASE_ROLE = "dockfra.core.base"
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
 
 # Variables that playbooks and plugins set themselves.
-_INTERNAL = {"dockfra_desired", "dockfra_plan", "dockfra_routes"}
+_INTERNAL = {"dockfra_desired", "dockfra_plan", "dockfra_image_routes"}
 
 # Settings of the platform as a whole, which no service can have for itself.
 _OF_ALL = (
