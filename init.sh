@@ -19,6 +19,7 @@ inventories() {
 usage() {
   cat <<USAGE
 usage: ./init.sh <inventory> [--ssh-config] [ansible-playbook options]
+       ./init.sh <inventory> --doctor
 
 Prepares .venv where it is missing or outdated, then runs
   ansible-playbook site.yml -i inventories/<inventory> [options]
@@ -27,6 +28,7 @@ so that the platform is as its inventory says. Running it again changes nothing.
 Inventories here: $(inventories)
 
   --set name=value       fill in what the inventory leaves open (repeatable); what is missing is asked for on a terminal
+  --doctor               say what is wrong with the machines of the inventory, with what to do about it, and change nothing on them
   --ssh-config           make plain 'ssh dockfra-manager' work: one Include in ~/.ssh/config, which the teardown takes out
 
 Options for ansible-playbook, for example:
@@ -81,9 +83,10 @@ if [[ $name == */* || $name == .* || ! -d $ROOT/inventories/$name ]]; then
 fi
 
 # Words for the playbook; what is this script's own becomes a variable of it, or a value of the inventory.
-words=() given=()
+words=() given=() playbook=site.yml
 while (($#)); do
   case $1 in
+    --doctor) playbook=playbooks/doctor.yml ;;
     --ssh-config) words+=(-e dockfra_ssh_config=true) ;;
     --set)
       (($# > 1)) || fail 2 "--set takes a name and a value, like --set dockfra_domain=platform.example.org"
@@ -148,4 +151,4 @@ if grep -rqs '^dockfra_vault_file: *.*/vault.yml' "inventories/$name/group_vars"
       "$ROOT/.venv/bin/ansible-vault" encrypt --vault-id "$name@prompt" --encrypt-vault-id "$name" --output "$vault" || exit
   fi
 fi
-exec "$ROOT/.venv/bin/ansible-playbook" site.yml -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"
+exec "$ROOT/.venv/bin/ansible-playbook" "$playbook" -i "inventories/$name" ${extra[@]+"${extra[@]}"} "$@"

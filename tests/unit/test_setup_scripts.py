@@ -218,6 +218,20 @@ def test_plain_ssh_on_request_finding_u9(clone: Clone) -> None:
     assert re.findall(r"^playbook: (.*)$", output, re.MULTILINE) == given
 
 
+def test_the_doctor_instead_of_the_site(clone: Clone) -> None:
+    code, output = clone.run("production", "--doctor", "-e", "doctor_file=/tmp/x", FAKE_EXIT="2")
+    assert code == 2
+    given = [
+        str(clone.root),
+        "playbooks/doctor.yml",
+        "-i",
+        "inventories/production",
+        "-e",
+        "doctor_file=/tmp/x",
+    ]
+    assert re.findall(r"^playbook: (.*)$", output, re.MULTILINE) == given
+
+
 @pytest.mark.parametrize("variable", ["LC_ALL", "LANG", "LC_MESSAGES"])
 def test_no_program_meets_a_locale_that_does_not_exist_finding_g6(clone: Clone, variable: str) -> None:
     clone.program("sha256sum", '#!/bin/sh\necho "$LC_ALL" >>"$FAKE/locales"\nexec /usr/bin/sha256sum "$@"\n')

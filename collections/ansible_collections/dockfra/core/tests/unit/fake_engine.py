@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Docker Engine that answers over a real unix socket and can be told what it has.
 
-It speaks the part of the API (1.41) that the collection uses itself: it is read from, and takes images that are imported. Each request
-is recorded.
+It speaks the part of the API (1.41) that the collection uses itself: it is read from, gives images, and takes images that are imported
+or loaded. Each request is recorded.
 """
 
 from __future__ import annotations
@@ -153,6 +153,11 @@ class FakeEngine:
         files: what is in a container's files, by its name and their paths.
         imported: the paths of each image that was imported, by reference.
         refuse_import: what is answered to an import, after it was read, instead of success.
+        root: where it keeps images; nowhere that is seen by default.
+        refuse_load: the end of the answer to images that are loaded, of which none is there afterwards.
+        forgets: references of loaded images that are not there afterwards, though nothing says so.
+        ballast: bytes with which an archive of images is made larger.
+        cut: bytes after which an archive that is asked for ends; all of it by default.
         refuse: HTTP status by the beginning of a path (without the version) that is answered with an error.
         requests: method and path of each request.
     """
@@ -167,6 +172,11 @@ class FakeEngine:
         self.files: dict[tuple[str, str], bytes] = {}
         self.imported: dict[str, list[str]] = {}
         self.refuse_import = ""
+        self.root = ""
+        self.refuse_load = ""
+        self.forgets: set[str] = set()
+        self.ballast = 0
+        self.cut: int | None = None
         self.refuse: dict[str, int] = {}
         self.requests: list[str] = []
         self._server = _Server(str(socket), _Handler)
@@ -263,6 +273,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
                     for tag, entry in engine.images.items()
                 ]
                 return self._answer(self._filtered(images))
+            case ["info"]:
+                return self._answer({"DockerRootDir": engine.root})
+            case ["images", "get"]:
+                return self._save()
             case ["images", *name, "json"] if found := engine.image_of("/".join(name)):
                 return self._answer(found)
             case ["images", *name, "json"]:
@@ -273,6 +287,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         path = urllib.parse.urlsplit(self.path).path
         if path.endswith("/images/create"):
             return self._import()
+        if path.endswith("/images/load"):
+            return self._load()
         return self._changed("POST")
 
     def do_DELETE(self) -> None:
@@ -292,6 +308,52 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         engine.imported[reference] = names
         engine.images[reference] = image(reference)
         return self._answer({"status": engine.images[reference]["Id"]})
+
+    def _save(self) -> None:
+        """An archive of images, in pieces as the engine sends it: what they are, and ballast."""
+        engine = self.server.engine
+        names = urllib.parse.parse_qs(urllib.parse.urlsplit(self.path).query)["names"]
+        stream = io.BytesIO()
+        with tarfile.open(fileobj=stream, mode="w") as archive:
+            known = json.dumps({name: engine.images[name] for name in names}).encode()
+            for member, content in (("ballast", bytes(engine.ballast)), ("images.json", known)):
+                entry = tarfile.TarInfo(member)
+                entry.size = len(content)
+                archive.addfile(entry, io.BytesIO(content))
+        self.send_response(200)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        packed = stream.getvalue()[: engine.cut]
+        for start in range(0, len(packed), 65536):
+            piece = packed[start : start + 65536]
+            self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
+        if engine.cut is None:
+            self.wfile.write(b"0\r\n\r\n")
+        self.close_connection = engine.cut is not None
+
+    def _load(self) -> None:
+        """Take an archive that `_save` has made, all of it or nothing."""
+        engine = self.server.engine
+        engine.requests.append("POST /images/load")
+        packed = b""
+        while length := int(self.rfile.readline() or b"-1", 16):
+            if length < 0:
+                return None  # nobody is there any more
+            packed += self.rfile.read(length)
+            self.rfile.readline()
+        self.rfile.readline()
+        if engine.refuse_load:
+            # As the engine does it: with status 200.
+            said = {"errorDetail": {"message": engine.refuse_load}, "error": engine.refuse_load}
+            return self._send(
+                f'{{"stream":"Loading"}}\r\n{json.dumps(said)}'.encode(), 200, "application/json"
+            )
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            member = archive.extractfile("images.json")
+            assert member
+            images = json.loads(member.read())
+        engine.images |= {name: found for name, found in images.items() if name not in engine.forgets}
+        return self._answer({"stream": "Loaded"})
 
     def _changed(self, method: str) -> None:
         """Stop, or remove; that somebody uses it is refused as the engine does."""

@@ -16,6 +16,8 @@ LABEL_REVISION = "dockfra.revision"
 
 # On every image that a run made.
 LABEL_MANAGED = "dockfra.managed"
+# On every image that was built: the hash of what it is made from, which is its tag too.
+LABEL_CONTENT = "dockfra.content"
 
 # Those that a container has of its specification; others come from the image.
 LABELS = {LABEL_PROJECT, LABEL_SERVICE, LABEL_CONFIG, LABEL_REVISION}

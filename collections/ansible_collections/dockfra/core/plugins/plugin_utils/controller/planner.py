@@ -27,6 +27,7 @@ class ServicePlan:
             ``wait`` (right, but its health check has not passed yet).
         reasons: why, one short phrase each.
         build: images this service has to build, the parents first.
+        chain: where its own image is missing, all images that is made of, the parents first and itself last.
         container: arguments of ``community.docker.docker_container``.
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
@@ -41,6 +42,7 @@ class ServicePlan:
     container: dict[str, Any]
     role: str = ""
     levels: int = 0
+    chain: list[dict[str, Any]] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
@@ -247,6 +249,7 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     first_level = len(entry.images) - len(build)
     tasks = [_as_task(missing, first_level + number) for number, missing in enumerate(build)]
     plan = ServicePlan(entry.service.name, "none", [], tasks, options.arguments(spec))
+    plan.chain = [_as_task(made, number) for number, made in enumerate(entry.images if build else ())]
     if not found:
         plan.action, plan.reasons = "create", ["no container"]
         plan.after = {**wanted, "image": spec["image"], "files": sorted(entry.files)}

@@ -34,7 +34,7 @@ def specification(topology: Topology, service: Service, image: str, directory: s
         TopologyError: a limit is no number of bytes.
     """
     values = service.variables
-    memory = _memory(service.name, values["dockfra_memory"])
+    memory = memory_limit(service)
     declared = {key: str(value) for key, value in values["dockfra_env"].items()}
     wanted: dict[str, Any] = {
         "name": topology.container_name(service.name),
@@ -114,11 +114,15 @@ def _in_memory(volume: Volume) -> dict[str, Any]:
     return {"volume_driver": "local", "volume_options": options}
 
 
-def _memory(service: str, limit: str) -> int:
+def memory_limit(service: Service) -> int:
+    """Return the bytes of memory that a service may have; raises TopologyError when its limit is no number of bytes."""
+    limit = str(service.variables["dockfra_memory"])
     try:
         return human_to_bytes(limit.upper())
     except ValueError as error:
-        raise TopologyError([f"{service}: dockfra_memory is '{limit}'; write it like 256m or 1g."]) from error
+        raise TopologyError(
+            [f"{service.name}: dockfra_memory is '{limit}'; write it like 256m or 1g."]
+        ) from error
 
 
 def _tmpfs(values: Mapping[str, Any]) -> dict[str, str]:
