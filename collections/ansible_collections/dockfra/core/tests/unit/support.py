@@ -140,7 +140,7 @@ class Project:
         """The platform as an action would see it."""
         # What a process remembers of files and secrets; each run of Ansible is a new one.
         images._fingerprints.cache_clear()
-        keyrings._keyring.cache_clear()
+        keyrings._opened.clear()
         loader = DataLoader()
         loader.set_basedir(str(self.root))
         inventory = InventoryManager(loader, sources=[str(self.root / "hosts.yml")])

@@ -26,6 +26,7 @@ from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
+from . import keyrings
 from .images import Image, image_sources, tree_name
 from .role_files import TEMPLATE_SUFFIX, Role
 from .specification import specification
@@ -295,7 +296,11 @@ class Platform:
         directory = f"{root}/{self.topology.project}/services/{name}"
         image = images[-1].reference if images else self.variables[name]["dockfra_image"]
         container = specification(self.topology, service, image, directory if files else "")
-        fingerprints = {path: file.fingerprint() for path, file in files.items()}
+        # What is taken up while the container runs is no reason to make it anew.
+        fingerprints = {
+            path: WantedFile(keyrings.named(file.content), file.mode).fingerprint()
+            for path, file in files.items()
+        }
         container["labels"][LABEL_CONFIG] = digest(fingerprints)
         container["labels"][LABEL_REVISION] = digest(container)
         return Desired(service, images, container, directory, files)

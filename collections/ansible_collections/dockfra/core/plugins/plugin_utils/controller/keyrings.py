@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,9 +19,28 @@ def checkout_identity(state_dir: str, persist: bool) -> str:
     return digest(Keyring(state_dir, persist).password("platform/checkout"))
 
 
-@functools.cache
-def _keyring(state_dir: str, project: str, persist: bool) -> Keyring:
-    return Keyring(state_dir, persist, comment=project)
+# Those that this process has opened.
+_opened: dict[tuple[str, str, bool], Keyring] = {}
+
+
+def keyring(state_dir: str, project: str, persist: bool) -> Keyring:
+    """Return the keyring of a platform, always the same one in a process."""
+    return _opened.setdefault(
+        (state_dir, project, persist), Keyring(state_dir, persist, comment=project)
+    )
+
+
+def named(content: bytes) -> bytes:
+    """Return a file without what can be changed while its service runs, see `Keyring.named`."""
+    text = content.decode()
+    for opened in _opened.values():
+        text = opened.named(text)
+    return text.encode()
+
+
+def in_use() -> list[str]:
+    """Return what can be changed while services run, of all that this process has asked for."""
+    return sorted({name for opened in _opened.values() for name in opened.in_use})
 
 
 def open_keyring(lookup: LookupBase, variables: Mapping[str, Any] | None) -> Keyring:
@@ -37,7 +55,7 @@ def open_keyring(lookup: LookupBase, variables: Mapping[str, Any] | None) -> Key
             "dockfra_state_dir is not defined; secrets are kept in that directory. Set it in the inventory."
         )
     templar = lookup._templar
-    return _keyring(
+    return keyring(
         str(templar.template(variables["dockfra_state_dir"])),
         str(templar.template(variables.get("dockfra_project", "dockfra"))),
         not variables.get("ansible_check_mode", False),

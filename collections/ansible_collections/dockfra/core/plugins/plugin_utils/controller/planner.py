@@ -23,8 +23,8 @@ class ServicePlan:
     """What one service needs.
 
     Attributes:
-        action: ``none``, ``create``, ``recreate`` (settings differ), ``start`` (right, but not running or not healthy) or
-            ``wait`` (right, but its health check has not passed yet).
+        action: ``none``, ``create``, ``recreate`` (settings differ), ``configure`` (files differ, in what the service takes up while
+            it runs), ``start`` (right, but not running or not healthy) or ``wait`` (right, but its health check has not passed yet).
         reasons: why, one short phrase each.
         build: images this service has to build, the parents first.
         container: arguments of ``community.docker.docker_container``.
@@ -249,7 +249,9 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
         plan.reasons.append("declared settings changed")
     plan.reasons += [f"network {name} made anew" for name in found["options"]["networks"] if name in remade]
     if plan.reasons:
-        plan.action = "recreate"
+        # Else the label would differ, or the container is of another time than its files.
+        only_files = not different and len(plan.reasons) == len(changes.paths()) and found["status"] in _HEALTHY
+        plan.action = "configure" if only_files else "recreate"
     elif found["status"] == "starting":
         plan.action, plan.reasons = "wait", ["starting"]
     elif found["status"] not in _HEALTHY:

@@ -29,7 +29,7 @@ Render = Callable[..., str]
 @pytest.fixture
 def render(tmp_path: Path) -> Render:
     def renderer(template: str, **variables: Any) -> str:
-        keyrings._keyring.cache_clear()  # as in a new process
+        keyrings._opened.clear()  # as in a new process
         known = {"dockfra_state_dir": str(tmp_path / "state"), "dockfra_project": "unit", **variables}
         known = {key: value for key, value in known.items() if value is not None}
         return str(
