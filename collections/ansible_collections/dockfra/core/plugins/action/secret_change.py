@@ -59,7 +59,7 @@ class ActionModule(ActionBase):
             raise UsageError(
                 " ".join(
                     f"{name} opens {', '.join(found)} as well, and what a device admits is written by playbooks/devices/prepare.yml "
-                    "alone. See docs/rotation.md, \"Devices\"."
+                    'alone. See docs/rotation.md, "Devices".'
                     for name, found in away.items()
                 )
             )
@@ -90,12 +90,16 @@ class ActionModule(ActionBase):
             "end": lambda: _end(state_dir, name),
         }
         changed = steps[step]()
-        result = {"changed": changed, "stage": change.stage, "proof": asdict(rotation.proof(platform.topology, name))}
-        if name.startswith("keys/") and step in ("add", "switch"):
+        result = {
+            "changed": changed,
+            "stage": change.stage,
+            "proof": asdict(rotation.proof(platform.topology, name)),
+        }
+        if not name.startswith("keys/"):
+            result["former"] = change.former(name)
+        elif step in ("add", "switch"):
             path = state_dir / _SSH_CONFIG
-            text = rotation.ssh_config(
-                operator_files.render(platform)["ssh_config"], state_dir, name
-            )
+            text = rotation.ssh_config(operator_files.render(platform)["ssh_config"], state_dir, name)
             write_file(path, WantedFile(text.encode(), 0o600))
             result["ssh_config"] = str(path)
         return result

@@ -70,6 +70,10 @@ proof:
     docker_host: {description: Where that runs., type: str}
     peers: {description: SSH servers to try from there., type: list, elements: str}
     ways: {description: SSH servers to try from the controller., type: list, elements: str}
+former:
+  description: The user of a login that is no longer used, and still admitted; empty where there is none.
+  returned: the secret is a login
+  type: str
 ssh_config:
   description: A configuration for C(ssh) that knows the key to be proved and no other.
   returned: a key is added or switched

@@ -74,6 +74,13 @@ class Change:
             return ADDED
         return SWITCHED if self._old.exists() else SETTLED
 
+    def former(self, name: str) -> str:
+        """Return the user of the login before, empty where there is none any more."""
+        try:
+            return user(name, self._old.read_text(encoding="utf-8")) if self.stage == SWITCHED else ""
+        except OSError as error:
+            raise KeyringError(f"{self._old} cannot be read: {error.strerror}. Check its owner.") from error
+
     def add(self, make: Callable[[str], str]) -> bool:
         """Have one to come, unless that is done; ``make`` gets the content of the file and returns the new one."""
         if self.stage != SETTLED:

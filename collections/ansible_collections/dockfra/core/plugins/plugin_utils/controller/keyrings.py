@@ -25,9 +25,7 @@ _opened: dict[tuple[str, str, bool], Keyring] = {}
 
 def keyring(state_dir: str, project: str, persist: bool) -> Keyring:
     """Return the keyring of a platform, always the same one in a process."""
-    return _opened.setdefault(
-        (state_dir, project, persist), Keyring(state_dir, persist, comment=project)
-    )
+    return _opened.setdefault((state_dir, project, persist), Keyring(state_dir, persist, comment=project))
 
 
 def named(content: bytes) -> bytes:

@@ -30,6 +30,7 @@ class ServicePlan:
         container: arguments of ``community.docker.docker_container``.
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
+        only_files: whether nothing differs but secrets in its files that a service takes up while it runs.
         before: settings that differ, as they are.
         after: the same settings, as they should be.
     """
@@ -41,6 +42,7 @@ class ServicePlan:
     container: dict[str, Any]
     role: str = ""
     levels: int = 0
+    only_files: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
@@ -250,8 +252,9 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     plan.reasons += [f"network {name} made anew" for name in found["options"]["networks"] if name in remade]
     if plan.reasons:
         # Else the label would differ, or the container is of another time than its files.
-        only_files = not different and len(plan.reasons) == len(changes.paths()) and found["status"] in _HEALTHY
-        plan.action = "configure" if only_files else "recreate"
+        plan.only_files = not different and len(plan.reasons) == len(changes.paths())
+        runs = found["status"] in {*_HEALTHY, "starting"}
+        plan.action = "configure" if plan.only_files and runs else "recreate"
     elif found["status"] == "starting":
         plan.action, plan.reasons = "wait", ["starting"]
     elif found["status"] not in _HEALTHY:

@@ -105,9 +105,7 @@ def proof(topology: Topology, name: str) -> Proof:
     if owner is None:
         return Proof("key", "", "", ways=tuple(ways))
     peers = [peer.name for peer in topology.ssh_peers(owner.name) if topology.admits(peer.name, key)]
-    return Proof(
-        "key", topology.container_name(owner.name), owner.docker_host, tuple(peers), tuple(ways)
-    )
+    return Proof("key", topology.container_name(owner.name), owner.docker_host, tuple(peers), tuple(ways))
 
 
 def ssh_config(text: str, state_dir: Path, name: str) -> str:
@@ -124,8 +122,8 @@ def ssh_config(text: str, state_dir: Path, name: str) -> str:
     lines = []
     for line in text.splitlines():
         if line.strip().startswith("IdentityFile "):
-            if f'"{used}"' not in line:
-                continue
-            line = line.replace(f'"{used}"', f'"{newest}"')
-        lines.append(line)
+            if f'"{used}"' in line:
+                lines.append(line.replace(f'"{used}"', f'"{newest}"'))
+        else:
+            lines.append(line)
     return "".join(f"{line}\n" for line in lines)
