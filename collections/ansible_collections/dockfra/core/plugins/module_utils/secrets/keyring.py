@@ -126,13 +126,16 @@ class Keyring:
     def named(self, text: str) -> str:
         """Return a text with the name of each secret in it that can be changed while services run, and each line once.
 
-        It is the same before, during and after such a change.
+        It is the same before, during and after such a change. A text without such a secret stays as it is.
         """
+        named = text
         for shown, name in self._shown.items():
-            text = text.replace(shown, f"<{name}>")
+            named = named.replace(shown, f"<{name}>")
+        if named == text:
+            return text
         for second, first in self._turns.items():
-            text = re.sub(rf"\b{re.escape(second)}\b", first, text)
-        return "\n".join(dict.fromkeys(text.split("\n")))
+            named = re.sub(rf"\b{re.escape(second)}\b", first, named)
+        return "\n".join(dict.fromkeys(named.split("\n")))
 
     def _hide(self, name: str, *texts: str) -> None:
         self._shown.update(dict.fromkeys(texts, name))

@@ -23,14 +23,14 @@ class ServicePlan:
     """What one service needs.
 
     Attributes:
-        action: ``none``, ``create``, ``recreate`` (settings differ), ``configure`` (files differ, in what the service takes up while
-            it runs), ``start`` (right, but not running or not healthy) or ``wait`` (right, but its health check has not passed yet).
+        action: ``none``, ``create``, ``recreate`` (settings differ), ``start`` (right, but not running or not healthy) or
+            ``wait`` (right, but its health check has not passed yet).
         reasons: why, one short phrase each.
         build: images this service has to build, the parents first.
         container: arguments of ``community.docker.docker_container``.
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
-        only_files: whether nothing differs but secrets in its files that a service takes up while it runs.
+        only_secrets: whether nothing differs but files with secrets that the service takes up while it runs.
         before: settings that differ, as they are.
         after: the same settings, as they should be.
     """
@@ -42,7 +42,7 @@ class ServicePlan:
     container: dict[str, Any]
     role: str = ""
     levels: int = 0
-    only_files: bool = False
+    only_secrets: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
@@ -251,10 +251,13 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
         plan.reasons.append("declared settings changed")
     plan.reasons += [f"network {name} made anew" for name in found["options"]["networks"] if name in remade]
     if plan.reasons:
-        # Else the label would differ, or the container is of another time than its files.
-        plan.only_files = not different and len(plan.reasons) == len(changes.paths())
-        runs = found["status"] in {*_HEALTHY, "starting"}
-        plan.action = "configure" if plan.only_files and runs else "recreate"
+        plan.action = "recreate"
+        # With the label, everything else would differ.
+        plan.only_secrets = (
+            not different
+            and len(plan.reasons) == len(changes.paths())
+            and set(changes.paths()) <= entry.with_secrets
+        )
     elif found["status"] == "starting":
         plan.action, plan.reasons = "wait", ["starting"]
     elif found["status"] not in _HEALTHY:
