@@ -42,6 +42,7 @@ DOCUMENTS = [*GUIDES, Path("CONTRIBUTING.md"), Path("app/README.md"), COLLECTION
 MADE_BY_READER = ("app/hello", "inventories/second", "images/web")
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
+    "backend_b",  # a user
     "dockfra_audit_logs",
     "dockfra_engines",
     "dockfra_gate",

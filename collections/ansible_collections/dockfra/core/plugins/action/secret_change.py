@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ class ActionModule(ActionBase):
         result = {
             "changed": changed,
             "stage": change.stage,
-            "proof": asdict(rotation.proof(platform.topology, name)),
+            "proof": rotation.proof(platform.topology, name).to_dict(),
         }
         if not name.startswith("keys/"):
             result["former"] = change.former(name)

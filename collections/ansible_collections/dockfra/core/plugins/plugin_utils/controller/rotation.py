@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from ...module_utils.errors import UsageError
 from ...module_utils.secrets.changes import NEXT
@@ -39,6 +40,10 @@ class Proof:
     docker_host: str
     peers: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain data for a task result: lists, which templates can join."""
+        return {**asdict(self), "peers": list(self.peers), "ways": list(self.ways)}
 
 
 def known(platform: Platform) -> list[str]:
