@@ -12,6 +12,7 @@ APP = Path(__file__).parents[2] / "app"
 # Each is a build context and a release of its own, so that none can take these from another one.
 COPIES = {
     "about.py": ["backend/backend", "desktop-app/desktop_app", "mobile-backend/mobile_backend"],
+    "follow.py": ["backend/backend", "mobile-backend/mobile_backend"],
     "schema.py": ["backend/backend", "mobile-backend/mobile_backend"],
     "web.py": ["backend/backend", "mobile-backend/mobile_backend"],
 }

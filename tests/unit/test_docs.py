@@ -48,6 +48,7 @@ MADE_BY_READER = (
 )
 # Known to templates and playbooks, not variables that people set.
 NO_VARIABLES = {
+    "backend_b",  # a user
     "dockfra_audit_logs",
     "dockfra_collected_logs",
     "dockfra_far_logs",

@@ -48,6 +48,7 @@ def test_every_playbook_begins_with_what_it_takes_finding_p10(playbook: str) -> 
         ("playbooks/devices/prepare.yml", {"rpi3_device_logn": "pi"}, "'rpi3_device_login'"),
         ("site.yml", {"dockfra_verfy": True}, "'dockfra_verify'"),
         ("playbooks/teardown.yml", {"dockfra_remove_dta": True}, "'dockfra_remove_data'"),
+        ("playbooks/rotate_keys.yml", {"dockfra_rotat": "manager"}, "'dockfra_rotate'"),
         (
             "playbooks/tickets/create.yml",
             {"title": "{{ lookup('pipe', 'touch OWNED') }}"},

@@ -5,6 +5,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated, Any
 
 import psycopg
@@ -18,11 +19,14 @@ from redis.exceptions import RedisError
 
 from backend import __version__, deployments, devices, history, status
 from backend.about import About
-from backend.config import CacheConfig, Config
+from backend.config import CacheConfig, Config, DatabaseConfig, load_config
 from backend.database import Database, DatabaseUnavailable
+from backend.follow import follow
 from backend.web import HeadAsGet, refuse_request, report_database, report_statement
 
 MAX_BODY = 64 * 1024
+# What is asked of redis takes no longer.
+LAST_SECONDS = 3.0
 ABOUT = About(
     name="dockfra-backend",
     title="Dockfra backend",
@@ -39,15 +43,31 @@ ABOUT = About(
 )
 
 
-def create_app(config: Config) -> FastAPI:
+def create_app(config: Config, path: Path | None = None) -> FastAPI:
+    """The application. Its logins at others are read again from the file at ``path`` whenever that has changed."""
+
+    def database_config() -> DatabaseConfig:
+        return (load_config(path) if path else config).database
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with app.state.database.lifespan(), app.state.redis:
-            watching = asyncio.create_task(status.watch(config, app.state.redis))
+        async def log_in_anew() -> None:
+            former = app.state.redis
+            app.state.redis = connect_redis(load_config(path).cache)
+            await app.state.database.renew()
+            await asyncio.sleep(LAST_SECONDS)
+            await former.aclose()
+
+        async with app.state.database.lifespan():
+            tasks = [asyncio.create_task(status.watch(config, lambda: app.state.redis))]
+            if path:
+                tasks.append(asyncio.create_task(follow(path, log_in_anew)))
             try:
                 yield
             finally:
-                watching.cancel()
+                for task in tasks:
+                    task.cancel()
+                await app.state.redis.aclose()
 
     # Offline: the documentation's scripts come from the image, not from a content delivery network.
     app = FastAPIOffline(
@@ -65,7 +85,7 @@ def create_app(config: Config) -> FastAPI:
     )
     app.state.config = config
     app.state.started_at = datetime.now(UTC)
-    app.state.database = Database(config.database)
+    app.state.database = Database(database_config)
     app.state.redis = connect_redis(config.cache)
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, refuse_request)

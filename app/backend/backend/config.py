@@ -72,6 +72,10 @@ class Config(Section):
     stacks: tuple[Stack, ...] = Field(default=(), description="All of the platform, the backend among them.")
 
 
-def load_config() -> Config:
-    path = Path(os.environ.get("BACKEND_CONFIG", DEFAULT_PATH))
+def config_path() -> Path:
+    return Path(os.environ.get("BACKEND_CONFIG", DEFAULT_PATH))
+
+
+def load_config(path: Path | None = None) -> Config:
+    path = path or config_path()
     return Config.model_validate_json(path.read_bytes())

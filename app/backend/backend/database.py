@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -31,18 +31,12 @@ class DatabaseUnavailable(Exception):
 
 
 class Database:
-    def __init__(self, config: DatabaseConfig) -> None:
-        self._params: dict[str, Any] = {
-            "host": config.host,
-            "port": config.port,
-            "dbname": config.name,
-            "user": config.user,
-            "password": config.password.get_secret_value(),
-            "connect_timeout": 3,
-            "options": "-c statement_timeout=4s -c lock_timeout=4s",
-        }
+    """Args: ``config`` is asked at each new connection, for the login may have become another one."""
+
+    def __init__(self, config: Callable[[], DatabaseConfig]) -> None:
+        self._config = config
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            kwargs={**self._params, "autocommit": True, "row_factory": dict_row},
+            kwargs=lambda: {**self._params(), "autocommit": True, "row_factory": dict_row},
             min_size=1,
             max_size=5,
             timeout=2,
@@ -81,10 +75,26 @@ class Database:
         except (PoolTimeout, TimeoutError, psycopg.OperationalError) as error:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
+    async def renew(self) -> None:
+        """Have other connections in place of those there are, which end as soon as nobody uses them."""
+        await self._pool.drain()
+
     async def check(self) -> None:
         """Asks for a table, not just an answer: a server with an empty volume answers as well."""
         async with self.connection() as connection:
             await connection.execute("SELECT 1 FROM backend.devices LIMIT 1")
+
+    def _params(self) -> dict[str, Any]:
+        config = self._config()
+        return {
+            "host": config.host,
+            "port": config.port,
+            "dbname": config.name,
+            "user": config.user,
+            "password": config.password.get_secret_value(),
+            "connect_timeout": 3,
+            "options": "-c statement_timeout=4s -c lock_timeout=4s",
+        }
 
     async def _prepare(self) -> None:
         reported = ""
@@ -103,4 +113,4 @@ class Database:
 
     def _migrate(self) -> None:
         schema_min = int(os.environ.get("DOCKFRA_SCHEMA_MIN") or 0)
-        migrate(lambda: psycopg.connect(**self._params), SCHEMA, MIGRATIONS, schema_min)
+        migrate(lambda: psycopg.connect(**self._params()), SCHEMA, MIGRATIONS, schema_min)

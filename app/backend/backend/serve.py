@@ -5,7 +5,7 @@ import logging
 from fastapi import FastAPI
 
 from backend.app import create_app
-from backend.config import load_config
+from backend.config import config_path, load_config
 
 
 def application() -> FastAPI:
@@ -13,4 +13,4 @@ def application() -> FastAPI:
     config = load_config()
     for name in ("uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(config.log_level.upper())
-    return create_app(config)
+    return create_app(config, config_path())

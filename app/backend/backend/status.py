@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -98,10 +99,10 @@ async def get_status(request: Request) -> Status:
     )
 
 
-async def watch(config: Config, redis: Redis) -> None:
+async def watch(config: Config, redis: Callable[[], Redis]) -> None:
     """Look again and again, until cancelled, so that no long time goes by unseen."""
     while config.status_watch_seconds:
-        await look(config, redis)
+        await look(config, redis())
         await asyncio.sleep(config.status_watch_seconds)
 
 

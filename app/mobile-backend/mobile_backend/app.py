@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,8 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mobile_backend import __version__, devices, sync
 from mobile_backend.about import About
-from mobile_backend.config import Config
+from mobile_backend.config import Config, DatabaseConfig, load_config
 from mobile_backend.database import Database, DatabaseUnavailable
+from mobile_backend.follow import follow
 from mobile_backend.web import HeadAsGet, refuse_request, report_database, report_statement
 
 MAX_BODY = 512 * 1024
@@ -47,11 +49,21 @@ class ForwardedPrefix:
         await self.app(scope, receive, send)
 
 
-def create_app(config: Config) -> FastAPI:
+def create_app(config: Config, path: Path | None = None) -> FastAPI:
+    """The application. Its login at the database is read again from the file at ``path`` whenever that has changed."""
+
+    def database_config() -> DatabaseConfig:
+        return (load_config(path) if path else config).database
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with app.state.database.lifespan():
-            yield
+            following = asyncio.create_task(follow(path, app.state.database.renew)) if path else None
+            try:
+                yield
+            finally:
+                if following:
+                    following.cancel()
 
     app = FastAPI(
         title="Dockfra mobile backend",
@@ -63,7 +75,7 @@ def create_app(config: Config) -> FastAPI:
         redoc_url=None,
     )
     app.state.config = config
-    app.state.database = Database(config.database)
+    app.state.database = Database(database_config)
     app.add_middleware(ForwardedPrefix)
     app.add_middleware(HeadAsGet)
     app.add_exception_handler(RequestValidationError, refuse_request)

@@ -32,6 +32,10 @@ class Config(BaseModel):
     max_events_per_device: int = Field(default=1_000, ge=1)
 
 
-def load_config() -> Config:
-    path = Path(os.environ.get("MOBILE_BACKEND_CONFIG", DEFAULT_PATH))
+def config_path() -> Path:
+    return Path(os.environ.get("MOBILE_BACKEND_CONFIG", DEFAULT_PATH))
+
+
+def load_config(path: Path | None = None) -> Config:
+    path = path or config_path()
     return Config.model_validate_json(path.read_bytes())

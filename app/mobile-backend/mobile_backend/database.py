@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,16 +30,10 @@ class DatabaseUnavailable(Exception):
 
 
 class Database:
-    def __init__(self, config: DatabaseConfig) -> None:
-        self._conninfo = make_conninfo(
-            host=config.host,
-            port=config.port,
-            dbname=config.name,
-            user=config.user,
-            password=config.password.get_secret_value(),
-            connect_timeout=3,
-            options="-c statement_timeout=4s -c lock_timeout=4s",
-        )
+    """Args: ``config`` is asked at each new connection, for the login may have become another one."""
+
+    def __init__(self, config: Callable[[], DatabaseConfig]) -> None:
+        self._config = config
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             self._conninfo,
             kwargs={"row_factory": dict_row},
@@ -79,6 +73,22 @@ class Database:
             migrations.cancel()
             await self._pool.close(timeout=2)
 
+    async def renew(self) -> None:
+        """Have other connections in place of those there are, which end as soon as nobody uses them."""
+        await self._pool.drain()
+
+    def _conninfo(self) -> str:
+        config = self._config()
+        return make_conninfo(
+            host=config.host,
+            port=config.port,
+            dbname=config.name,
+            user=config.user,
+            password=config.password.get_secret_value(),
+            connect_timeout=3,
+            options="-c statement_timeout=4s -c lock_timeout=4s",
+        )
+
     async def _keep_migrated(self) -> None:
         while True:
             if not self._migrated.is_set():
@@ -93,4 +103,4 @@ class Database:
 
     def _migrate(self) -> None:
         schema_min = int(os.environ.get("DOCKFRA_SCHEMA_MIN") or 0)
-        migrate(lambda: psycopg.connect(self._conninfo), "mobile", MIGRATIONS, schema_min)
+        migrate(lambda: psycopg.connect(self._conninfo()), "mobile", MIGRATIONS, schema_min)

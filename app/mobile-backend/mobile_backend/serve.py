@@ -6,7 +6,7 @@ from starlette.types import ASGIApp
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from mobile_backend.app import create_app
-from mobile_backend.config import load_config
+from mobile_backend.config import config_path, load_config
 
 
 def application() -> ASGIApp:
@@ -15,4 +15,4 @@ def application() -> ASGIApp:
     for name in ("uvicorn.error", "uvicorn.asgi"):
         logging.getLogger(name).setLevel(config.log_level.upper())
     # The forwarded scheme ends up only in the URLs told to the very client that sent it.
-    return ProxyHeadersMiddleware(create_app(config), trusted_hosts="*")  # type: ignore[arg-type, return-value]
+    return ProxyHeadersMiddleware(create_app(config, config_path()), trusted_hosts="*")  # type: ignore[arg-type, return-value]

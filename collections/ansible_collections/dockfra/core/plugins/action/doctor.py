@@ -66,7 +66,7 @@ class ActionModule(ActionBase):
         return {
             "project": platform.topology.project,
             "ports": [
-                f"{service.publish_address or '127.0.0.1'}:{port.publish}"
+                f"{port.address}:{port.publish}"
                 for service in here
                 for port in service.ports
                 if port.publish is not None

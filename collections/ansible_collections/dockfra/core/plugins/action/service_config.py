@@ -23,14 +23,27 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result = super().run(tmp, task_vars)
         task_vars = task_vars or {}
-        self.validate_argument_spec(argument_spec={})
+        _validation, arguments = self.validate_argument_spec(
+            argument_spec={"services": {"type": "list", "elements": "str"}}
+        )
+        names = arguments["services"]
+        names = [task_vars["inventory_hostname"]] if names is None else names
+        result.update(changed=False, created=[], updated=[], removed=[])
+        if not names:
+            return result
         try:
-            name = task_vars["inventory_hostname"]
-            desired = Platform(
-                self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"], only=[name]
-            ).desired(name)
+            platform = Platform(
+                self._templar, self._loader, task_vars["hostvars"], task_vars["groups"]["all"], only=names
+            )
+            desired = [platform.desired(name) for name in names]
         except DockfraError as error:
             return failed(result, error)
-        options = {"owner": desired.service.uid, "directory_mode": "0500"}
-        result.update(send(self, task_vars, desired.directory, desired.files, **options))
+        for entry in desired:
+            options = {"owner": entry.service.uid, "directory_mode": "0500"}
+            sent = send(self, task_vars, entry.directory, entry.files, **options)
+            if sent.get("failed") or len(desired) == 1:
+                return {**result, **sent}
+            result["changed"] |= sent["changed"]
+            for key in ("created", "updated", "removed"):
+                result[key] += [f"{entry.service.name}: {path}" for path in sent[key]]
         return result

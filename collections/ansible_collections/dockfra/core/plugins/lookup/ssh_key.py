@@ -17,9 +17,13 @@ options:
     description: Names of keys, C(keys/<owner>) for client keys and C(host_keys/<service>) for host keys.
     required: true
   part:
-    description: Which half of the key pair.
+    description:
+      - Which half of the key pair.
+      - V(admitted) are the public keys that open what the key opens, one or, while it is being changed, two, those of all terms
+        in one list.
+      - V(newest) is the private key that is used from the next step of a change on.
     type: str
-    choices: [private, public]
+    choices: [private, public, admitted, newest]
     default: private
 """
 
@@ -52,8 +56,13 @@ class LookupModule(LookupBase):
         self.set_options(var_options=variables, direct=kwargs)
         try:
             keyring = open_keyring(self, variables)
-            if self.get_option("part") == "public":
+            part = self.get_option("part")
+            if part == "public":
                 return [keyring.ssh_public_key(term) for term in terms]
+            if part == "admitted":
+                return [line for term in terms for line in keyring.ssh_admitted(term)]
+            if part == "newest":
+                return [keyring.newest(term) for term in terms]
             return [keyring.ssh_private_key(term) for term in terms]
         except KeyringError as error:
             raise AnsibleLookupError(str(error)) from error

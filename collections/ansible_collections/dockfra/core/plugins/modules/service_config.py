@@ -19,7 +19,14 @@ attributes:
   diff_mode:
     description: Lists the paths that change, never their content.
     support: full
-options: {}
+options:
+  services:
+    description:
+      - The services whose configuration is put in place, all on the Docker host that the task is delegated to; by default the
+        current host alone.
+      - What is returned names the service with each path, unless it is one.
+    type: list
+    elements: str
 seealso:
   - module: dockfra.core.file_tree
 """

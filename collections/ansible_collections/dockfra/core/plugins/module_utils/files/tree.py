@@ -37,7 +37,11 @@ class Changes:
     removed: list[str]
 
     def __bool__(self) -> bool:
-        return bool(self.created or self.updated or self.removed)
+        return bool(self.paths())
+
+    def paths(self) -> list[str]:
+        """All of them."""
+        return [*self.created, *self.updated, *self.removed]
 
 
 def check_relative(path: str) -> str:

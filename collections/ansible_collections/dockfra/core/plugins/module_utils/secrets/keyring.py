@@ -6,6 +6,7 @@ Layout below the state directory, or in another store (see `stores`)::
 
     secrets/<name>                          random passwords and tokens
     keys/<name>/id_ed25519{,.pub}           SSH client keys
+    …{.next,.old}                           of what is being changed, see `changes`
     host_keys/<service>/ssh_host_ed25519_key{,.pub}
     tls/{ca,<name>}.{key,crt}               the local certificate authority and its server certificates
 
@@ -14,14 +15,16 @@ A file appears whole or not at all, and when two processes make the same one, bo
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import secrets
 import string
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from ..errors import KeyringError
-from . import certificates
+from . import certificates, changes
 from .stores import Directory, Store
 
 try:
@@ -39,6 +42,13 @@ PASSWORD_CHARACTERS = string.ascii_letters + string.digits
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 
 
+class Login(NamedTuple):
+    """As whom a service logs in at another: one of the two users that take turns, and its password."""
+
+    user: str
+    password: str
+
+
 class Keyring:
     """Reads secrets from a state directory and makes those that are missing.
 
@@ -47,6 +57,9 @@ class Keyring:
         persist: False keeps what is made in memory only, for a dry run.
         comment: ends each public key line, so that a person sees where a key comes from.
         store: where they are kept instead of in files of the state directory.
+
+    Attributes:
+        in_use: what was asked for and can be changed while services run: ``keys/<owner>``, and the names of logins.
     """
 
     def __init__(
@@ -60,27 +73,101 @@ class Keyring:
         self._persist = persist
         self._comment = comment
         self._memory: dict[str, str] = {}
+        self._shown: dict[str, str] = {}
+        self._turns: dict[str, str] = {}
+        self.in_use: set[str] = set()
 
     def password(self, name: str) -> str:
         """Return the random secret called ``name``: 48 letters and digits (285 bits)."""
-        return self._file(f"secrets/{_checked(name)}", _new_password).rstrip("\n")
+        return self._file(f"secrets/{_checked(name)}", new_password).partition("\n")[0]
+
+    def login(self, name: str) -> Login:
+        """Return as whom one logs in with the secret called ``<service>/<user>``."""
+        self.in_use.add(name)
+        return self.logins(name)[0]
+
+    def logins(self, name: str) -> list[Login]:
+        """Return every login with that secret that is admitted: one, or two while it is being changed."""
+        self.password(name)
+        texts = [self._memory[f"secrets/{name}"], *self._beside(f"secrets/{name}")]
+        found = [_login(name, text) for text in texts]
+        for entry in found:
+            self._hide(name, entry.password, hashlib.sha256(entry.password.encode()).hexdigest())
+        self._turns[changes.second_user(name)] = changes.first_user(name)
+        return list(dict.fromkeys(found))
 
     def ssh_private_key(self, name: str) -> str:
         """Return the OpenSSH private key called ``keys/<owner>`` or ``host_keys/<service>`` (ed25519)."""
-        return self._file(_ssh_path(name), _new_ssh_key, accept=_is_ssh_key)
+        text = self._file(_ssh_path(name), new_ssh_key, accept=_is_ssh_key)
+        if name.startswith("keys/"):
+            self.in_use.add(name)
+            self._hide(name, text.strip())
+        return text
 
     def ssh_public_key(self, name: str) -> str:
         """Return the public line of the key called ``name``, without a newline."""
-        private = serialization.load_ssh_private_key(self.ssh_private_key(name).encode(), password=None)
+        public = self._public(name, self.ssh_private_key(name))
+        line = public.rpartition(" ")[0]
+        return self._file(
+            f"{_ssh_path(name)}.pub", lambda: f"{public}\n", accept=lambda text: text.startswith(line)
+        ).rstrip("\n")
+
+    def ssh_admitted(self, name: str) -> list[str]:
+        """Return the public line of each key called ``name`` that is admitted: one, or two while it is being changed."""
+        beside = [self._public(name, text) for text in self._beside(_ssh_path(name))]
+        return list(dict.fromkeys([self.ssh_public_key(name), *beside]))
+
+    def newest(self, name: str) -> str:
+        """Return the private key called ``name`` that is used from the next step of a change on."""
+        return self._read(f"{_ssh_path(name)}{changes.NEXT}") or self.ssh_private_key(name)
+
+    def newest_login(self, name: str) -> Login:
+        """Return the login that is used from the next step of a change on."""
+        text = self._read(f"secrets/{_checked(name)}{changes.NEXT}")
+        return _login(name, text) if text else self.logins(name)[0]
+
+    def named(self, text: str) -> str:
+        """Return a text with the name of each secret in it that can be changed while services run, and each line once.
+
+        It is the same before, during and after such a change. A text without such a secret stays as it is.
+        """
+        named = text
+        for shown, name in self._shown.items():
+            named = named.replace(shown, f"<{name}>")
+        if named == text:
+            return text
+        for second, first in self._turns.items():
+            named = re.sub(rf"\b{re.escape(second)}\b", first, named)
+        return "\n".join(dict.fromkeys(named.split("\n")))
+
+    def _hide(self, name: str, *texts: str) -> None:
+        self._shown.update(dict.fromkeys(texts, name))
+
+    def _public(self, name: str, private: str) -> str:
         line = (
-            private.public_key()
+            serialization.load_ssh_private_key(private.encode(), password=None)
+            .public_key()
             .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
             .decode()
         )
-        public = f"{line} {self._comment}-{name.rpartition('/')[2]}\n"
-        return self._file(
-            f"{_ssh_path(name)}.pub", lambda: public, accept=lambda text: text.startswith(line)
-        ).rstrip("\n")
+        if name.startswith("keys/"):
+            self._hide(name, line)
+        return f"{line} {self._comment}-{name.rpartition('/')[2]}"
+
+    def _beside(self, relative: str) -> list[str]:
+        """What is admitted beside a secret that is being changed: the one to come, or the one that was."""
+        return [
+            text for text in (self._read(f"{relative}{end}") for end in (changes.NEXT, changes.OLD)) if text
+        ]
+
+    def _read(self, relative: str) -> str:
+        """The content of a file that need not be there."""
+        try:
+            return self._store.read(relative) or ""
+        except ValueError as error:
+            raise KeyringError(
+                f"{self._store.place(relative)} is damaged ({error}). Put back a copy of it, or remove it."
+            ) from error
 
     def ca_certificate(self) -> str:
         """Return the certificate (PEM) of the platform's own certificate authority."""
@@ -150,6 +237,15 @@ def _checked_certificate(name: str) -> str:
     return name
 
 
+def _login(name: str, text: str) -> Login:
+    return Login(changes.user(name, text), text.partition("\n")[0])
+
+
+def path_of(name: str) -> str:
+    """Return where a secret lies below the state directory: that of a key for ``keys/<owner>``, else of a password."""
+    return _ssh_path(name) if name.startswith("keys/") else f"secrets/{_checked(name)}"
+
+
 def _ssh_path(name: str) -> str:
     kind, _separator, owner = _checked(name).partition("/")
     files = {"keys": "id_ed25519", "host_keys": "ssh_host_ed25519_key"}
@@ -160,7 +256,8 @@ def _ssh_path(name: str) -> str:
     return f"{kind}/{owner}/{files[kind]}"
 
 
-def _new_password() -> str:
+def new_password() -> str:
+    """Return a random password, as a file holds it."""
     return "".join(secrets.choice(PASSWORD_CHARACTERS) for _unused in range(PASSWORD_LENGTH)) + "\n"
 
 
@@ -173,7 +270,8 @@ def _is_ssh_key(text: str) -> bool:
     return True
 
 
-def _new_ssh_key() -> str:
+def new_ssh_key() -> str:
+    """Return a new private key (OpenSSH)."""
     return (
         ed25519.Ed25519PrivateKey.generate()
         .private_bytes(

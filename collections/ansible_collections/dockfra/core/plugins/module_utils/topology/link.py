@@ -13,7 +13,8 @@ import dataclasses
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
-from .model import Port, Service
+from .model import Service
+from .ports import Port
 
 # The network of a tunnel that is no other service's: its way out, and the way in from its Docker host.
 NETWORK = "link-net"

@@ -27,6 +27,7 @@ from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
+from . import keyrings
 from .images import Image, image_sources, tree_name
 from .keyrings import keyring_of
 from .role_files import TEMPLATE_SUFFIX, Role
@@ -44,6 +45,7 @@ class Desired:
         container: the specification of its container, see `specification`.
         directory: where its configuration files live on the Docker host.
         files: the rendered configuration files by path.
+        with_secrets: those with a secret that can be changed while the service runs.
     """
 
     service: Service
@@ -51,6 +53,7 @@ class Desired:
     container: dict[str, Any]
     directory: str
     files: dict[str, WantedFile] = field(repr=False)
+    with_secrets: set[str] = field(default_factory=set)
 
 
 class Platform:
@@ -345,10 +348,15 @@ class Platform:
         directory = f"{root}/{self.topology.project}/services/{name}"
         image = images[-1].reference if images else self.variables[name]["dockfra_image"]
         container = specification(self.topology, service, image, directory if files else "")
-        fingerprints = {path: file.fingerprint() for path, file in files.items()}
+        # What is taken up while the container runs is no reason to make it anew.
+        named = {path: keyrings.named(file.content) for path, file in files.items()}
+        fingerprints = {
+            path: WantedFile(named[path], file.mode).fingerprint() for path, file in files.items()
+        }
         container["labels"][LABEL_CONFIG] = digest(fingerprints)
         container["labels"][LABEL_REVISION] = digest(container)
-        return Desired(service, images, container, directory, files)
+        with_secrets = {path for path, file in files.items() if named[path] != file.content}
+        return Desired(service, images, container, directory, files, with_secrets)
 
     def networks(self, docker_host: str) -> dict[str, dict[str, Any]]:
         """Return the networks a Docker host needs, by full name, in the terms of `engine.read_state`."""

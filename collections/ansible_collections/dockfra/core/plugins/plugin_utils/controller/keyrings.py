@@ -23,6 +23,19 @@ def checkout_identity(keyring: Keyring) -> str:
     return digest(keyring.password("platform/checkout"))
 
 
+def named(content: bytes) -> bytes:
+    """Return a file without what can be changed while its service runs, see `Keyring.named`."""
+    text = content.decode()
+    for opened in _opened.values():
+        text = opened.named(text)
+    return text.encode()
+
+
+def in_use() -> list[str]:
+    """Return what can be changed while services run, of all that this process has asked for."""
+    return sorted({name for opened in _opened.values() for name in opened.in_use})
+
+
 def open_keyring(
     lookup: LookupBase, variables: Mapping[str, Any] | None, persist: bool | None = None
 ) -> Keyring:

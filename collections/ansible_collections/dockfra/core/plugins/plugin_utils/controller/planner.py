@@ -31,6 +31,7 @@ class ServicePlan:
         container: arguments of ``community.docker.docker_container``.
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
+        only_secrets: whether nothing differs but files with secrets that the service takes up while it runs.
         before: settings that differ, as they are.
         after: the same settings, as they should be.
     """
@@ -43,6 +44,7 @@ class ServicePlan:
     role: str = ""
     levels: int = 0
     chain: list[dict[str, Any]] = field(default_factory=list)
+    only_secrets: bool = False
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
@@ -274,6 +276,12 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
     plan.reasons += [f"network {name} made anew" for name in found["options"]["networks"] if name in remade]
     if plan.reasons:
         plan.action = "recreate"
+        # With the label, everything else would differ.
+        plan.only_secrets = (
+            not different
+            and len(plan.reasons) == len(changes.paths())
+            and set(changes.paths()) <= entry.with_secrets
+        )
     elif found["status"] == "starting":
         plan.action, plan.reasons = "wait", ["starting"]
     elif found["status"] not in _HEALTHY:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import hmac
 import json
@@ -21,6 +22,7 @@ from ansible.template import Templar, trust_as_template
 from cryptography import x509
 
 from ansible_collections.dockfra.core.plugins.lookup import package_indexes
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import new_ssh_key
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 
 Render = Callable[..., str]
@@ -62,6 +64,38 @@ def test_keys_in_halves(render: Render) -> None:
     public = render("lookup('dockfra.core.ssh_key', 'keys/manager', part='public')")
     assert re.fullmatch(r"ssh-ed25519 \S+ unit-manager", public)
     assert render("lookup('dockfra.core.ssh_key', 'keys/manager')") == private
+
+
+def test_a_key_that_is_being_changed_has_two_lines(render: Render, tmp_path: Path) -> None:
+    def lines(part: str) -> list[str]:
+        return render(f"query('dockfra.core.ssh_key', 'keys/manager', part='{part}') | join('+')").split(
+            "+ssh-"
+        )
+
+    assert lines("admitted") == lines("public")
+    assert render("lookup('dockfra.core.ssh_key', 'keys/manager', part='newest')") == render(
+        "lookup('dockfra.core.ssh_key', 'keys/manager')"
+    )
+    other = new_ssh_key()
+    (tmp_path / "state/keys/manager/id_ed25519.next").write_text(other)
+    assert len(lines("admitted")) == 2
+    assert render("lookup('dockfra.core.ssh_key', 'keys/manager', part='newest')") == other
+
+
+def test_a_login_is_a_user_with_its_password(render: Render, tmp_path: Path) -> None:
+    def login(part: str) -> list[dict[str, str]]:
+        return list(ast.literal_eval(render(f"query('dockfra.core.login', 'db/backend', part='{part}')")))
+
+    password = render("lookup('dockfra.core.password', 'db/backend')")
+    assert (
+        login("used") == login("admitted") == login("newest") == [{"user": "backend", "password": password}]
+    )
+    (tmp_path / "state/secrets/db/backend.next").write_text("other\nbackend_b\n")
+    assert login("used") == [{"user": "backend", "password": password}]
+    assert login("newest") == [{"user": "backend_b", "password": "other"}]
+    assert login("admitted") == login("used") + login("newest")
+    with pytest.raises(AnsibleError, match="cannot name a secret"):
+        render("lookup('dockfra.core.login', '../x')")
 
 
 def test_certificates_in_parts_for_the_platforms_names(render: Render) -> None:

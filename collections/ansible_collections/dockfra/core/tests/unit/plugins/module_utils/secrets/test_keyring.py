@@ -441,14 +441,14 @@ def test_the_first_of_two_makers_wins_even_in_the_worst_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The other one makes it between our look and our write."""
-    make = library._new_password
+    make = library.new_password
 
     def slower() -> str:
-        monkeypatch.setattr(library, "_new_password", make)
+        monkeypatch.setattr(library, "new_password", make)
         Keyring(tmp_path).password("a")
         return make()
 
-    monkeypatch.setattr(library, "_new_password", slower)
+    monkeypatch.setattr(library, "new_password", slower)
     assert Keyring(tmp_path).password("a") == (tmp_path / "secrets/a").read_text().strip()
 
 

@@ -16,6 +16,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers import hos
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
 from ansible_collections.dockfra.core.plugins.module_utils.releases.record import Record
+from ansible_collections.dockfra.core.plugins.module_utils.secrets import changes
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import new_ssh_key
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import planner
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import fake_engine
@@ -304,6 +306,37 @@ def test_a_changed_template_names_the_file(site: Site) -> None:
     site.project.write({"roles/web/templates/etc/web.conf.j2": "changed\n"})
     assert reasons(site.plan()) == {"web": ["web.conf updated"]}
     assert actions(site.plan()) == {"web": "recreate"}
+
+
+def test_a_secret_that_is_changed_while_services_run_is_told_apart(site: Site) -> None:
+    key = "{% for line in query('dockfra.core.ssh_key', 'keys/me', part='admitted') %}\nmay {{ line }}\n{% endfor %}\n"
+    site.project.write({"roles/web/templates/etc/keys.j2": key})
+    site.apply()
+    assert actions(site.plan()) == {}
+    change = changes.Change(site.project.state / "keys/me/id_ed25519")
+    label = site.engine.containers["unit-web"]["Config"]["Labels"]["dockfra.config"]
+    for step in (lambda: change.add(lambda _text: new_ssh_key()), change.switch, change.retire):
+        step()
+        (service,) = site.plan().services
+        assert (service.name, service.reasons, service.only_secrets) == ("web", ["keys updated"], True)
+        site.apply()
+        assert actions(site.plan()) == {}
+        assert site.engine.containers["unit-web"]["Config"]["Labels"]["dockfra.config"] == label
+    # What else differs is no secret alone: another file, another line, other settings.
+    for other in (
+        {"roles/web/templates/etc/web.conf.j2": "changed\n"},
+        {"roles/web/templates/etc/keys.j2": f"{key}more\n"},
+    ):
+        change.add(lambda _text: new_ssh_key())
+        site.project.write(other)
+        (service,) = site.plan().services
+        assert not service.only_secrets
+        site.apply()
+        change.switch()
+        change.retire()
+        site.apply()
+    site.engine.containers["unit-web"]["HostConfig"]["Memory"] = 1
+    assert [service.only_secrets for service in site.plan().services] == [False]
 
 
 def test_a_ready_made_image_that_is_gone_is_no_image_to_build(site: Site) -> None:

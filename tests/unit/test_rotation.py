@@ -1,0 +1,269 @@
+"""Keys and logins of the project's own inventory change while everybody who may log in can, cut at whatever step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_CONFIG
+from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
+from ansible_collections.dockfra.core.plugins.module_utils.secrets import changes, keyring
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import (
+    keyrings,
+    operator_files,
+    rotation,
+)
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
+
+from .platforms import load_platform
+
+BLOB = re.compile(r"ssh-ed25519 (\S+)")
+# Of all services those whose files hold these secrets.
+SERVICES = {
+    "keys/autopilot": ["ssh-manager", "ssh-autopilot", "ssh-developer", "git"],
+    "keys/vnc-rpi3": ["rpi3", "vnc-rpi3"],
+    "db/backend": ["db", "backend"],
+    "redis/backend": ["redis", "backend"],
+}
+
+
+@dataclass
+class Site:
+    """The platform on a disk of its own: what its containers see of their configuration, and the state directory.
+
+    Attributes:
+        folder: both of them, in ``disk`` and ``state``.
+        names: the services.
+        after: is called after each change on either.
+    """
+
+    folder: Path
+    names: list[str]
+    after: Callable[[], None] = field(default=lambda: None)
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @cached_property
+    def platform(self) -> Platform:
+        path = self.folder / "changes.yml"
+        path.write_text(yaml.safe_dump({"all": {"vars": {"dockfra_state_dir": str(self.state)}}}))
+        return load_platform(path, only=self.names, keep=True)
+
+    def desired(self) -> dict[str, Desired]:
+        keyrings._opened.clear()  # as in a new process
+        return {name: self.platform.desired(name) for name in self.names}
+
+    def put(self, order: list[str] | None = None) -> None:
+        """Write what differs, one service after the other, as the playbook does between two steps."""
+        found = self.desired()
+        for name in order or self.names:
+            for path, file in found[name].files.items():
+                place = self.folder / "disk" / name / path
+                place.parent.mkdir(parents=True, exist_ok=True)
+                if not place.exists() or place.read_bytes() != file.content:
+                    place.write_bytes(file.content)
+            self.after()
+
+    def copy(self, there: Path) -> None:
+        """Keep a copy of all there is, or bring it back."""
+        for part in ("state", "disk"):
+            shutil.rmtree(there / part, ignore_errors=True)
+            shutil.copytree(self.folder / part, there / part)
+
+    def read(self, name: str, path: str) -> str:
+        return (self.folder / "disk" / name / path).read_text()
+
+
+def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
+    """What the playbook does for a secret, proofs left out."""
+    change = changes.Change(site.state / keyring.path_of(name))
+    make: Callable[[str], str] = lambda text: (  # noqa: E731
+        keyring.new_ssh_key()
+        if name.startswith("keys/")
+        else changes.other_login(name, text, keyring.new_password())
+    )
+    yield lambda: change.add(make)
+    yield site.put
+    yield change.switch
+    yield lambda: site.put(site.names[::-1])
+    yield change.retire
+    yield site.put
+    yield lambda: changes.Journal(site.state).done(name)
+
+
+def keys_open_their_doors(site: Site, name: str) -> None:
+    """The key in its container, and that of the person, are admitted wherever they were before."""
+    owner = name.removeprefix("keys/")
+    ring = Keyring(site.state)
+    private = {"state": ring.ssh_private_key(name)}
+    for service in site.names:
+        path = site.folder / "disk" / service / "ssh/id_ed25519"
+        if service.endswith(owner) and path.exists():
+            private[service] = path.read_text()
+    assert len(private) == 2
+    for where, text in private.items():
+        blob = BLOB.findall(ring._public(name, text))[0]
+        for service in site.names:
+            admitted = (
+                site.read(service, "ssh/authorized_keys")
+                if (site.folder / "disk" / service / "ssh/authorized_keys").exists()
+                else ""
+            )
+            if f"dockfra-{owner}" in admitted:
+                assert blob in admitted, f"{where} is locked out of {service}"
+
+
+def login_is_admitted(site: Site, name: str) -> None:
+    """What the backend logs in with is what the server has been told last."""
+    server, _slash, _user = name.partition("/")
+    section = json.loads(site.read("backend", "backend.json"))["database" if server == "db" else "cache"]
+    if server == "db":
+        wanted = f"ALTER ROLE {section['user']} LOGIN PASSWORD '{section['password']}';"
+        assert wanted in site.read("db", "postgresql/logins.sql")
+    else:
+        wanted = f"user {section['user']} on sanitize-payload #{hashlib.sha256(section['password'].encode()).hexdigest()} "
+        assert wanted in site.read("redis", "redis/users.acl")
+
+
+def secret(site: Site, name: str) -> str:
+    """What is used."""
+    ring = Keyring(site.state)
+    return ring.ssh_private_key(name) if name.startswith("keys/") else ring.password(name)
+
+
+def check(site: Site, name: str) -> None:
+    (keys_open_their_doors if name.startswith("keys/") else login_is_admitted)(site, name)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path: Path, name: str) -> None:
+    site = Site(tmp_path, SERVICES[name])
+    site.put()
+    before = {service: entry.container["labels"][LABEL_CONFIG] for service, entry in site.desired().items()}
+    site.after = lambda: check(site, name)
+    former = secret(site, name)
+    for step in steps(site, name):
+        step()
+        check(site, name)
+        labels = {
+            service: entry.container["labels"][LABEL_CONFIG] for service, entry in site.desired().items()
+        }
+        assert labels == before
+    assert secret(site, name) != former
+    # Nothing of the old one is left anywhere.
+    ring = Keyring(site.state)
+    gone = BLOB.findall(ring._public(name, former))[0] if name.startswith("keys/") else former
+    texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert not any(gone in text for text in texts)
+
+
+@pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend"])
+def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, name: str) -> None:
+    site = Site(tmp_path / "site", SERVICES[name])
+    site.folder.mkdir()
+    site.put()
+    changes.Journal(site.state).begin([name])
+    site.copy(tmp_path / "begin")
+    first = secret(site, name)
+    for number in range(len(list(steps(site, name)))):
+        Site(tmp_path / "begin", []).copy(site.folder)
+        for step in list(steps(site, name))[: number + 1]:
+            step()
+        check(site, name)
+        left = changes.Journal(site.state).left()
+        assert left == ([] if number == 6 else [name])
+        for each in left:
+            for step in steps(site, each):
+                step()
+                check(site, name)
+        assert changes.Journal(site.state).left() == []
+        ring = Keyring(site.state)
+        assert len(ring.ssh_admitted(name) if name.startswith("keys/") else ring.logins(name)) == 1
+        assert secret(site, name) != first
+
+
+# What can be changed ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Platform:
+    folder = tmp_path_factory.mktemp("rotation")
+    path = folder / "changes.yml"
+    path.write_text(yaml.safe_dump({"all": {"vars": {"dockfra_state_dir": str(folder / "state")}}}))
+    keyrings._opened.clear()
+    return load_platform(path, keep=True)
+
+
+def test_every_key_and_every_login_of_a_service_can_be_changed(platform: Platform) -> None:
+    known = rotation.known(platform)
+    assert known == [
+        "db/backend",
+        "db/developer",
+        "db/mobile",
+        "db/monitor",
+        "keys/autopilot",
+        "keys/developer",
+        "keys/manager",
+        "keys/monitor",
+        "keys/operator",
+        "keys/ssh-rpi3",
+        "keys/vnc-rpi3",
+        "redis/backend",
+        "redis/developer",
+    ]
+    assert rotation.chosen(known, []) == known
+    assert rotation.chosen(known, ["manager", "db/backend", "keys/manager"]) == ["keys/manager", "db/backend"]
+    assert rotation.chosen(known, ["passwords"]) == [name for name in known if not name.startswith("keys/")]
+    with pytest.raises(UsageError, match=r"no key or login 'manger'\. Did you mean 'manager'\?"):
+        rotation.chosen(known, ["manger"])
+
+
+def test_a_key_is_proved_at_each_server_that_it_opens(platform: Platform) -> None:
+    topology = platform.topology
+    monitor = rotation.proof(topology, "keys/monitor")
+    assert monitor.container == "dockfra-ssh-monitor"
+    assert set(monitor.ways) == {"ssh-monitor", "ssh-frontend", "ssh-backend", "ssh-rpi3"}
+    assert {"git", "ssh-manager", "ssh-frontend", "ssh-backend", "ssh-rpi3"} == set(monitor.peers)
+    assert rotation.proof(topology, "keys/operator") == rotation.Proof("key", "", "", ways=("rpi3",))
+    assert rotation.proof(topology, "keys/ssh-rpi3").peers == ("rpi3",)
+    assert rotation.proof(topology, "keys/vnc-rpi3").peers == ("rpi3",)
+    assert rotation.proof(topology, "db/backend") == rotation.Proof("login", "dockfra-db", "localhost")
+    for name in rotation.known(platform):
+        found = rotation.proof(topology, name)
+        assert found.container or found.ways, name
+
+
+def test_a_proof_uses_the_key_to_come_and_no_other(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+    text = operator_files.render(platform)["ssh_config"]
+    Keyring(state).ssh_private_key("keys/monitor")
+    change = changes.Change(state / keyring.path_of("keys/monitor"))
+    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
+    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519"'}
+    change.add(lambda _text: keyring.new_ssh_key())
+    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
+    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519.next"'}
+
+
+def test_keys_of_real_devices_are_told_apart(tmp_path: Path) -> None:
+    path = tmp_path / "changes.yml"
+    variables = {"dockfra_state_dir": str(tmp_path / "state")}
+    device = {"dockfra_address": "192.0.2.7", "dockfra_host_key": f"ssh-ed25519 {'A' * 68}"}
+    path.write_text(yaml.safe_dump({"all": {"vars": variables, "hosts": {"rpi3": device}}}))
+    keyrings._opened.clear()
+    topology = load_platform(path).topology
+    assert rotation.devices_with(topology, "keys/ssh-rpi3") == ["rpi3"]
+    assert rotation.devices_with(topology, "keys/monitor") == []
+    assert rotation.devices_with(topology, "db/backend") == []
