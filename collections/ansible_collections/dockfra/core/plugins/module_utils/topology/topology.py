@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ..audit import files as audit_files
+from ..backups.parts import FILES
 from ..policy.model import Policy
 from ..releases.links import ROOT as RELEASES
 from ..releases.links import STATES
@@ -398,7 +399,11 @@ class Topology:
         own = [self.services[name]] if self.services[name].release else []
         for service in (*own, *self.released_through(name)):
             there = service.name == name
-            found.append(Volume(f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there))
+            found.append(
+                Volume(
+                    f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there, backup=FILES
+                )
+            )
             found.append(
                 Volume(
                     f"{service.name}-state",
@@ -432,7 +437,7 @@ class Topology:
         found = [*self.services[name].volumes, *self._release_volumes(name)]
         for other in self.audit_logs(name):
             if other == name:
-                found.append(Volume(f"audit-{other}", audit_files.DIRECTORY))
+                found.append(Volume(f"audit-{other}", audit_files.DIRECTORY, backup=FILES))
             else:
                 found.append(Volume(f"audit-{other}", f"{audit_files.OTHERS}/{other}", read_only=True))
         return found
