@@ -165,7 +165,7 @@ def test_snapshots_of_another_platform_are_none(stored: Bench) -> None:
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "gone", "no index", "no snapshot"])
 def test_a_damaged_repository_is_refused_and_nothing_is_left_finding_backup(
-    bench: Bench, damage: str
+    stored: Bench, damage: str
 ) -> None:
     # Every byte counts: the largest file is what was stored.
     pack = stored.packs()[0]
