@@ -12,7 +12,7 @@ description:
     of the controller.
   - Files are read so that each is as it was at one moment, databases are dumped inside their server's container.
   - All of it is unpacked aside at once, and each database restored to one of another name, and compared.
-version_added: 0.5.0
+version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
   check_mode:

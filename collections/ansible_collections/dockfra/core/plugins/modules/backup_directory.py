@@ -9,7 +9,7 @@ module: backup_directory
 short_description: Bring a directory of the controller to what a backup has of it
 description:
   - Does nothing where it is the same. What was there stays beside it, with C(.before-restore) at the end of its name.
-version_added: 0.5.0
+version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
   check_mode:

@@ -11,7 +11,7 @@ description:
   - V(stored) makes the repository when it is missing, stores a directory, reads all of it back, compares, and removes old snapshots.
   - V(fetched) brings a snapshot into a directory, and fails where something of it is missing or damaged.
   - V(present) looks whether the repository is there and opens with the password, and names its snapshots.
-version_added: 0.5.0
+version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
   check_mode:

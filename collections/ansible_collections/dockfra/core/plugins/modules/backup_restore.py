@@ -9,7 +9,7 @@ module: backup_restore
 short_description: Put what a backup holds in the place of a platform's data on this Docker host
 description:
   - Step by step, as O(state) says. Killed at any point, V(undone) puts back what was.
-version_added: 0.5.0
+version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
   check_mode:
