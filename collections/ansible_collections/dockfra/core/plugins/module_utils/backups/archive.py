@@ -155,7 +155,7 @@ class _Hashed(io.RawIOBase):
 def unpack(
     path: str | os.PathLike[str], name: str, target: str | os.PathLike[str], owned: bool = True
 ) -> None:
-    """Unpack what lies below a name in an archive into a new directory, and force it to the disk.
+    """Unpack what lies below a name in an archive into a new directory. It is not forced to the disk.
 
     Args:
         path: the archive.
@@ -195,7 +195,6 @@ def unpack(
         raise BackupError(f"The archive {path} lacks {name}.")
     for relative, member in sorted(folders.items(), reverse=True):
         _dress(os.path.join(root, relative) if relative else root, member, owned)
-    os.sync()
 
 
 def contents(root: str | os.PathLike[str], owned: bool = True) -> Contents:

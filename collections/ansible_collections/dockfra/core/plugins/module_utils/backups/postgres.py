@@ -159,7 +159,7 @@ class Server:
 
     def _run(self, *command: str) -> Iterator[bytes]:
         line = (
-            'export PGHOST=/run/postgresql PGPORT="${DOCKFRA_PORT_POSTGRES:-5432}" PGUSER=postgres; exec "$@"'
+            'export PGHOST="${PGHOST:-/run/postgresql}" PGPORT="${DOCKFRA_PORT_POSTGRES:-5432}" PGUSER=postgres; exec "$@"'
         )
         whole = ("/bin/sh", "-c", line, "sh", *command)
         return self._host.execute(self._source.container, whole, user=self._source.uid)

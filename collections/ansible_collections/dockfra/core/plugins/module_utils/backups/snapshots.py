@@ -154,6 +154,7 @@ def put_back(folder: str, name: str, path: str, keep: str = "", dry_run: bool = 
     if inside and not inside.startswith("..") and os.path.isfile(keep):
         os.makedirs(os.path.dirname(os.path.join(restored, inside)), mode=0o700, exist_ok=True)
         shutil.copy2(keep, os.path.join(restored, inside))
+    os.sync()
     there = os.path.isdir(path)
     if there:
         # What an earlier try has kept is not lost to this one.

@@ -71,6 +71,8 @@ class Swap:
                 beside = self._beside(part.name, RESTORED)
                 archive.unpack(os.path.join(folder, ARCHIVE), part.folder, beside, part.owned)
                 trial.compare_files(part, beside)
+        # All of it is on the disk before anything takes a name of what is there.
+        os.sync()
 
     def swap(self) -> None:
         """Put what was prepared in its place; what was stopped for that runs again. Raises BackupError, OSError."""
