@@ -49,6 +49,8 @@ def test_every_playbook_begins_with_what_it_takes_finding_p10(playbook: str) -> 
         ("site.yml", {"dockfra_verfy": True}, "'dockfra_verify'"),
         ("playbooks/teardown.yml", {"dockfra_remove_dta": True}, "'dockfra_remove_data'"),
         ("playbooks/rotate_keys.yml", {"dockfra_rotat": "manager"}, "'dockfra_rotate'"),
+        ("playbooks/backup.yml", {"dockfra_backup_repositry": "x"}, "'dockfra_backup_repository'"),
+        ("playbooks/restore.yml", {"dockfra_restore_snapshots": "x"}, "'dockfra_restore_snapshot'"),
         (
             "playbooks/tickets/create.yml",
             {"title": "{{ lookup('pipe', 'touch OWNED') }}"},
@@ -96,3 +98,57 @@ def test_data_is_removed_only_where_the_platform_is_named_finding_p11(
     assert f"keys and secrets in {tmp_path}" in done.stdout
     assert "-e dockfra_confirm=dockfra-nowhere" in done.stdout
     assert (tmp_path / "key").exists()
+
+
+def test_a_restore_wants_its_inventory_named_finding_backup() -> None:
+    done = play("playbooks/restore.yml", "-e", "dockfra_confirm=dockfra", inventory=False)
+    assert done.returncode == 2
+    assert "name the inventory" in done.stdout
+
+
+@pytest.mark.parametrize("playbook", ["playbooks/backup.yml", "playbooks/restore.yml"])
+def test_a_backup_is_one_of_the_whole_platform_finding_backup(playbook: str) -> None:
+    done = play(playbook, "--limit", "db")
+    assert done.returncode == 2
+    assert "leave --limit away" in done.stdout
+
+
+def test_a_restore_without_a_repository_or_its_password_touches_nothing_finding_backup(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "key").touch()
+    given = (
+        *("-e", "dockfra_confirm=dockfra-nowhere", "-e", "dockfra_project=dockfra-nowhere"),
+        *("-e", f"dockfra_state_dir={tmp_path / 'state'}", "-e", f"dockfra_data_root={tmp_path / 'data'}"),
+    )
+    done = play("playbooks/restore.yml", *given)
+    assert done.returncode == 2
+    assert "dockfra_backup_password_file names" in done.stdout
+    password = tmp_path / "password"
+    password.write_text("x\n")
+    password.chmod(0o600)
+    done = play("playbooks/restore.yml", *given, "-e", f"dockfra_backup_password_file={password}")
+    assert done.returncode == 2
+    assert "There is no repository in" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == ["password", "state"]
+    assert [path.name for path in (tmp_path / "state").iterdir()] == ["key"]
+
+
+@pytest.mark.parametrize("confirmed", [[], ["-e", "dockfra_confirm=dockfra"]])
+def test_a_restore_wants_the_platform_named_finding_backup(confirmed: list[str], tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("x\n")
+    password.chmod(0o600)
+    repository = tmp_path / "repository"
+    own = {**os.environ, "RESTIC_PASSWORD_FILE": str(password), "RESTIC_REPOSITORY": str(repository)}
+    subprocess.run(["restic", "init", "--quiet"], env=own, check=True)
+    done = play(
+        "playbooks/restore.yml",
+        *("-e", "dockfra_project=dockfra-nowhere", "-e", f"dockfra_state_dir={tmp_path / 'state'}"),
+        *("-e", f"dockfra_backup_password_file={password}", "-e", f"dockfra_backup_repository={repository}"),
+        *confirmed,
+    )
+    assert done.returncode == 2
+    assert "add -e dockfra_confirm=dockfra-nowhere" in done.stdout
+    assert not (tmp_path / "state").exists()

@@ -17,6 +17,7 @@ from ansible.plugins.action import ActionBase
 
 from ..module_utils.containers import host
 from ..module_utils.errors import DockfraError, TopologyError
+from ..module_utils.topology import backups
 from ..plugin_utils.controller import inventory_files, operator_files, planner
 from ..plugin_utils.controller.desired import Platform
 from ..plugin_utils.controller.failures import failed
@@ -78,6 +79,12 @@ class ActionModule(ActionBase):
             and platform.topology.services[name].docker_host == arguments["docker_host"]
             for port in platform.topology.published_ports(name)
         ]
+        result["backup_volumes"] = [
+            asdict(source) for source in backups.sources(platform.topology, arguments["docker_host"])
+        ]
+        monitor = platform.topology.places().get("monitor", "")
+        on_host = [service.name for service in platform.topology.on_host(arguments["docker_host"])]
+        result["watched_by"] = platform.topology.container_name(monitor) if monitor in on_host else ""
         if self._task.diff:
             result["diff"] = _diff(plan)
         return result

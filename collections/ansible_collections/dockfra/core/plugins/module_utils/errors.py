@@ -402,3 +402,18 @@ class SnapshotError(AutopilotError):
 
 class LedgerError(AutopilotError):
     """What the autopilot did cannot be written down or read back."""
+
+
+# -- backups --
+
+
+class BackupError(DockfraError):
+    """A backup cannot be made, or what is there is none that could be restored."""
+
+
+class UnsteadyError(BackupError):
+    """What was to be copied changed meanwhile; another look may find it at rest."""
+
+
+class RepositoryError(BackupError):
+    """The repository of the backups cannot be used."""

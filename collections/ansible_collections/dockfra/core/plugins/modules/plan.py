@@ -91,6 +91,15 @@ published_ports:
   returned: success
   type: list
   elements: dict
+backup_volumes:
+  description: The volumes of the Docker host that a backup takes, as M(dockfra.core.backup_archive) wants them.
+  returned: success
+  type: list
+  elements: dict
+watched_by:
+  description: The monitor's container, where it runs on this Docker host.
+  returned: success
+  type: str
 stale_operator_files:
   description: Files of the operator (see M(dockfra.core.operator_files)) that are missing or differ.
   returned: success

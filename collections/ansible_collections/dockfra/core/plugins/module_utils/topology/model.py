@@ -39,12 +39,14 @@ class Volume:
 
     Attributes:
         memory: options of tmpfs(5), where it is in memory; empty for one on the disk.
+        backup: what a backup takes of it, see `backups.parts`; empty for nothing.
     """
 
     name: str
     path: str
     read_only: bool = False
     memory: str = ""
+    backup: str = ""
 
 
 @dataclass(frozen=True)
@@ -308,7 +310,12 @@ class Service:
         """Build a service from validated host variables (see the role ``dockfra.core.service``)."""
         networks = tuple(str(network) for network in variables.get("dockfra_networks") or ())
         volumes = tuple(
-            Volume(str(entry["name"]), str(entry["path"]), bool(entry.get("read_only")))
+            Volume(
+                str(entry["name"]),
+                str(entry["path"]),
+                bool(entry.get("read_only")),
+                backup=str(entry.get("backup") or ""),
+            )
             for entry in variables.get("dockfra_volumes") or ()
         )
         binds = tuple(

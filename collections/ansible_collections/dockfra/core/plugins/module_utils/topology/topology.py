@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..audit import files as audit_files
+from ..backups.parts import FILES
 from ..releases.links import ROOT as RELEASES
 from ..releases.links import STATES
 from . import link
@@ -255,7 +256,11 @@ class Topology(Placement):
         own = [self.services[name]] if self.services[name].release else []
         for service in (*own, *self.released_through(name)):
             there = service.name == name
-            found.append(Volume(f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there))
+            found.append(
+                Volume(
+                    f"{service.name}-releases", f"{RELEASES}/{service.name}", read_only=there, backup=FILES
+                )
+            )
             found.append(
                 Volume(
                     f"{service.name}-state",
@@ -329,7 +334,7 @@ class Topology(Placement):
         logs = [self.services[other] for other in self.audit_logs(name)]
         for other in logs:
             if other.name == name:
-                found.append(Volume(f"audit-{other.name}", audit_files.DIRECTORY))
+                found.append(Volume(f"audit-{other.name}", audit_files.DIRECTORY, backup=FILES))
             elif self._same_host(other, service):
                 found.append(
                     Volume(f"audit-{other.name}", f"{audit_files.OTHERS}/{other.name}", read_only=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from ...module_utils.watch import snapshot
 from ...module_utils.watch.history import Reader
-from . import bastions, fleets, limits
+from . import backed_up, bastions, fleets, limits
 from .output import Style, table
 
 # The directory of the container's own state, and the files of the daemons there.
@@ -63,6 +63,7 @@ def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
         found["releases"] = [bastions.checked(entry) for entry in answer["releases"]]
         found["devices"] = [fleets.checked(entry) for entry in answer.get("devices", ())]
         found["deploys"] = [_deploy(entry) for entry in answer.get("deploys", ())]
+        found["backup"] = backed_up.checked(answer["backup"]) if answer.get("backup") else None
     return found
 
 
@@ -98,6 +99,8 @@ def render(data: Mapping[str, Any], style: Style) -> list[str]:
         )
     if data.get("problem"):
         notes.append(style.paint(str(data["problem"]), "yellow"))
+    if backup := backed_up.render(data.get("backup"), style):
+        notes.append(backup)
     if poll := data.get("poll"):
         notes += _poll_notes(poll)
     now = time.time()

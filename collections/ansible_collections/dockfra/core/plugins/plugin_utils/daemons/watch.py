@@ -24,7 +24,7 @@ from ...module_utils.settings.file import EnvFile
 from ...module_utils.watch import requests, snapshot
 from ...module_utils.watch.damping import BACK, Damper
 from ...module_utils.watch.history import Alert, Change, History, Round
-from ..cli import fleets, health, watched
+from ..cli import backed_up, fleets, health, watched
 from ..cli.bastions import Bastions, rooms
 from ..cli.call import Place
 from ..cli.containers import Containers
@@ -49,7 +49,7 @@ STARTING = 60.0
 OLD = 600.0
 
 # What is no service and people are told of all the same, and seconds for which the poll's word counts.
-ORIGIN, DEPLOY, PLATFORM = "origin", "deploy", "platform"
+ORIGIN, DEPLOY, PLATFORM, BACKUP = "origin", "deploy", "platform", "backup"
 POLL_FRESH = 30.0
 
 # Bytes at the end of the audit log in which a line is looked for that a killed daemon may have written.
@@ -126,7 +126,7 @@ class Watch:
         self._open(now)
         changes = self._changes(found, now)
         self._keep(changes, found, now)
-        for service in [*_judged(found), *self._polled()]:
+        for service in [*_judged(found), *self._polled(), *_backed_up(now)]:
             self._judge(service, now)
         self._take_asked()
         self._tell()
@@ -278,7 +278,7 @@ class Watch:
     # Snapshot ---------------------------------------------------------------------------------------------------------
 
     def _seen(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        known = {PLATFORM, ORIGIN, DEPLOY, *(service["service"] for service in found)}
+        known = {PLATFORM, ORIGIN, DEPLOY, BACKUP, *(service["service"] for service in found)}
         releases = list(self._bastions())
         services = [{**service, "since": self._since.get(service["service"])} for service in found]
         return {
@@ -304,6 +304,15 @@ def _judged(found: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
         "detail": text if silent else "services answer again",
     }
     return [whole] if silent else [whole, *found]
+
+
+def _backed_up(now: float) -> list[dict[str, Any]]:
+    """What there is to say of the last backup, as if it were a service; nothing before the first one."""
+    said = backed_up.last(now=now)
+    if said is None:
+        return []
+    state = health.DEGRADED if said["old"] else health.UP
+    return [{"service": BACKUP, "state": state, "probes": [], "detail": said["detail"]}]
 
 
 def detail(service: Mapping[str, Any]) -> str:

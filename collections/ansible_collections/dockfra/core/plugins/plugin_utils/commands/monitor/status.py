@@ -18,7 +18,7 @@ from typing import Any
 
 from ....module_utils.errors import CommandError, UsageError
 from ....module_utils.text import shown
-from ...cli import health, limits, links, live, watched
+from ...cli import backed_up, health, limits, links, live, watched
 from ...cli.call import Call, Place
 from ...cli.grammar import suggest
 from ...cli.output import Style
@@ -113,6 +113,7 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
         "devices": found["devices"],
         "deploys": deploys,
         "poll": watched.polled(),
+        "backup": backed_up.last(),
         "problem": problem or found["problem"],
     }
 

@@ -12,7 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ansible_collections.dockfra.core.plugins.module_utils.backups.parts import Source
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
+from ansible_collections.dockfra.core.plugins.module_utils.topology.backups import sources
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import (
     Edge,
     Reach,
@@ -192,9 +194,33 @@ def test_a_reader_has_the_audit_logs_of_its_host_and_others_have_their_own() -> 
     ]
     assert topology.volumes("one") == [
         Volume("home", "/home"),
-        Volume("audit-one", "/shared/logs/audit"),
+        Volume("audit-one", "/shared/logs/audit", backup="files"),
         Volume("audit-two", "/shared/logs/others/two", read_only=True),
     ]
+
+
+def test_a_backup_takes_what_is_said_once_from_its_writer_and_audit_logs_last() -> None:
+    policy = Policy({}, {"look": {"at": {"one": ["two"]}}})
+    volumes = [
+        {"name": "home", "path": "/home", "backup": "files"},
+        {"name": "cache", "path": "/cache"},
+    ]
+    topology = Topology(
+        "p",
+        [
+            make("one", "a", uid=10001, volumes=volumes),
+            make("two", "a", uid=10002, volumes=[{**volumes[0], "read_only": True}]),
+            make("db", "a", uid=10003, volumes=[{"name": "rows", "path": "/data", "backup": "postgres"}]),
+            make("far", "a", docker_host="elsewhere", volumes=[{**volumes[0], "name": "other"}]),
+        ],
+        policy=policy,
+    )
+    assert sources(topology, "localhost") == [
+        Source("home", "files", "p-one", "/home", 10001),
+        Source("rows", "postgres", "p-db", "/data", 10003),
+        Source("audit-one", "files", "p-one", "/shared/logs/audit", 10001),
+    ]
+    assert [source.volume for source in sources(topology, "elsewhere")] == ["other"]
 
 
 def test_only_callers_with_the_command_for_it_get_a_prompt_at_a_gate() -> None:
@@ -512,14 +538,14 @@ def test_a_service_reads_its_releases_and_its_bastion_what_it_says_of_them() -> 
         return f"size=1m,nr_inodes=64,mode=0755,uid={uid},gid={uid}"
 
     assert topology.volumes("one") == [
-        Volume("one-releases", "/srv/releases/one", read_only=True),
+        Volume("one-releases", "/srv/releases/one", read_only=True, backup="files"),
         Volume("one-state", "/srv/state/one", memory=memory("one")),
     ]
     assert topology.volumes("way") == [
         Volume("home", "/home/x"),
-        Volume("one-releases", "/srv/releases/one"),
+        Volume("one-releases", "/srv/releases/one", backup="files"),
         Volume("one-state", "/srv/state/one", True, memory("one")),
-        Volume("two-releases", "/srv/releases/two"),
+        Volume("two-releases", "/srv/releases/two", backup="files"),
         Volume("two-state", "/srv/state/two", True, memory("two")),
     ]
     assert [service.name for service in topology.released_through("further")] == ["other"]
