@@ -50,6 +50,11 @@ class ActionModule(ActionBase):
 
     def _begin(self, platform: Platform) -> dict[str, Any]:
         """What is to be changed, an earlier rotation's rest first; a real device's keys only where nobody chose."""
+        if platform.settings["dockfra_vault_file"]:
+            raise UsageError(
+                f"The platform's secrets are in {platform.settings['dockfra_vault_file']}, and only those in files can be changed by this. "
+                "Nothing was changed."
+            )
         known = rotation.known(platform)
         words = platform.settings["dockfra_rotate"]
         names = rotation.chosen(known, words)
