@@ -261,7 +261,7 @@ prepare() {
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then
       # Devices of another kind than this machine are emulated.
-      needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static debootstrap=debootstrap)
+      needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static debootstrap=debootstrap pebble=pebble)
     fi
   fi
   if wanted e2e || wanted slow || wanted bench; then
