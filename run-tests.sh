@@ -252,7 +252,7 @@ prepare() {
   know_collections "$VENV"
   # Fresh machines get what they need by themselves.
   wanted fresh && return
-  if wanted unit; then
+  if wanted unit || wanted slow; then
     needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server nft=nftables ip=iproute2 restic=restic)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
   fi
@@ -261,7 +261,7 @@ prepare() {
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then
       # Devices of another kind than this machine are emulated.
-      needs+=(docker-registry=docker-registry restic=restic qemu-aarch64-static=qemu-user-static mmdebstrap=mmdebstrap)
+      needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static mmdebstrap=mmdebstrap pebble=pebble)
     fi
   fi
   if wanted e2e || wanted slow || wanted bench; then

@@ -121,6 +121,23 @@ def is_good(pem: str, hostnames: Sequence[str], key_pem: str, authority_pem: str
     )
 
 
+def check_pair(pem: str, key_pem: str) -> None:
+    """Accept a certificate, with or without others after it, and its private key, of whatever kind.
+
+    Raises:
+        ValueError: one is none, they do not belong together, or the certificate has ended.
+    """
+    certificate = x509.load_pem_x509_certificates(pem.encode())[0]
+    try:
+        key = serialization.load_pem_private_key(key_pem.encode(), password=None)
+    except (TypeError, UnsupportedAlgorithm) as error:  # needs a passphrase, for example
+        raise ValueError(str(error)) from error
+    if key.public_key() != certificate.public_key():
+        raise ValueError("the key is not that of the first certificate")
+    if certificate.not_valid_after_utc <= datetime.datetime.now(datetime.UTC):
+        raise ValueError(f"the certificate ended on {certificate.not_valid_after_utc:%Y-%m-%d}")
+
+
 def _builder(subject: str, public_key: ec.EllipticCurvePublicKey, days: int) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
     return (
