@@ -158,9 +158,7 @@ class Server:
         return b"".join(self._run(*command, *options, statement)).decode().splitlines()
 
     def _run(self, *command: str) -> Iterator[bytes]:
-        line = (
-            'export PGHOST="${PGHOST:-/run/postgresql}" PGPORT="${DOCKFRA_PORT_POSTGRES:-5432}" PGUSER=postgres; exec "$@"'
-        )
+        line = 'export PGHOST="${PGHOST:-/run/postgresql}" PGPORT="${DOCKFRA_PORT_POSTGRES:-5432}" PGUSER=postgres; exec "$@"'
         whole = ("/bin/sh", "-c", line, "sh", *command)
         return self._host.execute(self._source.container, whole, user=self._source.uid)
 

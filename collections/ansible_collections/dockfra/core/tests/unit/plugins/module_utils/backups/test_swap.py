@@ -138,7 +138,9 @@ class Bench:
         self.server.query("DROP ROLE IF EXISTS kept")
         self.server.query("CREATE ROLE kept NOLOGIN")
         self.sql("CREATE TABLE t (a serial, b text, c bytea)")
-        self.sql("INSERT INTO t (b, c) SELECT E'tab\\tline\\n' || n, '\\x00ff' FROM generate_series(1, 1000) n")
+        self.sql(
+            "INSERT INTO t (b, c) SELECT E'tab\\tline\\n' || n, '\\x00ff' FROM generate_series(1, 1000) n"
+        )
         self.sql("ALTER TABLE t OWNER TO kept")
         self.write("before")
         self.manifest = self.collect()
