@@ -17,6 +17,7 @@ from ansible.plugins.loader import lookup_loader
 from ansible.template import Templar, trust_as_template
 
 from ansible_collections.dockfra.core.tests.unit.support import python_command
+from tests.unit import sshds
 from tests.unit.platforms import ROOT
 
 ROLE = ROOT / "collections/ansible_collections/dockfra/core/roles/server"
@@ -367,3 +368,70 @@ def test_the_role_prepares_a_server_once(network: Network, tmp_path: Path) -> No
     network.nft("flush chain inet dockfra forward\n")
     assert "changed=1 " in play()
     assert "changed=0 " in play("-e", "server_verify=true")
+
+
+@pytest.mark.slow
+def test_whoever_locks_himself_out_gets_in_again(network: Network, tmp_path: Path) -> None:
+    """Over SSH, at a port that only the server itself knows for sure."""
+    assert sshds.SSHD is not None
+    for name in ("host_key", "user_key"):
+        sshds.new_key(tmp_path / name)
+    (tmp_path / "authorized_keys").write_text((tmp_path / "user_key.pub").read_text())
+    (tmp_path / "known_hosts").write_text(f"[{SERVER4}]:2022 {(tmp_path / 'host_key.pub').read_text()}")
+    (tmp_path / "sshd_config").write_text(
+        f"ListenAddress {SERVER4}:2022\nHostKey {tmp_path}/host_key\nAuthorizedKeysFile {tmp_path}/authorized_keys\n"
+        "PermitRootLogin prohibit-password\nStrictModes no\nUsePAM no\nPasswordAuthentication no\nSubsystem sftp internal-sftp\n"
+    )
+    file = tmp_path / "firewall.nft"
+    values = {
+        "ansible_host": SERVER4,
+        "ansible_port": 2022,
+        "ansible_user": "root",
+        "ansible_become": True,
+        "ansible_become_method": "su",
+        "ansible_ssh_private_key_file": str(tmp_path / "user_key"),
+        "ansible_ssh_common_args": f"-o UserKnownHostsFile={tmp_path}/known_hosts",
+        "ansible_control_path_dir": str(tmp_path / "c"),
+        "ansible_python_interpreter": sys.executable,
+        "server_firewall_file": str(file),
+        "server_public_ports": [],
+        "server_time": False,
+    }
+    (tmp_path / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"app-server": values}}}))
+    (tmp_path / "play.yml").write_text(PLAY)
+
+    def play(*words: str) -> tuple[int, str]:
+        done = subprocess.run(
+            ["ip", "netns", "exec", network.third, "ansible-playbook", "play.yml", "-i", "hosts.yml", *words],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
+            check=False,
+        )
+        return done.returncode, done.stdout + done.stderr
+
+    server = [
+        "ip",
+        "netns",
+        "exec",
+        network.server,
+        sshds.SSHD,
+        "-D",
+        "-e",
+        "-f",
+        str(tmp_path / "sshd_config"),
+    ]
+    with subprocess.Popen(server, stderr=subprocess.DEVNULL) as sshd:
+        try:
+            code, output = play("-e", '{"server_ssh_ports": [22]}')
+            assert code == 2, output
+            assert "let nobody in any more and was taken away again: name the port" in output
+            assert "dockfra" not in network.inside(network.server, "nft", "list", "tables")
+            assert not file.exists()
+            code, output = play()
+            assert code == 0, output
+            assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert "changed=0 " in play()[1]
+        finally:
+            sshd.terminate()

@@ -8,7 +8,8 @@ DOCUMENTATION = r"""
 name: password
 short_description: A random secret of the platform, made on first use
 description:
-  - Returns the secret called by each term, 48 letters and digits, from C(secrets/) below C(dockfra_state_dir).
+  - Returns the secret called by each term, 48 letters and digits, from C(secrets/) below C(dockfra_state_dir),
+    or from C(dockfra_vault_file) where that is set.
   - A secret that does not exist is made, except in check mode, where a throw-away value is returned.
 version_added: 0.1.0
 author: Dockfra contributors (@dockfra)
