@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,15 +46,22 @@ ABOUT = About(
 def create_app(config: Config, path: Path | None = None) -> FastAPI:
     """The application. Its logins at others are read again from the file at ``path`` whenever that has changed."""
 
+    good = config
+
     def database_config() -> DatabaseConfig:
-        return (load_config(path) if path else config).database
+        nonlocal good
+        if path:
+            with suppress(OSError, ValueError):  # who follows the file says so
+                good = load_config(path)
+        return good.database
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async def log_in_anew() -> None:
-            former = app.state.redis
-            app.state.redis = connect_redis(load_config(path).cache)
+            cache = load_config(path).cache
             await app.state.database.renew()
+            former = app.state.redis
+            app.state.redis = connect_redis(cache)
             await asyncio.sleep(LAST_SECONDS)
             await former.aclose()
 

@@ -21,6 +21,7 @@ RETRY_SECONDS = 2.0
 # After an answer that waiting alone does not change.
 REFUSED_SECONDS = 30.0
 ANSWER_SECONDS = 5.0
+RENEW_SECONDS = 30.0
 
 log = logging.getLogger("uvicorn.error")
 Connection = psycopg.AsyncConnection[DictRow]
@@ -35,7 +36,13 @@ class Database:
 
     def __init__(self, config: Callable[[], DatabaseConfig]) -> None:
         self._config = config
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool = self._new_pool()
+        self._preparation: asyncio.Task[None] | None = None
+        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
+        self.refused = ""
+
+    def _new_pool(self) -> AsyncConnectionPool[Connection]:
+        return AsyncConnectionPool(
             kwargs=lambda: {**self._params(), "autocommit": True, "row_factory": dict_row},
             min_size=1,
             max_size=5,
@@ -45,9 +52,6 @@ class Database:
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
-        self._preparation: asyncio.Task[None] | None = None
-        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
-        self.refused = ""
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -76,8 +80,14 @@ class Database:
             raise DatabaseUnavailable(str(error) or type(error).__name__) from error
 
     async def renew(self) -> None:
-        """Have other connections in place of those there are, which end as soon as nobody uses them."""
-        await self._pool.drain()
+        """Have other connections in place of those there are, which serve until the first of them is there."""
+        fresh = self._new_pool()
+        await fresh.open(wait=True, timeout=RENEW_SECONDS)
+        former, self._pool = self._pool, fresh
+        try:
+            await asyncio.sleep(ANSWER_SECONDS)  # for who waits for one of them, or has one
+        finally:
+            await former.close(timeout=2)
 
     async def check(self) -> None:
         """Asks for a table, not just an answer: a server with an empty volume answers as well."""

@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,13 +52,23 @@ class ForwardedPrefix:
 def create_app(config: Config, path: Path | None = None) -> FastAPI:
     """The application. Its login at the database is read again from the file at ``path`` whenever that has changed."""
 
+    good = config
+
     def database_config() -> DatabaseConfig:
-        return (load_config(path) if path else config).database
+        nonlocal good
+        if path:
+            with suppress(OSError, ValueError):  # who follows the file says so
+                good = load_config(path)
+        return good.database
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async def log_in_anew() -> None:
+            load_config(path)
+            await app.state.database.renew()
+
         async with app.state.database.lifespan():
-            following = asyncio.create_task(follow(path, app.state.database.renew)) if path else None
+            following = asyncio.create_task(follow(path, log_in_anew)) if path else None
             try:
                 yield
             finally:

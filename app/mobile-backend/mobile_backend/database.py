@@ -17,6 +17,7 @@ from mobile_backend.schema import SchemaRefused, migrate
 
 MIGRATIONS = Path(__file__).with_name("migrations")
 ANSWER_SECONDS = 5.0
+RENEW_SECONDS = 30.0
 RETRY_SECONDS = 2.0
 # After an answer that waiting alone does not change.
 REFUSED_SECONDS = 30.0
@@ -34,7 +35,13 @@ class Database:
 
     def __init__(self, config: Callable[[], DatabaseConfig]) -> None:
         self._config = config
-        self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
+        self._pool = self._new_pool()
+        self._migrated = asyncio.Event()
+        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
+        self.refused = ""
+
+    def _new_pool(self) -> AsyncConnectionPool[Connection]:
+        return AsyncConnectionPool(
             self._conninfo,
             kwargs={"row_factory": dict_row},
             min_size=1,
@@ -44,9 +51,6 @@ class Database:
             check=AsyncConnectionPool.check_connection,
             open=False,
         )
-        self._migrated = asyncio.Event()
-        # Why this release cannot work with the tables; empty where it can, or that is not known yet.
-        self.refused = ""
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -74,8 +78,14 @@ class Database:
             await self._pool.close(timeout=2)
 
     async def renew(self) -> None:
-        """Have other connections in place of those there are, which end as soon as nobody uses them."""
-        await self._pool.drain()
+        """Have other connections in place of those there are, which serve until the first of them is there."""
+        fresh = self._new_pool()
+        await fresh.open(wait=True, timeout=RENEW_SECONDS)
+        former, self._pool = self._pool, fresh
+        try:
+            await asyncio.sleep(ANSWER_SECONDS)  # for who waits for one of them, or has one
+        finally:
+            await former.close(timeout=2)
 
     def _conninfo(self) -> str:
         config = self._config()
