@@ -1,0 +1,155 @@
+"""Two bare servers for the scenario ``production``: Debian with an SSH server, Python and sudo, and nothing else.
+
+Each is a container that may run an engine of its own (Docker-in-Docker), and is reached as a real server is: by the address of its own, as a
+user with sudo, with a key of its own and a pinned host key. Nothing of them is published on this machine.
+
+usage: run.py create|destroy FOLDER   (FOLDER gets servers.json, the key and known_hosts, and is removed with the servers)
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import docker
+from docker.utils import kwargs_from_env
+
+from tests.fresh import run as fresh
+
+NAMES = ("management-server", "app-server")
+USER = "admin"
+LABEL = "dockfra.servers"
+SUITE = "trixie"
+PACKAGES = ["ca-certificates", "openssh-server", "python3", "sudo"]
+START_SECONDS = 60
+
+# The machine as its owner gets it: host keys of its own, one user, no passwords.
+SETUP = f"""
+set -eu
+update-ca-certificates >/dev/null 2>&1
+useradd --create-home --shell /bin/bash --password '*' {USER}
+install --directory --owner {USER} --mode 0700 /home/{USER}/.ssh
+install --owner {USER} --mode 0600 /root/authorized_keys /home/{USER}/.ssh/authorized_keys
+rm /root/authorized_keys
+echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/{USER}
+mkdir -p /run/sshd
+rm -f /etc/ssh/ssh_host_*
+ssh-keygen -A >/dev/null
+"""
+
+
+def image() -> str:
+    """The machine's image, which is bootstrapped where it is missing."""
+    recipe = hashlib.sha256(json.dumps([SUITE, PACKAGES]).encode()).hexdigest()[:16]
+    name = f"dockfra-servers/{SUITE}:{recipe}"
+    variables = {"fresh_images": {SUITE: name}, "fresh_packages": PACKAGES}
+    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", "tests/fresh/machines.yml"]
+    command += ["-e", f"ansible_python_interpreter={sys.executable}", "-e", json.dumps(variables)]
+    if not fresh.is_root():
+        command += ["--become"]
+    if subprocess.run(command, cwd=fresh.ROOT, stdin=subprocess.DEVNULL).returncode:
+        sys.exit("servers: error: the servers' image could not be made; the reason stands above")
+    return name
+
+
+def output(client: docker.APIClient, container: str, *command: str) -> str:
+    """What a command in a server prints; ends this program where it fails."""
+    identifier = client.exec_create(container, list(command))["Id"]
+    said = client.exec_start(identifier).decode(errors="replace")
+    if client.exec_inspect(identifier)["ExitCode"]:
+        sys.exit(f"servers: error: {command[0]} fails in {container[:12]}: {said.strip()}")
+    return said
+
+
+def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dict[str, str]:
+    """Start a server; returns its address and its host key."""
+    host = client.create_host_config(**fresh.RIGHTS)
+    host["MaskedPaths"] = host["ReadonlyPaths"] = []  # systempaths=unconfined of Docker's client
+    container = client.create_container(
+        made_of,
+        ["sleep", "infinity"],
+        hostname=name,
+        labels={LABEL: str(fresh.ROOT)},
+        environment=fresh.environment(),
+        volumes=["/var/lib/docker"],
+        host_config=host,
+    )["Id"]
+    client.start(container)
+    files = {str(path): path.read_bytes() for path in fresh.configuration()}
+    files["/root/authorized_keys"] = f"{public}\n".encode()
+    if sources := fresh.apt_sources(SUITE):
+        files["/etc/apt/sources.list"] = sources.encode()
+    client.put_archive(container, "/", fresh.pack(files, {}))
+    output(client, container, "bash", "-c", SETUP)
+    # It goes on by itself, as that of a real server does.
+    output(client, container, "/usr/sbin/sshd")
+    key = output(client, container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+    networks = client.inspect_container(container)["NetworkSettings"]["Networks"]
+    address = next(iter(networks.values()))["IPAddress"]
+    return {"address": address, "host_key": " ".join(key.split()[:2])}
+
+
+def create(folder: Path) -> None:
+    """Start the servers and write down how they are reached."""
+    client = docker.APIClient(version="auto", timeout=600, **kwargs_from_env())
+    destroy(folder)
+    folder.mkdir(mode=0o700, parents=True)
+    key = folder / "id_ed25519"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", USER, "-f", str(key)], check=True)
+    made_of = image()
+    public = key.with_suffix(".pub").read_text().strip()
+    servers = {name: start(client, name, made_of, public) for name in NAMES}
+    known = folder / "known_hosts"
+    known.write_text("".join(f"{server['address']} {server['host_key']}\n" for server in servers.values()))
+    (folder / "servers.json").write_text(json.dumps(servers))
+    for name, server in servers.items():
+        wait(name, server["address"], key, known)
+
+
+def wait(name: str, address: str, key: Path, known: Path) -> None:
+    """Wait until a server lets its user in."""
+    ssh = ["ssh", "-F", "none", "-i", str(key), "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes"]
+    ssh += [
+        "-o",
+        f"UserKnownHostsFile={known}",
+        "-o",
+        "ConnectTimeout=5",
+        f"{USER}@{address}",
+        "sudo",
+        "-n",
+        "true",
+    ]
+    deadline = time.monotonic() + START_SECONDS
+    while (done := subprocess.run(ssh, capture_output=True, text=True)).returncode:
+        if time.monotonic() > deadline:
+            sys.exit(f"servers: error: {name} lets nobody in: {done.stderr.strip()}")
+        time.sleep(1)
+
+
+def destroy(folder: Path) -> None:
+    """Remove the servers with all that is in them, and how they were reached."""
+    client = docker.APIClient(version="auto", timeout=120, **kwargs_from_env())
+    for entry in client.containers(all=True, filters={"label": f"{LABEL}={fresh.ROOT}"}):
+        client.remove_container(entry["Id"], force=True, v=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def main(words: Sequence[str]) -> int:
+    actions = {"create": create, "destroy": destroy}
+    if len(words) != 2 or words[0] not in actions:
+        print("usage: run.py create|destroy FOLDER", file=sys.stderr)
+        return 2
+    os.umask(0o077)
+    actions[words[0]](Path(words[1]).absolute())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
