@@ -72,6 +72,11 @@ volumes:
   returned: success
   type: list
   elements: str
+link_account:
+  description: The account through which links of other Docker hosts come, where it is to be made or changed.
+  returned: success
+  type: dict
+  version_added: 0.4.0
 orphans:
   description: Containers of the platform that the inventory no longer has.
   returned: success

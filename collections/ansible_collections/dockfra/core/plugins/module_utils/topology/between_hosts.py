@@ -29,7 +29,7 @@ def links(topology: Topology) -> Problems:
     tunnels = [service for service in topology.containers() if service.is_tunnel]
     for tunnel in tunnels:
         at = functools.partial(Problem, tunnel, _LINKS)
-        first = next(other for other in tunnels if other.docker_host == tunnel.docker_host)
+        first, *_others = (other for other in tunnels if other.docker_host == tunnel.docker_host)
         if tunnel is not first:
             yield at(
                 f"runs on {tunnel.docker_host}, where {first.name} is the tunnel already; take dockfra_links out of one of them."
