@@ -260,6 +260,7 @@ prepare() {
   if wanted e2e || wanted slow; then
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then
+      compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
       # Devices of another kind than this machine are emulated.
       needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static mmdebstrap=mmdebstrap pebble=pebble)
     fi

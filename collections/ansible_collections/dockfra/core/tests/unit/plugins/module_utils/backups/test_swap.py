@@ -28,6 +28,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import BackupE
 
 SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(not SERVERS, reason="postgresql is not installed"),
     pytest.mark.skipif(os.geteuid() != 0, reason="files get other owners"),
 ]
@@ -181,7 +182,9 @@ OLD, NEW = ("after", "after", "10"), ("before", "before", "1000")
 
 
 @pytest.fixture
-def bench(server: FakeHost, tmp_path: Path) -> Bench:
+def bench(server: FakeHost, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    # All that others write on this machine is not worth waiting for.
+    monkeypatch.setattr(swap.os, "sync", lambda: None)
     return Bench(server, tmp_path)
 
 
