@@ -74,7 +74,10 @@ class Project:
             "-i",
             "inventories/production",
             "-e",
-            "ansible_connection=local",
+            # By this name it is a server like any other, with an address.
+            "ansible_connection=ansible.builtin.local",
+            "-e",
+            f"ansible_python_interpreter={sys.executable}",
             *words,
         )
         return done.stdout + done.stderr
@@ -136,6 +139,17 @@ def test_values_come_from_the_command_line_and_stay_beside_the_skeleton(project:
     before = project.values.stat().st_mtime_ns
     project.fill_all()
     assert project.values.stat().st_mtime_ns == before
+
+
+def test_filled_in_it_is_a_sound_platform_on_two_servers(project: Project) -> None:
+    project.fill_all()
+    platform = load_platform(project.inventory, beside=[])
+    platform.check()
+    services = platform.topology.services
+    assert {service.docker_host for service in services.values()} == {"management-server", "app-server"}
+    published = {(name, port.name) for name in services for port in services[name].published if not port.is_local}
+    people = {(f"ssh-{role}", "ssh") for role in ("manager", "autopilot", "developer", "monitor")}
+    assert published == {("traefik", "http"), ("traefik", "https")} | people
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, ma
 from ...module_utils.errors import KeyringError
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
+from ...module_utils.secrets import changes
 from ...module_utils.secrets.stores import Directory, is_public
 
 # The one variable in the file: the secrets by their paths.
@@ -49,6 +50,9 @@ class Vault:
     def read(self, relative: str) -> str | None:
         if is_public(relative):
             return self._files.read(relative)
+        # Nothing in a vault is on its way to a new one (`secret_change` refuses that), so it is not decrypted to look for it.
+        if relative.endswith((changes.NEXT, changes.OLD)):
+            return None
         if relative not in self._known and self._path.exists():
             # Made since the run began, perhaps.
             self._known = self._load()
