@@ -147,7 +147,9 @@ def test_filled_in_it_is_a_sound_platform_on_two_servers(project: Project) -> No
     platform.check()
     services = platform.topology.services
     assert {service.docker_host for service in services.values()} == {"management-server", "app-server"}
-    published = {(name, port.name) for name in services for port in services[name].published if not port.is_local}
+    published = {
+        (name, port.name) for name in services for port in services[name].published if not port.is_local
+    }
     people = {(f"ssh-{role}", "ssh") for role in ("manager", "autopilot", "developer", "monitor")}
     assert published == {("traefik", "http"), ("traefik", "https")} | people
 

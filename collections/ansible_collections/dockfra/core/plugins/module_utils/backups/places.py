@@ -74,11 +74,7 @@ class Host:
         except (DockerException, OSError) as error:
             raise BackupError(f"The volume {name} cannot be looked at: {error}") from error
         place = str(found.get("Mountpoint") or "")
-        if (
-            found.get("Driver") != "local"
-            or (found.get("Options") or {})
-            or (present and not os.path.isdir(place))
-        ):
+        if found.get("Driver") != "local" or found.get("Options") or (present and not os.path.isdir(place)):
             raise BackupError(
                 f"The volume {name} is no directory of this machine (driver {found.get('Driver')}); its files cannot be reached here."
             )

@@ -216,6 +216,7 @@ class Repository:
                 capture_output=True,
                 text=True,
                 errors="replace",
+                check=False,
             )
         except OSError as error:
             raise RepositoryError(f"{PROGRAM} cannot be run: {error.strerror}") from error
