@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,11 @@ class Platform:
 
     topology: Topology
     state: Path = STATE
-    docker: docker.DockerClient = field(default_factory=lambda: docker.from_env(timeout=120))
+
+    @cached_property
+    def docker(self) -> docker.DockerClient:
+        """The engine, which a run of site.yml may have to install first."""
+        return docker.from_env(timeout=120)
 
     # Containers -----------------------------------------------------------------------------------------------------
 
