@@ -253,7 +253,7 @@ prepare() {
   # Fresh machines get what they need by themselves.
   wanted fresh && return
   if wanted unit || wanted slow; then
-    needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server nft=nftables ip=iproute2 restic=restic)
+    needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server nft=nftables ip=iproute2 restic=restic systemd-analyze=systemd)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
   fi
   if wanted e2e || wanted slow || wanted bench || wanted molecule; then needs+=(docker="$(client_package)"); fi

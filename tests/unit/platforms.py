@@ -7,16 +7,13 @@ from pathlib import Path
 
 from ansible.inventory.manager import InventoryManager
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar
 from ansible.vars.hostvars import HostVars
 from ansible.vars.manager import VariableManager
 
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
+
 ROOT = Path(__file__).parents[2]
-init_plugin_loader([str(ROOT / "collections")])
-
-from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform  # noqa: E402
-
 LOCAL = (ROOT / "inventories/local",)
 
 

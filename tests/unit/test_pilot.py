@@ -113,19 +113,21 @@ def test_a_restart_that_does_not_help_holds_nothing_else_up(world: World) -> Non
     world.put(exited("redis"), exited("db"), cut_off("frontend"))
     world.write(heals=["db", "git"])
     means = world.means()
-    object.__setattr__(means.actions.actions["request-restart"], "within", 12)
+    object.__setattr__(means.actions.actions["request-restart"], "within", 20)
 
     def git_ends() -> None:
+        # All that can be done has been, and it is waited for redis.
+        while len(world.effects()) < 4:
+            time.sleep(0.1)
         # A gate that answers just now writes what it has read.
         with (world.gate / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             world.put(exited("git"))
 
-    # While it is waited for redis.
-    later = threading.Timer(4, git_ends)
+    later = threading.Thread(target=git_ends, daemon=True)
     later.start()
     report = Pilot(means).cycle("test")
-    later.join()
+    later.join(60)
     asked = [effect[:2] for effect in world.effects()]
     assert sorted(asked[:4]) == [
         ["request-alert", "frontend"],

@@ -267,13 +267,19 @@ raise SystemExit("wrote to " + " ".join(wrote) if wrote else 0)
 
 _STAY = """
 import os, sys, time
+told, tell = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
-        open(os.path.join(os.environ["HOME"], "stays"), "w").write(str(os.getpid()))
+        with open(os.path.join(os.environ["HOME"], "stays"), "w") as file:
+            file.write(str(os.getpid()))
+        os.close(told)
+        os.close(tell)
         while True:
             time.sleep(0.2)
     os._exit(0)
+os.close(tell)
+os.read(told, 1)  # ends when the one that stays has said who it is
 """
 
 HOSTILE: dict[str, Hostile] = {

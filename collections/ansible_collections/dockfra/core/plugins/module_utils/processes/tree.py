@@ -54,8 +54,8 @@ def end(root: int | None = None) -> None:
     if root is None and not _has_children():
         return
     root = os.getpid() if root is None else root
-    begin = time.monotonic()
     known = _stopped(root)
+    begin = time.monotonic()
     for process in known:
         _send(process, signal.SIGTERM)
         _send(process, signal.SIGCONT)
@@ -73,13 +73,15 @@ def _stopped(root: int) -> set[int]:
     """Stop a process and all that descends from it: what stands still starts nothing, and so hides nothing."""
     known: set[int] = set()
     begin = time.monotonic()
-    while time.monotonic() - begin < GRACE / 2:
+    while time.monotonic() - begin < PATIENCE:
+        # Only of what stood still before it was looked for is nothing new to come.
+        still = all(_state(process) in (None, "T", "t") for process in known)
         new = _below({root}) - known
+        if not new and still:
+            break
         for process in new:
             _send(process, signal.SIGSTOP)
         known |= new
-        if not new and all(_state(process) in (None, "T", "t") for process in known):
-            break
     return known
 
 
