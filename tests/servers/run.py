@@ -69,7 +69,7 @@ def output(client: docker.APIClient, container: str, *command: str) -> str:
 
 
 def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dict[str, str]:
-    """Start a server; returns its address and its host key."""
+    """Start a server; returns its container, its address and its host key."""
     host = client.create_host_config(**fresh.RIGHTS)
     host["MaskedPaths"] = host["ReadonlyPaths"] = []  # systempaths=unconfined of Docker's client
     container = client.create_container(
@@ -93,7 +93,7 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
     key = output(client, container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     networks = client.inspect_container(container)["NetworkSettings"]["Networks"]
     address = next(iter(networks.values()))["IPAddress"]
-    return {"address": address, "host_key": " ".join(key.split()[:2])}
+    return {"container": container, "address": address, "host_key": " ".join(key.split()[:2])}
 
 
 def create(folder: Path) -> None:
