@@ -110,6 +110,19 @@ class Mirror:
             raise AuditError(f"The mirror {self.path} cannot be read: {error.strerror}.") from error
         return Position(generation, size, digest(last.removesuffix(b"\n"))) if size else Position()
 
+    def begin(self) -> None:
+        """Have a mirror of a log that has no line yet; one that is there stays.
+
+        Raises:
+            AuditError: it cannot be written.
+        """
+        try:
+            os.makedirs(self._folder, 0o755, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                atomic.create(Path(self.path), b"", mode=rotation.MODE)
+        except OSError as error:
+            raise AuditError(f"The mirror {self.path} cannot be written: {error.strerror}.") from error
+
     def add(self, part: Part, position: Position) -> Position:
         """Add a part where it belongs, on the disk, and return the new position.
 

@@ -123,10 +123,14 @@ class Stream:
     def _said(self, log: str, event: Mapping[str, Any]) -> None:
         """What the tunnel says of a log. One that was not there yet has no position, and its service may just not have started."""
         problem = str(event.get("problem") or "")[:200]
+        if not problem:
+            self._mirrors[log].begin()
+        again = bool(self._problems.get(log))
         self._problems[log] = (
             f"{self._tunnel} says: {problem}" if problem and self._positions[log].generation else ""
         )
-        self._tell("log", log=log, problem=problem)
+        if problem or again:
+            self._tell("log", log=log, problem=problem)
 
     def _over(self, reason: str) -> None:
         self.close()

@@ -56,8 +56,9 @@ def run(call: Call) -> dict[str, Any]:
                 positions[log] = _sent(call, log, path, positions.get(log, mirror.Position()))
             except AuditError as error:
                 problem = str(error)
-            if problem != told.get(log, ""):
-                call.tell(problem or f"{log} can be read again", log=log, problem=problem)
+            # Also of a log without a line yet: it is there.
+            if problem != told.get(log):
+                call.tell(problem or f"{log} can be read", log=log, problem=problem)
                 told[log] = problem
         if time.monotonic() - beat >= BEAT:
             call.tell("all is sent")

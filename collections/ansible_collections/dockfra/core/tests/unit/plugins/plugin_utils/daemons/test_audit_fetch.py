@@ -110,6 +110,16 @@ def test_logs_come_whole_as_they_grow_and_over_the_end_of_a_file(collected: Coll
     assert copies.follow(mirror, collected.here / "copies") > 0
 
 
+def test_a_log_without_a_line_is_there_too(collected: Collected) -> None:
+    path = collected.there / "one.jsonl"
+    path.touch()
+    wait_for(lambda: collected.same("one"))
+    assert verify(collected.here / "one" / "one.jsonl").problems == ()
+    collected.log("one").append({"verb": "x"})
+    wait_for(lambda: collected.same("one") and sum(1 for _entry in read(path)) == 1)
+    assert not (collected.here / "two").exists()
+
+
 def test_what_was_cut_goes_on_where_it_was(collected: Collected) -> None:
     for number in range(20):
         collected.log("one").append({"verb": "x", "number": number})
