@@ -49,6 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(item.path.stem.removeprefix("test_"))
 
     items.sort(key=place)
+    if runs.SERVERS:
+        items[:] = [item for item in items if item.get_closest_marker("one_host") is None]
 
 
 def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:

@@ -132,7 +132,7 @@ made.path.unlink(); folder.rmdir()
 """
     before = platform.container("package-proxy").logs()
     done = subprocess.run(
-        ["docker", "exec", "-i", platform.topology.container_name("ssh-monitor"), "python3", "-c", code],
+        platform.exec("ssh-monitor", "python3", "-c", code, options=["-i"]),
         input=tree(committed("backend")).getvalue(),
         capture_output=True,
         timeout=180,

@@ -163,7 +163,7 @@ def test_a_stop_is_clean(platform: Platform, service: str) -> None:
 @contextmanager
 def held(platform: Platform, service: str, script: str) -> Iterator[None]:
     """Something goes on in a role's container until the block ends."""
-    command = ["docker", "exec", platform.topology.container_name(service), "bash", "-c", script]
+    command = platform.exec(service, "bash", "-c", script)
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )

@@ -43,7 +43,7 @@ sys.stdin.read()
 @contextmanager
 def holding(platform: Platform, service: str, number: int, *places: str) -> Iterator[dict[str, int]]:
     """A caller in a container opens many connections and sends nothing; yields how many each place let it keep."""
-    command = ["docker", "exec", "--interactive", platform.topology.container_name(service)]
+    command = platform.exec(service, options=["--interactive"])
     with subprocess.Popen(
         [*command, "python3", "-c", _HOLD, str(number), *places],
         stdin=subprocess.PIPE,

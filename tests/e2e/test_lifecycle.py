@@ -20,7 +20,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock impor
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge
 from tests.e2e.support import runs
 from tests.e2e.support.clients import sql
-from tests.e2e.support.platform import Platform, as_root, eventually, read_topology
+from tests.e2e.support.engines import as_root
+from tests.e2e.support.platform import Platform, eventually, read_topology
 from tests.e2e.support.runs import INVENTORY
 from tests.e2e.test_reachability import reached_edges
 

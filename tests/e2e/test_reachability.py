@@ -18,15 +18,24 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Edge
 from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import Port
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
-from tests.e2e.support.platform import LOCALHOST, Platform, as_root
+from tests.e2e.support import runs
+from tests.e2e.support.engines import as_root
+from tests.e2e.support.platform import LOCALHOST, Platform
 from tests.e2e.support.runs import ROOT
 
 _DOCKER_DNS = "127.0.0.11"
 
 
 def reached_edges(platform: Platform, topology: Topology) -> set[Edge]:
-    """Every connection between containers that works, tried on all their addresses at all their listening ports."""
-    names = [service.name for service in topology.containers()]
+    """Every connection between containers that works, tried on all their addresses at all their listening ports.
+
+    Each Docker host has addresses of its own, and who is called on another one is the tunnel there.
+    """
+    return {edge for host in platform.engines for edge in _reached_edges(platform, topology, host)}
+
+
+def _reached_edges(platform: Platform, topology: Topology, host: str) -> set[Edge]:
+    names = [service.name for service in topology.on_host(host)]
     listening = platform.listening(names)
     places: dict[tuple[str, int], tuple[str, str]] = {}
     for name in names:
@@ -68,6 +77,12 @@ def test_containers_listen_where_declared_and_nowhere_else(platform: Platform) -
             (topology.network_name(network), port.number)
             for port in topology.services[name].ports
             for network in port.networks
+        } | {
+            # A tunnel listens for the services of the other Docker host.
+            (topology.network_name(crossing.network), number)
+            for crossing in topology.crossings
+            if topology.tunnels[crossing.docker_host].name == name
+            for number, _network in crossing.ports
         }
         assert listening == declared, name
 
@@ -95,9 +110,8 @@ sys.stdin.read()
 @contextmanager
 def listener(platform: Platform, service: str, family: str, port: int) -> Iterator[None]:
     """Something in a service's container that the inventory does not know listens on one address family."""
-    command = ["docker", "exec", "--interactive", platform.topology.container_name(service)]
     with subprocess.Popen(
-        [*command, "python3", "-c", _LISTENER, family, str(port)],
+        platform.exec(service, "python3", "-c", _LISTENER, family, str(port), options=["--interactive"]),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -144,15 +158,16 @@ def test_no_container_has_an_ipv6_address_finding_s2(platform: Platform) -> None
 
 def test_an_undeclared_port_is_reached_over_shared_networks_only_finding_s2(platform: Platform) -> None:
     topology, name = platform.topology, "ssh-frontend"
+    names = [service.name for service in topology.on_host(topology.services[name].docker_host)]
     networks = {
         address: network for address, (network, family) in platform.addresses(name).items() if family == "4"
     }
     with listener(platform, name, "4", _UNDECLARED):
-        reached = platform.reachable(platform.names, [(address, _UNDECLARED) for address in networks])
+        reached = platform.reachable(names, [(address, _UNDECLARED) for address in networks])
     declared = {
-        (caller.name, network)
-        for caller in topology.containers()
-        for network in caller.networks
+        (caller, network)
+        for caller in names
+        for network in topology.services[caller].networks
         if network in topology.services[name].networks
     }
     assert {
@@ -184,6 +199,7 @@ def gateways(platform: Platform) -> dict[str, str]:
     }
 
 
+@pytest.mark.one_host
 def test_published_ports_are_out_of_reach_through_gateways_and_host_addresses(platform: Platform) -> None:
     addresses = set(gateways(platform)) | host_addresses()
     assert len(addresses) > len(platform.topology.networks)
@@ -226,6 +242,7 @@ def outward(platform: Platform) -> set[str]:
     }
 
 
+@pytest.mark.one_host
 def test_finding_s14_what_containers_reach_of_the_host_is_what_security_says(platform: Platform) -> None:
     """Nothing of the host is declared. What is reached all the same is said, and nothing else is reached."""
     said = said_of_the_host()
@@ -252,6 +269,7 @@ def test_finding_s14_what_containers_reach_of_the_host_is_what_security_says(pla
         )
 
 
+@pytest.mark.one_host
 def test_finding_s14_the_rule_that_security_names_closes_the_host(platform: Platform) -> None:
     """As written there, but for the one port, so that nothing else on this machine notices."""
     found = re.search(r"`iptables -I (INPUT [^`]+)`", said_of_the_host())
@@ -283,6 +301,7 @@ def published(platform: Platform) -> list[tuple[str, Port]]:
     ]
 
 
+@pytest.mark.one_host
 def test_published_ports_answer_on_the_host_in_their_protocol(platform: Platform) -> None:
     assert len(published(platform)) > 10
     for name, port in published(platform):
@@ -311,10 +330,11 @@ def answer(platform: Platform, port: Port) -> bool:
     pytest.fail(f"no test knows the protocol {port.name}")
 
 
-def test_published_ports_are_bound_to_the_loopback_address_only(platform: Platform) -> None:
+def test_published_ports_are_bound_where_they_are_declared(platform: Platform) -> None:
     bound = {}
     for name in platform.names:
         for entries in (platform.container(name).attrs["NetworkSettings"]["Ports"] or {}).values():
             for entry in entries or ():
                 bound[int(entry["HostPort"])] = entry["HostIp"]
-    assert bound == {port.publish: LOCALHOST for _name, port in published(platform)}
+    assert bound == {port.publish: port.address for _name, port in published(platform)}
+    assert runs.SERVERS or set(bound.values()) == {LOCALHOST}

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.support import runs
-from tests.e2e.support.platform import Platform, as_root
+from tests.e2e.support.engines import as_root
+from tests.e2e.support.platform import Platform
 
 SETTING = "OPENROUTER_API_KEY"
 

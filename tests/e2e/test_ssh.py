@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.support.platform import LOCALHOST, Platform, as_root, read_topology
+from tests.e2e.support.engines import as_root
+from tests.e2e.support.platform import LOCALHOST, Platform, read_topology
 
 TOPOLOGY = read_topology()
 SERVERS = [

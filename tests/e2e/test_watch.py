@@ -107,7 +107,7 @@ def test_what_stops_is_told_once_and_once_when_it_is_back_and_sent_where_it_shou
     platform: Platform,
 ) -> None:
     service, begin = not_told_of_lately(platform), time.time()
-    receiver = ["docker", "exec", platform.topology.container_name("ssh-monitor"), "python3", "-c", RECEIVER]
+    receiver = platform.exec("ssh-monitor", "python3", "-c", RECEIVER)
     addresses = "json://127.0.0.1:8999/s3cret,http://backend:8081/api/s3cret"
     process = subprocess.Popen(receiver, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

@@ -15,8 +15,9 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.utils import kwargs_from_env
@@ -69,7 +70,7 @@ def output(client: docker.APIClient, container: str, *command: str) -> str:
 
 
 def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dict[str, str]:
-    """Start a server; returns its container, its address and its host key."""
+    """Start a server; returns its address and its host key."""
     host = client.create_host_config(**fresh.RIGHTS)
     host["MaskedPaths"] = host["ReadonlyPaths"] = []  # systempaths=unconfined of Docker's client
     container = client.create_container(
@@ -91,9 +92,7 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
     # It goes on by itself, as that of a real server does.
     output(client, container, "/usr/sbin/sshd")
     key = output(client, container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
-    networks = client.inspect_container(container)["NetworkSettings"]["Networks"]
-    address = next(iter(networks.values()))["IPAddress"]
-    return {"container": container, "address": address, "host_key": " ".join(key.split()[:2])}
+    return {"address": _address(client.inspect_container(container)), "host_key": " ".join(key.split()[:2])}
 
 
 def create(folder: Path) -> None:
@@ -131,6 +130,30 @@ def wait(name: str, address: str, key: Path, known: Path) -> None:
         if time.monotonic() > deadline:
             sys.exit(f"servers: error: {name} lets nobody in: {done.stderr.strip()}")
         time.sleep(1)
+
+
+def find(name: str) -> dict[str, Any]:
+    """What Docker has of a server; raises LookupError where it is not there."""
+    client = docker.APIClient(version="auto", timeout=60, **kwargs_from_env())
+    for entry in client.containers(all=True, filters={"label": f"{LABEL}={fresh.ROOT}"}):
+        details: dict[str, Any] = client.inspect_container(entry["Id"])
+        if details["Config"]["Hostname"] == name:
+            return details
+    raise LookupError(f"there is no server {name}; make it: molecule create -s production")
+
+
+def pid(name: str) -> int:
+    """The first process of a server, as this machine counts."""
+    return int(find(name)["State"]["Pid"])
+
+
+def address(name: str) -> str:
+    """The IPv4 address of a server."""
+    return _address(find(name))
+
+
+def _address(details: Mapping[str, Any]) -> str:
+    return str(next(iter(details["NetworkSettings"]["Networks"].values()))["IPAddress"])
 
 
 def destroy(folder: Path) -> None:

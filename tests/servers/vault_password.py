@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 """Prints the password of the scenario's vault, which is made where there is none; Ansible asks for it (--vault-id production@…)."""
 
-import os
 import secrets
 from pathlib import Path
 

@@ -18,7 +18,8 @@ from typing import Any
 import docker
 import docker.errors
 
-from .platform import Platform, as_root
+from .engines import as_root
+from .platform import Platform
 
 IMAGE = "dockfra-test/debian-arm64:trixie"
 PACKAGES = "openssh-server,python3,libfaketime"

@@ -99,9 +99,8 @@ def _person(platform: Platform, role: str, seen: Seen) -> None:
 
 
 def _round(platform: Platform, service: str, peers: Sequence[str]) -> subprocess.Popen[str]:
-    name = platform.topology.container_name(service)
     return subprocess.Popen(
-        ["docker", "exec", name, "bash", "-c", _ROUND, "probe", *peers],
+        platform.exec(service, "bash", "-c", _ROUND, "probe", *peers),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

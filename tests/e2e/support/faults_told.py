@@ -14,6 +14,7 @@ from pathlib import Path
 from docker.errors import DockerException
 
 from .deploys import Team
+from .engines import as_root
 from .faults import (
     Allowed,
     BadLater,
@@ -29,7 +30,7 @@ from .faults import (
     healthy,
     runs,
 )
-from .platform import as_root, eventually
+from .platform import eventually
 from .roles import as_role, data
 
 # Hours since a stale ticket was changed.

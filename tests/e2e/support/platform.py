@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import yaml
 from docker.models.containers import Container
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_PROJECT
@@ -24,10 +24,11 @@ from ansible_collections.dockfra.core.plugins.module_utils.policy.model import P
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
-from .runs import INVENTORY, ROOT, environment
+from .engines import Engine
+from .runs import INVENTORY, ROOT, SERVERS, VAULT, environment
 
-# As in tests/inventory/group_vars/all/20-tests.yml, where it is a template.
-STATE = ROOT / ".dockfra" / "test"
+# As in the inventory's group_vars/all, where it is a template.
+STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "test")
 LOCALHOST = "127.0.0.1"
 
 
@@ -48,7 +49,7 @@ def read_topology(*inventories: str | Path, root: Path = ROOT) -> Topology:
     hosts = read_inventory(*inventories, root=root)
     first = next(iter(hosts.values()))
     return Topology(
-        project=first["dockfra_project"],
+        project=first.get("dockfra_project", "dockfra"),  # as in the role platform
         services=[Service.from_variables(host, values) for host, values in hosts.items()],
         network_options=first.get("dockfra_network_options"),
         policy=Policy(
@@ -71,9 +72,20 @@ class Platform:
     state: Path = STATE
 
     @cached_property
+    def engines(self) -> dict[str, Engine]:
+        """The engines by their Docker hosts; a run of site.yml may have to install one first."""
+        hosts = dict.fromkeys(service.docker_host for service in self.topology.containers())
+        return {host: Engine(host, host if SERVERS else "") for host in hosts}
+
+    @property
     def docker(self) -> docker.DockerClient:
-        """The engine, which a run of site.yml may have to install first."""
-        return docker.from_env(timeout=120)
+        """The engine where there is only one."""
+        (engine,) = self.engines.values()
+        return engine.client
+
+    def engine(self, service: str) -> Engine:
+        """The engine that runs a service."""
+        return self.engines[self.topology.services[service].docker_host]
 
     # Containers -----------------------------------------------------------------------------------------------------
 
@@ -83,36 +95,36 @@ class Platform:
         return [service.name for service in self.topology.containers()]
 
     def container(self, service: str) -> Container:
-        return self.docker.containers.get(self.topology.container_name(service))
+        return self.engine(service).client.containers.get(self.topology.container_name(service))
 
     def ids(self) -> dict[str, str]:
         """Container id by service, of all containers that carry the platform's label."""
-        found = self.docker.containers.list(
-            all=True, filters={"label": f"{LABEL_PROJECT}={self.topology.project}"}
-        )
+        label = {"label": f"{LABEL_PROJECT}={self.topology.project}"}
         return {
-            container.name.removeprefix(f"{self.topology.project}-"): str(container.id) for container in found
+            container.name.removeprefix(f"{self.topology.project}-"): str(container.id)
+            for engine in self.engines.values()
+            for container in engine.client.containers.list(all=True, filters=label)
         }
 
     def snapshot(self) -> dict[str, str]:
         """What Docker and the state directory have of the platform; equal snapshots mean that nothing was changed."""
         label = {"label": f"{LABEL_PROJECT}={self.topology.project}"}
-        found = {f"volume {volume['Name']}": "" for volume in self.docker.api.volumes(label)["Volumes"] or ()}
-        found.update(
-            {
-                f"network {network['Name']}": network["Id"]
-                for network in self.docker.api.networks(filters=label)
-            }
-        )
-        for container in self.docker.containers.list(all=True, filters=label):
-            found[f"container {container.name}"] = f"{container.id} {container.attrs['State']['StartedAt']}"
+        found: dict[str, str] = {}
+        for host, engine in self.engines.items():
+            api = engine.client.api
+            found |= {f"volume {host} {each['Name']}": "" for each in api.volumes(label)["Volumes"] or ()}
+            found |= {f"network {host} {each['Name']}": each["Id"] for each in api.networks(filters=label)}
+            for container in engine.client.containers.list(all=True, filters=label):
+                found[f"container {container.name}"] = (
+                    f"{container.id} {container.attrs['State']['StartedAt']}"
+                )
         for path in self.state.rglob("*"):
             if path.is_file():
                 found[f"file {path.relative_to(self.state)}"] = hashlib.sha256(path.read_bytes()).hexdigest()
         return found
 
     def pid(self, service: str) -> int:
-        """A process of the service's container, as the host counts."""
+        """A process of the service's container, as its Docker host counts."""
         number = int(self.container(service).attrs["State"]["Pid"])
         assert number, f"{service} does not run"
         return number
@@ -126,13 +138,17 @@ class Platform:
                     found[str(details[key])] = (str(network), family)
         return found
 
+    def exec(self, service: str, *command: str, options: Sequence[str] = ()) -> list[str]:
+        """A command line that runs a command in a service's container; options are those of ``docker exec``."""
+        return self.engine(service).command("exec", *options, self.topology.container_name(service), *command)
+
     def run(
         self, service: str, *command: str, user: str = "", text: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in a service's container, as its own user unless another is named."""
         options = [*(["--interactive"] if text is not None else []), *(["--user", user] if user else [])]
         return subprocess.run(
-            ["docker", "exec", *options, self.topology.container_name(service), *command],
+            self.exec(service, *command, options=options),
             input=text,
             stdin=None if text is not None else subprocess.DEVNULL,
             capture_output=True,
@@ -177,11 +193,35 @@ class Platform:
     # Secrets --------------------------------------------------------------------------------------------------------
 
     def secret(self, name: str) -> str:
+        if SERVERS:
+            return self.vault[f"secrets/{name}"].strip()
         return (self.state / "secrets" / name).read_text().strip()
+
+    @property
+    def vault(self) -> dict[str, str]:
+        """The secrets of an inventory that keeps them in Ansible Vault, by their names."""
+        command = [
+            str(Path(sys.executable).parent / "ansible-vault"),
+            "view",
+            *VAULT,
+            str(self.state / "vault.yml"),
+        ]
+        done = subprocess.run(
+            command, env=environment(ROOT), capture_output=True, text=True, timeout=60, check=True
+        )
+        found: dict[str, str] = yaml.safe_load(done.stdout)["dockfra_vault"]
+        return found
 
     def key(self, name: str) -> Path:
         """The private key file of an SSH client key."""
-        return self.state / "keys" / name / "id_ed25519"
+        path = self.state / "keys" / name / "id_ed25519"
+        if not path.exists() and SERVERS:
+            # Only what the operator's ssh needs is a file there.
+            path = self.state / "keys-of-tests" / name
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+            path.touch(mode=0o600)
+            path.write_text(self.vault[f"keys/{name}/id_ed25519"])
+        return path
 
     @property
     def authority(self) -> Path:
@@ -197,7 +237,8 @@ class Platform:
 
     def url(self, path: str = "/") -> str:
         """An address of the platform's web page."""
-        return f"https://localhost:{self.published('traefik', 'https')}{path}"
+        name = self.engine("traefik").address if SERVERS else "localhost"
+        return f"https://{name}:{self.published('traefik', 'https')}{path}"
 
     def ssh_servers(self) -> list[Service]:
         """The services with a published SSH port."""
@@ -232,23 +273,42 @@ class Platform:
 
     def listening(self, services: Iterable[str]) -> dict[str, set[tuple[str, int]]]:
         """Where each container listens, all addresses of its network namespace counted."""
-        pids = {self.pid(service): service for service in services}
-        answer = _netprobe("listening", list(pids))
-        return {
-            pids[int(pid)]: {(address, port) for address, port in places} for pid, places in answer.items()
-        }
+        found: dict[str, set[tuple[str, int]]] = {}
+        for engine, pids in self._pids(services):
+            answer = engine.netprobe("listening", list(pids))
+            found |= {
+                pids[int(pid)]: {(address, port) for address, port in places}
+                for pid, places in answer.items()
+            }
+        return found
 
     def reachable(
         self, services: Iterable[str], targets: Iterable[tuple[str, int]]
     ) -> dict[str, set[tuple[str, int]]]:
         """Which targets accept a connection that a container opens."""
-        pids = {self.pid(service): service for service in services}
-        return {pids[pid]: places for pid, places in _reached(pids, targets).items()}
+        found: dict[str, set[tuple[str, int]]] = {}
+        wanted = sorted(set(targets))
+        for engine, pids in self._pids(services):
+            answer = engine.netprobe("connect", {"pids": list(pids), "targets": wanted})
+            found |= {
+                pids[int(pid)]: {(address, port) for address, port in places}
+                for pid, places in answer.items()
+            }
+        return found
 
     @staticmethod
     def reachable_from(pid: int, targets: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Which targets accept a connection from the network namespace of a process."""
-        return _reached([pid], targets)[pid]
+        """Which targets accept a connection from the network namespace of a process of this machine."""
+        answer = Engine("").netprobe("connect", {"pids": [pid], "targets": sorted(set(targets))})
+        return {(address, port) for address, port in answer[str(pid)]}
+
+    def _pids(self, services: Iterable[str]) -> Iterator[tuple[Engine, dict[int, str]]]:
+        """Service by process, for each engine."""
+        found: dict[str, dict[int, str]] = {}
+        for service in services:
+            host = self.topology.services[service].docker_host
+            found.setdefault(host, {})[self.pid(service)] = service
+        return ((self.engines[host], pids) for host, pids in found.items())
 
 
 def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> None:
@@ -257,27 +317,3 @@ def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> Non
     while not check():
         assert time.monotonic() < deadline, f"not within {timeout:.0f} s: {what}"
         time.sleep(0.3)
-
-
-def as_root(*command: str) -> list[str]:
-    """A command that runs as root."""
-    return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
-
-
-def _reached(pids: Iterable[int], targets: Iterable[tuple[str, int]]) -> dict[int, set[tuple[str, int]]]:
-    answer = _netprobe("connect", {"pids": list(pids), "targets": sorted(set(targets))})
-    return {int(pid): {(address, port) for address, port in places} for pid, places in answer.items()}
-
-
-def _netprobe(action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
-    program = Path(__file__).with_name("netprobe.py")
-    done = subprocess.run(
-        as_root(sys.executable, str(program), action),
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, list[tuple[str, int]]] = json.loads(done.stdout)
-    return answer

@@ -16,8 +16,12 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parents[3]
 REPORTS = Path(os.environ.get("DOCKFRA_REPORTS") or ROOT / ".tests")
-INVENTORY = "tests/inventory"
-TIMEOUT = 420
+# With DOCKFRA_SERVERS=1 the platform of the tests is on the two servers of molecule's scenario `production`.
+SERVERS = bool(os.environ.get("DOCKFRA_SERVERS"))
+INVENTORY = "molecule/production/inventory" if SERVERS else "tests/inventory"
+VAULT = ("--vault-id", f"production@{ROOT}/tests/servers/vault_password.py")
+# Seconds; the images of two servers come over the network.
+TIMEOUT = 1200 if SERVERS else 420
 
 _BIN = Path(sys.executable).parent
 _RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
@@ -148,6 +152,7 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{next(_numbers):02d}-{name or Path(playbook).stem}.log"
     given = [word for inventory in inventories for word in ("-i", str(inventory))]
+    given += VAULT if INVENTORY in inventories and SERVERS else ()
     command = [*prefix, str(_BIN / "ansible-playbook"), playbook, *given, *options]
     stream: IO[bytes]
     with log.open("wb") as stream:

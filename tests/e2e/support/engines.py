@@ -1,0 +1,75 @@
+"""The Docker hosts of the platform under test: this machine, or the containers that stand for servers (tests/servers/run.py).
+
+An engine in such a server is reached through its own socket, as root of this machine; what is measured in a server's containers is
+measured from within the server, where their processes have the numbers that its engine tells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import docker
+
+from tests.servers import run as servers
+
+NETPROBE = Path(__file__).with_name("netprobe.py")
+
+
+def as_root(*command: str) -> list[str]:
+    """A command that runs as root."""
+    return list(command) if os.geteuid() == 0 else ["sudo", "-n", *command]
+
+
+@cache
+def _client(socket: str) -> docker.DockerClient:
+    return docker.DockerClient(base_url=socket, timeout=120) if socket else docker.from_env(timeout=120)
+
+
+class Engine:
+    """An engine.
+
+    Args:
+        name: of its Docker host.
+        server: the name of the server in which it is; empty for the one of this machine.
+    """
+
+    def __init__(self, name: str, server: str = "") -> None:
+        self.name = name
+        self._server = server
+
+    @property
+    def address(self) -> str:
+        """Where this machine reaches what its Docker host publishes to others."""
+        return servers.address(self._server) if self._server else "127.0.0.1"
+
+    @property
+    def client(self) -> docker.DockerClient:
+        """Its client: of the engine that runs now, as a server may have been restarted."""
+        return _client(self._socket)
+
+    def command(self, *words: str) -> list[str]:
+        """A command line of Docker's own client for it."""
+        return ["docker", *(["--host", self._socket] if self._server else []), *words]
+
+    def netprobe(self, action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
+        """What netprobe.py says of processes that its engine tells."""
+        command = [sys.executable, str(NETPROBE), action]
+        if self._server:
+            inside = ["nsenter", "--target", str(servers.pid(self._server)), "--mount", "--pid", "--"]
+            command = [*inside, "/usr/bin/python3", "-c", NETPROBE.read_text(encoding="utf-8"), action]
+        done = subprocess.run(
+            as_root(*command), input=json.dumps(request), capture_output=True, text=True, timeout=120
+        )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, list[tuple[str, int]]] = json.loads(done.stdout)
+        return answer
+
+    @property
+    def _socket(self) -> str:
+        return f"unix:///proc/{servers.pid(self._server)}/root/run/docker.sock" if self._server else ""
