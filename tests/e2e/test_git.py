@@ -118,16 +118,17 @@ def test_seeding_is_reproducible_and_survives_a_crash(platform: Platform) -> Non
         """
     service = TOPOLOGY.services["git"]
     done = subprocess.run(
-        [
-            *("docker", "run", "--rm", "--network=none", "--read-only", f"--user={service.uid}"),
+        platform.engine("git").command(
             *(
+                "run",
+                "--rm",
+                "--network=none",
+                "--read-only",
+                f"--user={service.uid}",
                 "--tmpfs=/tmp:mode=1777",
-                "--entrypoint=bash",
-                platform.container("git").attrs["Image"],
-                "-c",
-                script,
             ),
-        ],
+            *("--entrypoint=bash", platform.container("git").attrs["Image"], "-c", script),
+        ),
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -245,19 +246,27 @@ def test_a_rejected_push_is_told_and_the_commit_kept(platform: Platform, clone: 
 @pytest.fixture(scope="module")
 def ways_in(platform: Platform) -> Iterator[dict[str, Future[Done]]]:
     """What comes of every container's attempts, all made at the same time: most wait for an answer that never comes."""
-    address = next(address for address in platform.addresses("git") if ":" not in address)
-    script = f"""
+    script = """
         export GIT_SSH_COMMAND='ssh -o BatchMode=yes -o ConnectTimeout=5'
         git ls-remote git:app.git && echo in
         for key in /etc/dockfra/ssh/id_ed25519 /etc/dockfra/ssh/ssh_host_ed25519_key ~/.ssh/*; do
             [ -r "$key" ] || continue
-            GIT_SSH_COMMAND="ssh -F none -i $key -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no \\
-                -o UserKnownHostsFile=/dev/null" git ls-remote ssh://git@{address}:2222/srv/git/app.git && echo in
+            for address; do
+                GIT_SSH_COMMAND="ssh -F none -i $key -o BatchMode=yes -o ConnectTimeout=5 -o StrictHostKeyChecking=no \\
+                    -o UserKnownHostsFile=/dev/null" git ls-remote "ssh://git@$address:2222/srv/git/app.git" && echo in
+            done
         done
         exit 0
         """
+
+    def attempt(name: str) -> Done:
+        found = [address for address in platform.found_at("git", name) if ":" not in address]
+        # Where nothing leads to it, its own address leads to somebody else.
+        address = next(iter(found or platform.addresses("git")))
+        return platform.run(name, "bash", "-c", script, "attempt", address)
+
     with ThreadPoolExecutor() as pool:
-        yield {name: pool.submit(platform.run, name, "bash", "-c", script) for name in CLIENTS}
+        yield {name: pool.submit(attempt, name) for name in CLIENTS}
 
 
 @pytest.mark.parametrize("service", STRANGERS)

@@ -33,7 +33,8 @@ ALLOWED = [(name, role) for name, role in CELLS if role in POLICY.capabilities[n
 DENIED = [(name, role) for name, role in CELLS if role not in POLICY.capabilities[name].roles]
 INTRUDER = (Path(__file__).parent / "support" / "intruder.py").read_text()
 
-[DOCKER] = [service for service in TOPOLOGY.containers() if service.docker_sockets]
+# What asks an engine, one for each Docker host.
+DOCKER = [service.name for service in TOPOLOGY.containers() if service.docker_sockets]
 BASTIONS = ("ssh-frontend", "ssh-backend", "ssh-rpi3")
 DENIED_EXIT = 77
 
@@ -405,34 +406,7 @@ def canaries(platform: Platform) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
-    servers = [
-        {"name": service.name, "user": service.user, "port": service.ssh_ports[0].number, "address": address}
-        for service in TOPOLOGY.containers()
-        if service.ssh_ports
-        for address in platform.addresses(service.name)
-        if ":" not in address
-    ]
-    gateways = [
-        network.attrs["IPAM"]["Config"][0].get("Gateway", "")
-        for network in platform.docker.networks.list(filters={"label": f"dockfra.project={TOPOLOGY.project}"})
-    ]
-    targets = [[address, port] for address in filter(None, [*gateways, "127.0.0.1"]) for port in (2375, 2376)]
-    targets += [[server["address"], server["port"]] for server in servers if server["name"] in BASTIONS]
-    targets += [
-        [address, port.number]
-        for address in platform.addresses(DOCKER.name)
-        if ":" not in address
-        for port in DOCKER.ports
-    ]
     generic = ["true", "bash -i", "cat .env"]
-    # Everybody has business at the origin or may at least knock.
-    open_to_all = [
-        [server["address"], server["port"]]
-        for server in servers
-        if server["name"] == "git"
-        and platform.addresses("git")[str(server["address"])][0].endswith("shared-net")
-    ]
-    assert open_to_all
     paths = [
         "/shared/tickets",
         "/shared/tickets/T-0001.json",
@@ -444,8 +418,49 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
     paths += [f"/shared/logs/others/{service.name}/{service.name}.jsonl" for service in TOPOLOGY.audited()]
 
     def search(role: str) -> Loot:
+        own = SERVICE[role]
+
+        def addresses(service: str) -> list[str]:
+            return [address for address in platform.found_at(service, own) if ":" not in address]
+
+        servers = [
+            {
+                "name": service.name,
+                "user": service.user,
+                "port": service.ssh_ports[0].number,
+                "address": address,
+            }
+            for service in TOPOLOGY.containers()
+            if service.ssh_ports
+            for address in addresses(service.name)
+        ]
+        networks = platform.engine(own).client.networks
+        gateways = [
+            network.attrs["IPAM"]["Config"][0].get("Gateway", "")
+            for network in networks.list(filters={"label": f"dockfra.project={TOPOLOGY.project}"})
+        ]
+        targets = [
+            [address, port] for address in filter(None, [*gateways, "127.0.0.1"]) for port in (2375, 2376)
+        ]
+        targets += [[server["address"], server["port"]] for server in servers if server["name"] in BASTIONS]
+        targets += [
+            [address, port.number]
+            for name in DOCKER
+            for address in addresses(name)
+            for port in TOPOLOGY.services[name].ports
+        ]
+        # Everybody has business at the origin or may at least knock.
+        of_all = {"shared-net", *(each.network for each in TOPOLOGY.crossings if each.service == "git")}
+        git = platform.found_at("git", own)
+        open_to_all = [
+            [server["address"], server["port"]]
+            for server in servers
+            if server["name"] == "git"
+            and git[str(server["address"])][0].removeprefix(f"{TOPOLOGY.project}-") in of_all
+        ]
+        assert open_to_all
         request = {
-            "servers": [server for server in servers if server["name"] != SERVICE[role]],
+            "servers": [server for server in servers if server["name"] != own],
             "targets": [*targets, *open_to_all],
             "lines": [
                 *generic,
@@ -458,7 +473,7 @@ def loot(platform: Platform, canaries: None) -> Iterator[Callable[[str], Loot]]:
         }
         script = f"import io, sys\nsys.stdin = io.StringIO({json.dumps(request)!r})\n{INTRUDER}"
         done = platform.run(
-            SERVICE[role], "python3", "-", text=script.replace("from __future__ import annotations\n", "")
+            own, "python3", "-", text=script.replace("from __future__ import annotations\n", "")
         )
         assert done.returncode == 0, done.stderr
         return Loot(**json.loads(done.stdout)).see(role, open_to_all)
@@ -500,10 +515,15 @@ def test_a_shell_opens_nothing_else(platform: Platform, loot: Callable[[str], Lo
     assert {path for path in got.writable if "audit" in path} <= {f"/shared/logs/audit/{own}.jsonl"}
     rest = {path for path in got.writable if "audit" not in path} - {f"/home/{role}/.env"}
     assert rest == ({"/shared/tickets", "/shared/tickets/T-0001.json"} if "tickets" in expected else set())
-    git = set(platform.addresses("git"))
+    git = set(platform.found_at("git", own))
     addresses = {address for address, _port in got.open} - git
-    bastions = {address for name in BASTIONS for address in platform.addresses(name)}
-    gateway = {address for address in platform.addresses(DOCKER.name) if ":" not in address}
+    bastions = {address for name in BASTIONS for address in platform.found_at(name, own)}
+    gateway = {
+        address
+        for name in DOCKER
+        for address in platform.found_at(name, SERVICE["monitor"])
+        if ":" not in address
+    }
     assert addresses <= (bastions | gateway if role == "monitor" else set())
     assert (gateway <= addresses) == (role in POLICY.capabilities["docker-socket"].roles)
     shells = {a["server"] for a in got.attempts if a["line"] == "true" and a["code"] == 0}

@@ -366,7 +366,7 @@ def test_whatever_is_sent_to_a_gate(platform: Platform) -> None:
         assert (
             platform.run(SERVICE["autopilot"], "ssh", SERVICE[place], "no-such-command").returncode == DENIED
         )
-    starts = {place: int(inside(platform, "manager", f"wc -l < {logs[place]}")) for place in places}
+    starts = {place: int(inside(platform, place, f"wc -l < {logs[place]}")) for place in places}
     before = {role: observed(platform, role) for role in watched}
     stored = state(platform)
     with ThreadPoolExecutor(2) as pool:
@@ -377,7 +377,7 @@ def test_whatever_is_sent_to_a_gate(platform: Platform) -> None:
     created: set[str] = set()
     outcomes: Counter[int] = Counter()
     for place in places:
-        logged = inside(platform, "manager", f"tail -n +{starts[place] + 1} {logs[place]}")
+        logged = inside(platform, place, f"tail -n +{starts[place] + 1} {logs[place]}")
         entries = [entry for entry in map(json.loads, logged.splitlines()) if entry["caller"] == "autopilot"]
         assert len(entries) == len(requests[place])
         for sent, answer, entry in zip(requests[place], answers[place], entries, strict=True):

@@ -57,6 +57,18 @@ class Engine:
         """A command line of Docker's own client for it."""
         return ["docker", *(["--host", self._socket] if self._server else []), *words]
 
+    def on_network(self, *command: str) -> list[str]:
+        """A command line that runs a program of this machine in the Docker host's network."""
+        return (
+            as_root("nsenter", f"--net=/proc/{servers.pid(self._server)}/ns/net", *command)
+            if self._server
+            else list(command)
+        )
+
+    def network_of(self, pid: int) -> str:
+        """The file of the network namespace of a process that the engine tells."""
+        return f"{f'/proc/{servers.pid(self._server)}/root' if self._server else ''}/proc/{pid}/ns/net"
+
     def netprobe(self, action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
         """What netprobe.py says of processes that its engine tells."""
         command = [sys.executable, str(NETPROBE), action]

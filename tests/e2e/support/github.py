@@ -22,9 +22,7 @@ def fake_github(platform: Platform, **settings: str) -> Iterator[FakeGitHub]:
         platform: the platform.
         settings: of the manager, where they are not to be the right ones.
     """
-    network = platform.docker.networks.get(platform.topology.network_name("shared-net"))
-    gateway = next(part["Gateway"] for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
-    with FakeGitHub(repo=REPO, token=TOKEN, host=gateway) as fake:
+    with FakeGitHub(repo=REPO, token=TOKEN, host=platform.here) as fake:
         settings = {"GITHUB_REPO": REPO, "GITHUB_API_URL": fake.url, "GITHUB_TOKEN": TOKEN, **settings}
         configure(platform, settings)
         try:

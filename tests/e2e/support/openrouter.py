@@ -26,9 +26,7 @@ def fake_openrouter(
         roles: those that are to ask it.
         settings: of each of them, beside its address and key, or where these are not to be the right ones.
     """
-    network = platform.docker.networks.get(platform.topology.network_name("shared-net"))
-    gateway = next(part["Gateway"] for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
-    with FakeOpenRouter(KEY, host=gateway) as fake:
+    with FakeOpenRouter(KEY, host=platform.here) as fake:
         settings = {"OPENROUTER_API_KEY": KEY, "OPENROUTER_BASE_URL": fake.url, **settings}
         try:
             for role in roles:

@@ -24,7 +24,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.policy.model import P
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
-from .engines import Engine
+from .engines import Engine, as_root
 from .runs import INVENTORY, ROOT, SERVERS, VAULT, environment
 
 # As in the inventory's group_vars/all, where it is a template.
@@ -129,6 +129,17 @@ class Platform:
         assert number, f"{service} does not run"
         return number
 
+    def on_network(self, service: str, *command: str) -> list[str]:
+        """A command line that runs a program of this machine in the network of a service's container."""
+        return as_root("nsenter", f"--net={self.engine(service).network_of(self.pid(service))}", *command)
+
+    @property
+    def here(self) -> str:
+        """The address at which containers with a way out reach this machine."""
+        client = docker.from_env(timeout=120)
+        network = client.networks.get("bridge" if SERVERS else self.topology.network_name("shared-net"))
+        return next(str(part["Gateway"]) for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
+
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
         """Address by (network's full name, "4" or "6") turned around: address → (network, family)."""
         found = {}
@@ -137,6 +148,21 @@ class Platform:
                 if details.get(key):
                     found[str(details[key])] = (str(network), family)
         return found
+
+    def found_at(self, service: str, caller: str) -> dict[str, tuple[str, str]]:
+        """The addresses at which a caller's Docker host has a service, as `addresses`: of one elsewhere those of the tunnel there."""
+        host = self.topology.services[caller].docker_host
+        if self.topology.services[service].docker_host == host:
+            return self.addresses(service)
+        networks = {
+            self.topology.network_name(crossing.network)
+            for crossing in self.topology.crossings
+            if (crossing.docker_host, crossing.service) == (host, service)
+        }
+        if not networks:
+            return {}
+        there = self.addresses(self.topology.tunnels[host].name)
+        return {address: place for address, place in there.items() if place[0] in networks}
 
     def exec(self, service: str, *command: str, options: Sequence[str] = ()) -> list[str]:
         """A command line that runs a command in a service's container; options are those of ``docker exec``."""
