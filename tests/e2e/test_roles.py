@@ -101,8 +101,7 @@ def manages_tickets(platform: Platform, role: str) -> None:
     else:
         made = data(as_role(platform, role, f"ssh ssh-manager {shlex.quote(line)}"))
     assert made["created_by"] == role
-    stored = platform.run("ssh-developer", "cat", f"/shared/tickets/{made['id']}.json")
-    assert json.loads(stored.stdout)["priority"] == "high"
+    assert data(as_role(platform, "developer", f"ticket-show {made['id']} --json"))["priority"] == "high"
 
 
 def configures(platform: Platform, role: str) -> None:

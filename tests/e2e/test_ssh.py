@@ -20,7 +20,7 @@ TOPOLOGY = read_topology()
 SERVERS = [
     service.name
     for service in TOPOLOGY.containers()
-    if any(port.publish is not None for port in service.ssh_ports)
+    if any(port.publish is not None for port in service.ssh_ports) and not service.is_tunnel
 ]
 CLIENTS = [service.name for service in TOPOLOGY.services.values() if service.client_key]
 _REFUSED = "Permission denied (publickey)"
@@ -57,7 +57,7 @@ def assert_gate(done: subprocess.CompletedProcess[str]) -> None:
 
 
 def test_there_are_seven_published_servers() -> None:
-    assert len([name for name in SERVERS if not TOPOLOGY.services[name].is_tunnel]) == 7
+    assert len(SERVERS) == 7
 
 
 @pytest.mark.parametrize("server", SERVERS)

@@ -33,6 +33,7 @@ class Server:
         port: the port of its own SSH server.
         user: as whom Ansible logs in there, if that is said.
         host_key: the public host key line of its own SSH server, if that is said.
+        key_file: the private key with which Ansible logs in there, if that is said.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Server:
     port: int = 22
     user: str = ""
     host_key: str = ""
+    key_file: str = ""
 
 
 @dataclass(frozen=True)

@@ -186,6 +186,7 @@ class Variables:
                     port=int(known.get("ansible_port") or 22),
                     user=str(known.get("ansible_user") or ""),
                     host_key=str(known.get("dockfra_server_host_key") or ""),
+                    key_file=os.path.expanduser(str(known.get("ansible_ssh_private_key_file") or "")),
                 )
             except (AnsibleError, ValueError) as error:
                 raise TopologyError([f"{name}: a variable cannot be worked out: {error}"]) from error

@@ -12,6 +12,7 @@ This is Docker's own client behind a gateway, which passes these and nothing els
   version   show the versions of client and engine
   start, stop, restart
 Options follow the verb, as Docker's own help of each says (docker ps --help). What changes something is in the audit log.
+Where there are several Docker hosts, ps asks each of them, and the others the one that has the container that is named.
 """
 
 from __future__ import annotations
@@ -66,9 +67,11 @@ def run(call: Call) -> dict[str, Any]:
         raise DeniedError(
             f"docker {shown(verb)} is for nobody on this platform; there are {', '.join((*READING, *CHANGING))}"
         )
-    engine = engines.of_words(engines.load(), words)
+    found = engines.load()
+    asked = found if verb == "ps" and "--help" not in words else [engines.of_words(found, words)]
     try:
-        return {"status": _shown(verb, [engines.PROGRAM, verb, *words], engine.environment)}
+        ended = [_shown(verb, [engines.PROGRAM, verb, *words], engine.environment) for engine in asked]
+        return {"status": max(ended)}
     except OSError as error:
         raise CommandError(f"{engines.PROGRAM} cannot be started: {error.strerror}") from error
 

@@ -115,8 +115,6 @@ def monitor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Monitor:
 @pytest.mark.parametrize(
     "words",
     [
-        ["ps"],
-        ["ps", "--all", "--format", "{{.Names}}"],
         ["logs", "-f", "--tail", "3", "p-backend"],
         ["inspect", "p-backend", "--json"],
         ["top", "p-backend", "-eo", "pid,args"],
@@ -132,6 +130,16 @@ def test_what_reads_reaches_the_client_as_typed_and_is_not_audited(
     assert given == list(words)
     assert environment["DOCKER_HOST"] == "tcp://docker-gateway:2375"
     assert not {"DOCKER_CONTEXT", "HTTP_PROXY", "http_proxy"} & set(environment)
+    assert monitor.entries() == []
+
+
+@pytest.mark.parametrize("words", [["ps"], ["ps", "--all", "--format", "{{.Names}}"]])
+def test_a_list_is_that_of_every_docker_host(monitor: Monitor, words: Sequence[str]) -> None:
+    assert monitor.docker(*words).status == 0
+    assert [(given, environment["DOCKER_HOST"]) for given, environment in monitor.calls()] == [
+        (words, "tcp://docker-gateway:2375"),
+        (words, "tcp://10.0.0.9:4375"),
+    ]
     assert monitor.entries() == []
 
 
