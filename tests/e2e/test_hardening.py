@@ -175,10 +175,11 @@ def test_from_inside(platform: Platform, service: str, inside: Any) -> None:
 
 def test_one_service_of_a_docker_host_has_its_socket(platform: Platform) -> None:
     having = [service for service in platform.topology.containers() if service.docker_sockets]
-    assert [service.name for service in having] == ["docker-gateway"]
+    assert [service.docker_host for service in having] == list(platform.engines)
+    assert all(service.name.startswith("docker-gateway") for service in having)
     assert [
         bind.path for service in platform.topology.containers() for bind in service.binds if bind.is_engine
-    ] == ["/run/docker.sock"]
+    ] == ["/run/docker.sock"] * len(having)
 
 
 def test_configuration_is_readable_by_the_service_alone(platform: Platform, service: str) -> None:
@@ -186,7 +187,8 @@ def test_configuration_is_readable_by_the_service_alone(platform: Platform, serv
     uid = platform.topology.services[service].uid
     for mount in details["Mounts"]:
         if mount["Destination"] == "/etc/dockfra":
-            for path in [Path(mount["Source"]), *Path(mount["Source"]).rglob("*")]:
+            folder = platform.engine(service).path(mount["Source"])
+            for path in [folder, *folder.rglob("*")]:
                 info = path.lstat()
                 assert info.st_uid == uid, path
                 assert info.st_mode & 0o277 == 0, f"{path} has mode {info.st_mode:o}"
@@ -244,37 +246,35 @@ def test_each_private_key_lives_in_one_container_only(platform: Platform) -> Non
     assert shared == []
 
     # And each is where it belongs: everybody's own host key, the role's own client key, Traefik's certificate.
-    state = platform.state
-    expected = {_fingerprint((state / "tls/server.key").read_bytes()): "traefik"}
-    for server in (state / "host_keys").iterdir():
-        expected[_fingerprint((server / "ssh_host_ed25519_key").read_bytes())] = server.name
-    for name, owner in platform.client_keys().items():
-        expected[_fingerprint(platform.key(name).read_bytes())] = owner
+    owners = {"tls/server.key": "traefik"}
+    owners |= {f"keys/{name}/id_ed25519": owner for name, owner in platform.client_keys().items()}
+    expected = {}
+    for name, pem in platform.secrets.items():
+        if name.startswith("host_keys/"):
+            expected[_fingerprint(pem.encode())] = name.split("/")[1]
+        elif name in owners:
+            expected[_fingerprint(pem.encode())] = owners[name]
     assert {fingerprint: set(found) for fingerprint, found in places.items()} == {
         fingerprint: {owner} for fingerprint, owner in expected.items()
     }
 
 
-def _secrets(state: Path) -> dict[str, bytes]:
+def _secrets(platform: Platform) -> dict[str, bytes]:
     """Every secret of the platform by name: passwords, and the telling part of private keys."""
     found = {
-        path.relative_to(state).as_posix(): path.read_bytes().strip()
-        for path in (state / "secrets").rglob("*")
-        if path.is_file()
+        name: (text.strip() if name.startswith("secrets/") else text.strip().splitlines()[-2]).encode()
+        for name, text in platform.secrets.items()
     }
-    for path in [*state.rglob("id_ed25519"), *state.rglob("ssh_host_ed25519_key"), *state.glob("tls/*.key")]:
-        lines = path.read_bytes().strip().splitlines()
-        found[path.relative_to(state).as_posix()] = lines[-2]
     assert all(len(secret) >= 12 for secret in found.values())
     return found
 
 
 def test_no_secret_shows_in_docker(platform: Platform) -> None:
     """Not in a container's settings or log, nor in an image's settings or history."""
-    client, secrets = platform.docker.api, _secrets(platform.state)
+    secrets = _secrets(platform)
     assert len(secrets) > 20
     for name in SERVICES:
-        container = platform.container(name)
+        container, client = platform.container(name), platform.engine(name).client.api
         shown = {
             "settings": str(container.attrs).encode(),
             "log": container.logs(),

@@ -98,7 +98,7 @@ def test_a_changed_host_key_is_refused(platform: Platform, server: str, tmp_path
     line = next(
         line
         for line in (platform.state / "known_hosts").read_text().splitlines()
-        if line.startswith(f"{other},")
+        if line.startswith((f"{other},", f"{other} "))
     )
     known = tmp_path / "known_hosts"
     known.write_text(f"{server} {line.split(' ', 1)[1]}\n")

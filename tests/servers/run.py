@@ -9,17 +9,19 @@ usage: run.py create|destroy FOLDER   (FOLDER gets servers.json, the key and kno
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 import json
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import docker
+import docker.types
 from docker.utils import kwargs_from_env
 
 from tests.fresh import run as fresh
@@ -27,9 +29,22 @@ from tests.fresh import run as fresh
 NAMES = ("management-server", "app-server")
 USER = "admin"
 LABEL = "dockfra.servers"
+NETWORK = f"dockfra-servers-{hashlib.sha256(str(fresh.ROOT).encode()).hexdigest()[:8]}"
+FIRST_HOST = 10
 SUITE = "trixie"
 PACKAGES = ["ca-certificates", "openssh-server", "python3", "sudo"]
 START_SECONDS = 60
+
+# What a real server does at each start: let people in, keep out who is to stay out, and run the engine.
+BOOT = """\
+#!/bin/sh
+mkdir -p /run/sshd
+/usr/sbin/sshd
+[ ! -f /etc/dockfra/firewall.nft ] || nft -f /etc/dockfra/firewall.nft
+rm -f /run/docker.pid /run/docker/containerd/containerd.pid
+[ ! -x /usr/sbin/dockerd ] || setsid --fork dockerd >>/var/log/dockerd.log 2>&1 </dev/null
+exec sleep infinity
+"""
 
 # The machine as its owner gets it: host keys of its own, one user, no passwords.
 SETUP = f"""
@@ -73,26 +88,32 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
     """Start a server; returns its address and its host key."""
     host = client.create_host_config(**fresh.RIGHTS)
     host["MaskedPaths"] = host["ReadonlyPaths"] = []  # systempaths=unconfined of Docker's client
+    # It keeps its address over a restart.
+    own = str(network()[FIRST_HOST + NAMES.index(name)])
     container = client.create_container(
         made_of,
-        ["sleep", "infinity"],
+        ["sh", "/root/boot"],
         hostname=name,
         labels={LABEL: str(fresh.ROOT)},
         environment=fresh.environment(),
         volumes=["/var/lib/docker"],
         host_config=host,
+        networking_config=client.create_networking_config(
+            {NETWORK: client.create_endpoint_config(ipv4_address=own)}
+        ),
     )["Id"]
-    client.start(container)
     files = {str(path): path.read_bytes() for path in fresh.configuration()}
+    files["/root/boot"] = BOOT.encode()
     files["/root/authorized_keys"] = f"{public}\n".encode()
     if sources := fresh.apt_sources(SUITE):
         files["/etc/apt/sources.list"] = sources.encode()
     client.put_archive(container, "/", fresh.pack(files, {}))
+    client.start(container)
     output(client, container, "bash", "-c", SETUP)
-    # It goes on by itself, as that of a real server does.
+    # There were no host keys yet when it started.
     output(client, container, "/usr/sbin/sshd")
     key = output(client, container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
-    return {"address": _address(client.inspect_container(container)), "host_key": " ".join(key.split()[:2])}
+    return {"address": own, "host_key": " ".join(key.split()[:2])}
 
 
 def create(folder: Path) -> None:
@@ -103,6 +124,7 @@ def create(folder: Path) -> None:
     key = folder / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", USER, "-f", str(key)], check=True)
     made_of = image()
+    make_network(client)
     public = key.with_suffix(".pub").read_text().strip()
     servers = {name: start(client, name, made_of, public) for name in NAMES}
     known = folder / "known_hosts"
@@ -149,18 +171,37 @@ def pid(name: str) -> int:
 
 def address(name: str) -> str:
     """The IPv4 address of a server."""
-    return _address(find(name))
+    return str(network()[FIRST_HOST + NAMES.index(name)])
 
 
-def _address(details: Mapping[str, Any]) -> str:
-    return str(next(iter(details["NetworkSettings"]["Networks"].values()))["IPAddress"])
+def gateway() -> str:
+    """The address of this machine for the servers."""
+    return str(network()[1])
+
+
+def network() -> ipaddress.IPv4Network:
+    """The servers' network, another one for each clone of the project."""
+    digest = hashlib.sha256(str(fresh.ROOT).encode()).digest()
+    return ipaddress.IPv4Network(f"10.234.{digest[0]}.0/24")
+
+
+def make_network(client: docker.APIClient) -> None:
+    pool = docker.types.IPAMPool(subnet=str(network()), gateway=gateway())
+    client.create_network(
+        NETWORK,
+        ipam=docker.types.IPAMConfig(pool_configs=[pool]),
+        labels={LABEL: str(fresh.ROOT)},
+    )
 
 
 def destroy(folder: Path) -> None:
     """Remove the servers with all that is in them, and how they were reached."""
     client = docker.APIClient(version="auto", timeout=120, **kwargs_from_env())
-    for entry in client.containers(all=True, filters={"label": f"{LABEL}={fresh.ROOT}"}):
+    of_them = {"label": f"{LABEL}={fresh.ROOT}"}
+    for entry in client.containers(all=True, filters=of_them):
         client.remove_container(entry["Id"], force=True, v=True)
+    for entry in client.networks(filters=of_them):
+        client.remove_network(entry["Id"])
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -65,9 +65,13 @@ class Engine:
             else list(command)
         )
 
+    def path(self, path: str) -> Path:
+        """Where this machine finds a file of the Docker host."""
+        return Path(f"/proc/{servers.pid(self._server)}/root{path}") if self._server else Path(path)
+
     def network_of(self, pid: int) -> str:
         """The file of the network namespace of a process that the engine tells."""
-        return f"{f'/proc/{servers.pid(self._server)}/root' if self._server else ''}/proc/{pid}/ns/net"
+        return str(self.path(f"/proc/{pid}/ns/net"))
 
     def netprobe(self, action: str, request: Any) -> dict[str, list[tuple[str, int]]]:
         """What netprobe.py says of processes that its engine tells."""
@@ -84,4 +88,4 @@ class Engine:
 
     @property
     def _socket(self) -> str:
-        return f"unix:///proc/{servers.pid(self._server)}/root/run/docker.sock" if self._server else ""
+        return f"unix://{self.path('/run/docker.sock')}" if self._server else ""

@@ -23,6 +23,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers.labels imp
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.topology.model import Service
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
+from tests.servers import run as servers
 
 from .engines import Engine, as_root
 from .runs import INVENTORY, ROOT, SERVERS, VAULT, environment
@@ -136,8 +137,9 @@ class Platform:
     @property
     def here(self) -> str:
         """The address at which containers with a way out reach this machine."""
-        client = docker.from_env(timeout=120)
-        network = client.networks.get("bridge" if SERVERS else self.topology.network_name("shared-net"))
+        if SERVERS:
+            return servers.gateway()
+        network = self.docker.networks.get(self.topology.network_name("shared-net"))
         return next(str(part["Gateway"]) for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
 
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
@@ -218,25 +220,29 @@ class Platform:
 
     # Secrets --------------------------------------------------------------------------------------------------------
 
-    def secret(self, name: str) -> str:
-        if SERVERS:
-            return self.vault[f"secrets/{name}"].strip()
-        return (self.state / "secrets" / name).read_text().strip()
-
     @property
-    def vault(self) -> dict[str, str]:
-        """The secrets of an inventory that keeps them in Ansible Vault, by their names."""
-        command = [
-            str(Path(sys.executable).parent / "ansible-vault"),
-            "view",
-            *VAULT,
-            str(self.state / "vault.yml"),
-        ]
+    def secrets(self) -> dict[str, str]:
+        """The passwords and private keys of the platform, by their names in the state directory or the vault."""
+        if not SERVERS:
+            files = [*(self.state / "secrets").rglob("*"), *self.state.glob("tls/*.key")]
+            files += [*self.state.glob("keys/*/id_ed25519"), *self.state.glob("host_keys/*/ssh_host_*_key")]
+            return {
+                path.relative_to(self.state).as_posix(): path.read_text() for path in files if path.is_file()
+            }
+        program = str(Path(sys.executable).parent / "ansible-vault")
         done = subprocess.run(
-            command, env=environment(ROOT), capture_output=True, text=True, timeout=60, check=True
+            [program, "view", *VAULT, str(self.state / "vault.yml")],
+            env=environment(ROOT),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
         )
         found: dict[str, str] = yaml.safe_load(done.stdout)["dockfra_vault"]
         return found
+
+    def secret(self, name: str) -> str:
+        return self.secrets[f"secrets/{name}"].strip()
 
     def key(self, name: str) -> Path:
         """The private key file of an SSH client key."""
@@ -246,7 +252,7 @@ class Platform:
             path = self.state / "keys-of-tests" / name
             path.parent.mkdir(mode=0o700, exist_ok=True)
             path.touch(mode=0o600)
-            path.write_text(self.vault[f"keys/{name}/id_ed25519"])
+            path.write_text(self.secrets[f"keys/{name}/id_ed25519"])
         return path
 
     @property
