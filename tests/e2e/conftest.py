@@ -37,7 +37,7 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "lifecycle", "customize", "teardown",
+    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "servers", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "lifecycle", "customize", "teardown",
 ]  # fmt: skip
 
 
@@ -49,8 +49,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return ORDER.index(item.path.stem.removeprefix("test_"))
 
     items.sort(key=place)
-    if runs.SERVERS:
-        items[:] = [item for item in items if item.get_closest_marker("one_host") is None]
+    elsewhere = "one_host" if runs.SERVERS else "two_servers"
+    items[:] = [item for item in items if item.get_closest_marker(elsewhere) is None]
 
 
 def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
