@@ -10,7 +10,7 @@ ROOT=$(cd -- "$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")" && pwd -P)
 source "$ROOT/scripts/lib.sh"
 use_utf8
 
-ALL=(lint unit e2e molecule)
+ALL=(lint unit e2e molecule servers)
 VENV=$ROOT/.venv
 NEWER=$ROOT/.venv-3.13
 CACHE=${XDG_CACHE_HOME:-~/.cache}/dockfra
@@ -21,24 +21,25 @@ usage() {
   cat <<'USAGE'
 usage: ./run-tests.sh [target …] [-- pytest options]
 
-Targets (without one: the first four):
+Targets (without one: the first five):
   lint       ruff, yamllint, shellcheck, mypy, ansible-lint, ansible-test sanity, playbook syntax
   unit       unit tests of the project, the collection and the applications
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
+  servers    the platform on two servers, which are containers with an engine of their own: who reaches whom, what each role may do
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
              a busy machine misses its bars
   llm        a few questions to real models, which cost less than a cent: wants a key in OPENROUTER_API_KEY. Not part of all
-  fresh      init.sh and the first four on machines that have nothing but Debian 12 or 13, Python, git and sudo: containers with
+  fresh      init.sh and the first five on machines that have nothing but Debian 12 or 13, Python, git and sudo: containers with
              an engine of their own, and a clone of HEAD. What follows -- names machines, and targets where not both commands
              are wanted: debian13 debian12:lint,unit. Not part of all, and runs alone
-  all        the first four
+  all        the first five
 
-Beside the end-to-end tests lint, unit and molecule run at a lower priority, one after the other; their output is shown when each
+Beside the end-to-end tests lint, unit, molecule and servers run at a lower priority, one after the other; their output is shown when each
 has ended. bench runs before all others, and alone.
 
-What follows -- goes to pytest (unit, e2e, slow), for example: ./run-tests.sh unit -- -k progress -x
+What follows -- goes to pytest (unit, e2e, servers, slow), for example: ./run-tests.sh unit -- -k progress -x
 Reports, screenshots and output: .tests/ (those of fresh machines: .tests/fresh/). Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
 USAGE
 }
@@ -187,8 +188,17 @@ target_e2e() {
   run_pytest e2e python tests/e2e -m 'not slow' "$@"
 }
 
+# Beside the servers themselves what depends most on where a service runs: who reaches whom, and what each role may do.
+target_servers() {
+  DOCKFRA_SERVERS=1 run_pytest servers python tests/e2e/test_servers.py tests/e2e/test_reachability.py tests/e2e/test_roles.py \
+    -m 'not slow' "$@"
+}
+
 target_slow() {
-  run_pytest slow python tests/unit "$COLLECTION/tests/unit" tests/e2e -m slow "$@"
+  local failed=0
+  run_pytest slow python tests/unit "$COLLECTION/tests/unit" tests/e2e -m slow "$@" || failed=1
+  DOCKFRA_SERVERS=1 run_pytest slow-servers python tests/e2e/test_servers.py -m slow "$@" || failed=1
+  return "$failed"
 }
 
 target_molecule() {
@@ -256,7 +266,8 @@ prepare() {
     needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server nft=nftables ip=iproute2 restic=restic systemd-analyze=systemd)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
   fi
-  if wanted e2e || wanted slow || wanted bench || wanted molecule; then needs+=(docker="$(client_package)"); fi
+  if wanted e2e || wanted servers || wanted slow || wanted bench || wanted molecule; then needs+=(docker="$(client_package)"); fi
+  if wanted servers || wanted slow; then needs+=(ip=iproute2 nft=nftables); fi
   if wanted e2e || wanted slow; then
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then
@@ -284,6 +295,7 @@ run_target() {
     lint) target_lint ;;
     unit) target_unit "${@:2}" ;;
     e2e) target_e2e "${@:2}" ;;
+    servers) target_servers "${@:2}" ;;
     slow) target_slow "${@:2}" ;;
     molecule) target_molecule ;;
     bench) target_bench ;;
@@ -344,7 +356,7 @@ while (($#)); do
       break
       ;;
     all) want "${ALL[@]}" ;;
-    lint | unit | e2e | molecule | bench | slow | llm | fresh) want "$1" ;;
+    lint | unit | e2e | molecule | servers | bench | slow | llm | fresh) want "$1" ;;
     *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench llm fresh; pytest options come after --" ;;
   esac
   shift

@@ -90,10 +90,14 @@ def duration(seconds: float) -> str:
     return f"{minutes}m{rest:02d}s" if minutes else f"{rest}s"
 
 
+# What OpenSSH draws around a warning.
+_BANNER = re.compile(r"@{10,}\s*@\s+(.*?)\s+@\s+@{10,}")
+
+
 def first_error(result: Mapping[str, Any]) -> str:
     """The first line of what went wrong."""
     for key in ("msg", "stderr", "module_stderr", "stdout", "module_stdout"):
-        for line in str(result.get(key) or "").splitlines():
+        for line in _BANNER.sub(r"\1", str(result.get(key) or "")).splitlines():
             if text := clean(line):
                 return next((told for wording, told in _WORDINGS.items() if wording.search(text)), text)
     return f"exit status {result['rc']}" if "rc" in result else "no message"

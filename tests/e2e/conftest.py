@@ -8,7 +8,9 @@ come from the others themselves, are only told.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -25,8 +27,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers.labels imp
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.e2e.support import runs
-from tests.e2e.support.platform import Platform, read_topology
-from tests.e2e.support.runs import INVENTORY
+from tests.e2e.support.platform import STATE, Platform, read_topology
+from tests.servers import run as servers
 
 # Options of teardown.yml; images stay for the next session.
 REMOVE_DATA = ("-e", "dockfra_remove_data=true", "-e", "dockfra_remove_images=false")
@@ -65,8 +67,9 @@ def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def untouched() -> Iterator[None]:
     """Fails the session's end when a container of somebody else was removed, stopped or restarted."""
-    # The scenario of molecule may run beside.
-    own = {read_topology(inventory).project for inventory in (INVENTORY, "molecule/default/inventory")}
+    # The scenarios of molecule may run beside.
+    inventories = ("tests/inventory", "molecule/default/inventory")
+    own = {read_topology(inventory).project for inventory in inventories}
     try:
         before = others(docker.from_env(), own)
     except docker.errors.DockerException:
@@ -84,7 +87,9 @@ def untouched() -> Iterator[None]:
 def platform(untouched: None) -> Iterator[Platform]:
     """The running platform, as its inventory says."""
     found = Platform(read_topology())
-    if not KEEP and left_over(found):
+    if runs.SERVERS:
+        prepare_servers()
+    elif not KEEP and left_over(found):
         remove(found, "session-clean")
     runs.playbook("site.yml", name="session-start").ok()
     # What tests push is deployed by those that deploy, and what they break is repaired by those of the autopilot.
@@ -92,8 +97,20 @@ def platform(untouched: None) -> Iterator[Platform]:
         done = found.ssh("manager", line)
         assert done.returncode == 0, done.stderr
     yield found
-    if not KEEP and (found.ids() or found.state.exists()):
+    if runs.SERVERS and not KEEP:
+        servers.destroy(servers.FOLDER)
+    elif not KEEP and (found.ids() or found.state.exists()):
         remove(found)
+
+
+def prepare_servers() -> None:
+    """Two bare servers, unless those of an earlier session are to be gone on with."""
+    if KEEP:
+        with contextlib.suppress(docker.errors.DockerException, LookupError):
+            servers.find(servers.NAMES[0])
+            return
+    shutil.rmtree(STATE, ignore_errors=True)
+    servers.create(servers.FOLDER)
 
 
 def left_over(platform: Platform) -> bool:

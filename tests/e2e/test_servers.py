@@ -284,6 +284,7 @@ def test_a_wrong_host_key_is_no_connection_and_an_alert(platform: Platform) -> N
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / "other")], check=True
         )
         (folder / "other").rename(right)
+        servers.inside(APP, "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
         platform.run("tunnel", "python3", "-c", _KILL)
         seconds_until(lambda: standing(platform)["state"] == "refused", 60)
         assert not works(platform)
@@ -292,6 +293,7 @@ def test_a_wrong_host_key_is_no_connection_and_an_alert(platform: Platform) -> N
         assert any("host key" in json.dumps(alert) for alert in alerts), alerts
     finally:
         subprocess.run(["mv", str(kept), str(right)], check=True)
+        servers.inside(APP, "sh", "-c", "kill -HUP $(cat /run/sshd.pid)")
     seconds_until(lambda: works(platform), 60)
 
 

@@ -27,6 +27,7 @@ from docker.utils import kwargs_from_env
 from tests.fresh import run as fresh
 
 NAMES = ("management-server", "app-server")
+FOLDER = fresh.ROOT / ".dockfra/molecule-servers"
 USER = "admin"
 LABEL = "dockfra.servers"
 NETWORK = f"dockfra-servers-{hashlib.sha256(str(fresh.ROOT).encode()).hexdigest()[:8]}"
@@ -39,7 +40,8 @@ START_SECONDS = 60
 BOOT = """\
 #!/bin/sh
 mkdir -p /run/sshd
-/usr/sbin/sshd
+# Not before it has a host key of its own.
+[ ! -f /etc/sudoers.d/admin ] || /usr/sbin/sshd
 [ ! -f /etc/dockfra/firewall.nft ] || nft -f /etc/dockfra/firewall.nft
 rm -f /run/docker.pid /run/docker/containerd/containerd.pid
 [ ! -x /usr/sbin/dockerd ] || setsid --fork dockerd >>/var/log/dockerd.log 2>&1 </dev/null
@@ -110,7 +112,6 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
     client.put_archive(container, "/", fresh.pack(files, {}))
     client.start(container)
     output(client, container, "bash", "-c", SETUP)
-    # There were no host keys yet when it started.
     output(client, container, "/usr/sbin/sshd")
     key = output(client, container, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
     return {"address": own, "host_key": " ".join(key.split()[:2])}
@@ -118,12 +119,12 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
 
 def create(folder: Path) -> None:
     """Start the servers and write down how they are reached."""
+    made_of = image()  # where there is no engine yet, it brings one
     client = docker.APIClient(version="auto", timeout=600, **kwargs_from_env())
     destroy(folder)
     folder.mkdir(mode=0o700, parents=True)
     key = folder / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", USER, "-f", str(key)], check=True)
-    made_of = image()
     make_network(client)
     public = key.with_suffix(".pub").read_text().strip()
     servers = {name: start(client, name, made_of, public) for name in NAMES}
@@ -192,6 +193,12 @@ def make_network(client: docker.APIClient) -> None:
         ipam=docker.types.IPAMConfig(pool_configs=[pool]),
         labels={LABEL: str(fresh.ROOT)},
     )
+
+
+def inside(name: str, *command: str) -> str:
+    """What a command in a server prints, as root; ends this program where it fails."""
+    client = docker.APIClient(version="auto", timeout=60, **kwargs_from_env())
+    return output(client, find(name)["Id"], *command)
 
 
 def destroy(folder: Path) -> None:

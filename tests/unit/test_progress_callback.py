@@ -360,6 +360,18 @@ def test_unreachable(project: Project) -> None:
     assert re.search(r"^FAILED db: Look: .*(refused|unreachable)", out, re.MULTILINE | re.IGNORECASE)
 
 
+def test_what_ssh_draws_around_a_warning_is_left_out(project: Project) -> None:
+    frame = "@" * 59
+    told = (
+        f"Failed: {frame}\\r\\n@    WARNING: IT HAS CHANGED!     @\\r\\n{frame}\\r\\nSomebody could be there"
+    )
+    code, out = project.pipe(
+        apply_play(f'{{name: Look, fake: {{failed: true, msg: "{told}"}}}}'), "--limit", "db"
+    )
+    assert code == 2
+    assert "FAILED db: Look: Failed: WARNING: IT HAS CHANGED!\n" in out
+
+
 def test_exception_in_a_task(project: Project) -> None:
     code, screen, _ = project.terminal(apply_play("{name: Burst, fake: {raises: true}}"), "--limit", "db")
     assert code == 2
