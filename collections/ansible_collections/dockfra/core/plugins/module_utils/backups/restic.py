@@ -161,6 +161,9 @@ class Repository:
             for message in _objects(self._run("stats", "--mode", "restore-size", "--json", snapshot.id))
         )
         check_room(folder, size + _MARGIN, "the snapshot")
+        if self.directory:
+            # What is not there, or cut, is known at once; a restore would wait and try again, as on a network.
+            self._run("check", "--no-lock")
         self._run("restore", snapshot.id, "--target", folder, "--verify")
 
     def forget(self, project: str, keep: Mapping[str, int]) -> int:
