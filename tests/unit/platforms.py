@@ -28,10 +28,10 @@ def load_platform(
         keep: whether secrets that are made are kept; without, nothing is made.
         beside: other inventories instead of the local one.
     """
-    return reader(changes, keep, beside)(only)
+    return platforms_of(changes, keep, beside)(only)
 
 
-def reader(
+def platforms_of(
     changes: Path, keep: bool = False, beside: Sequence[Path] = LOCAL
 ) -> Callable[[list[str] | None], Platform]:
     """Read an inventory once, see `load_platform`, and return what makes platforms of it, by the services that are asked about."""

@@ -18,7 +18,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import piloting
-from tests.unit.platforms import ROOT, load_platform, reader
+from tests.unit.platforms import ROOT, load_platform, platforms_of
 
 Services = dict[str, dict[str, Any]]
 Load = Callable[..., Platform]
@@ -37,7 +37,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
             extra = folder / "changes.yml"
             own = {"dockfra_state_dir": str(folder / "state")}
             extra.write_text(json.dumps({"all": {"vars": own, "hosts": changes}}))
-            read[text] = reader(extra)
+            read[text] = platforms_of(extra)
         return read[text](only)
 
     return platform
