@@ -145,9 +145,13 @@ class Repository:
             )
         return found[-1]
 
-    def check(self) -> None:
-        """Raise RepositoryError where something of the repository is missing or has another size than it should."""
-        self._run("check")
+    def check(self, lock: bool = True) -> None:
+        """Raise RepositoryError where something of the repository is missing or has another size than it should.
+
+        Args:
+            lock: whether others are kept out meanwhile.
+        """
+        self._run("check", *(() if lock else ("--no-lock",)))
 
     def restore(self, snapshot: Snapshot, folder: str) -> None:
         """Bring a snapshot into a directory, all of it or an error.
@@ -161,9 +165,6 @@ class Repository:
             for message in _objects(self._run("stats", "--mode", "restore-size", "--json", snapshot.id))
         )
         check_room(folder, size + _MARGIN, "the snapshot")
-        if self.directory:
-            # What is not there, or cut, is known at once; a restore would wait and try again, as on a network.
-            self._run("check", "--no-lock")
         self._run("restore", snapshot.id, "--target", folder, "--verify")
 
     def forget(self, project: str, keep: Mapping[str, int]) -> int:
