@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ansible.inventory.manager import InventoryManager
@@ -28,6 +28,13 @@ def load_platform(
         keep: whether secrets that are made are kept; without, nothing is made.
         beside: other inventories instead of the local one.
     """
+    return platforms_of(changes, keep, beside)(only)
+
+
+def platforms_of(
+    changes: Path, keep: bool = False, beside: Sequence[Path] = LOCAL
+) -> Callable[[list[str] | None], Platform]:
+    """Read an inventory once, see `load_platform`, and return what makes platforms of it, by the services that are asked about."""
     loader = DataLoader()
     loader.set_basedir(str(ROOT))
     inventory = InventoryManager(loader, sources=[*map(str, beside), str(changes)])
@@ -37,4 +44,4 @@ def load_platform(
     hostvars = HostVars(inventory, variables, loader)
     hosts = [host.name for host in inventory.get_hosts("all")]
     templar = Templar(loader, variables={"hostvars": hostvars, **config})
-    return Platform(templar, loader, hostvars, hosts, only)
+    return lambda only: Platform(templar, loader, hostvars, hosts, only)

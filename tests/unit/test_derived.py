@@ -18,7 +18,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import piloting
-from tests.unit.platforms import ROOT, load_platform
+from tests.unit.platforms import ROOT, load_platform, platforms_of
 
 Services = dict[str, dict[str, Any]]
 Load = Callable[..., Platform]
@@ -28,12 +28,17 @@ Load = Callable[..., Platform]
 def load(tmp_path_factory: pytest.TempPathFactory) -> Load:
     """Load the inventory of this project with changes; nothing is made, secrets neither."""
 
+    read: dict[str, Callable[[list[str] | None], Platform]] = {}
+
     def platform(changes: Services, only: list[str] | None = None) -> Platform:
-        folder = tmp_path_factory.mktemp("inventory")
-        extra = folder / "changes.yml"
-        own = {"dockfra_state_dir": str(folder / "state")}
-        extra.write_text(json.dumps({"all": {"vars": own, "hosts": changes}}))
-        return load_platform(extra, only)
+        text = json.dumps(changes)
+        if text not in read:
+            folder = tmp_path_factory.mktemp("inventory")
+            extra = folder / "changes.yml"
+            own = {"dockfra_state_dir": str(folder / "state")}
+            extra.write_text(json.dumps({"all": {"vars": own, "hosts": changes}}))
+            read[text] = platforms_of(extra)
+        return read[text](only)
 
     return platform
 

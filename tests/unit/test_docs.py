@@ -133,6 +133,8 @@ def tool() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # data classes look their module up
     spec.loader.exec_module(module)
+    # Read once: each time is a start of Ansible, and nobody changes what was read.
+    module.load_platform = functools.cache(module.load_platform)  # type: ignore[attr-defined]
     return module
 
 

@@ -108,8 +108,11 @@ def test_a_restart_that_exits_0_and_changes_nothing_failed(
     assert "service.fault is none does not hold" in report.decisions[0].result
 
 
-def test_a_restart_that_does_not_help_holds_nothing_else_up(world: World) -> None:
+def test_a_restart_that_does_not_help_holds_nothing_else_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second repair, a ticket and an alert are done while the proof of the first is waited for; and what fails meanwhile is repaired."""
+    monkeypatch.setattr(effects, "PAUSE", 1.5)  # each look at the world is a run of Ansible
     world.put(exited("redis"), exited("db"), cut_off("frontend"))
     world.write(heals=["db", "git"])
     means = world.means()

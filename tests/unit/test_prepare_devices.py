@@ -290,107 +290,91 @@ def test_the_survey_says_what_the_device_is(tmp_path: Path) -> None:
     assert found["end"] == "yes"
 
 
-def problems(tmp_path: Path, **found: str) -> list[str]:
-    """What the role says of a device with these answers."""
-    answers = {
-        "missing": "",
-        "user": "pi",
-        "uid": "1000",
-        "home": "/home/pi",
-        "machine": "aarch64",
-        "bits": "64",
-        "system": "debian 12",
-        "called": "Debian GNU/Linux 12 (bookworm)",
-        "python": "3.11",
-        "free": "9000000",
-        "memory": "900000",
-        "systemd": "yes",
-        "sudo": "yes",
-        "end": "yes",
-        **found,
-    }
-    play = [
+GOOD = {
+    "missing": "",
+    "user": "pi",
+    "uid": "1000",
+    "home": "/home/pi",
+    "machine": "aarch64",
+    "bits": "64",
+    "system": "debian 12",
+    "called": "Debian GNU/Linux 12 (bookworm)",
+    "python": "3.11",
+    "free": "9000000",
+    "memory": "900000",
+    "systemd": "yes",
+    "sudo": "yes",
+    "end": "yes",
+}
+# What a device answers otherwise, and how each thing begins that is said of it.
+DEVICES: list[tuple[dict[str, str], list[str]]] = [
+    ({}, []),
+    ({"system": "debian ", "called": "Debian GNU/Linux trixie/sid"}, []),
+    ({"system": "ubuntu 24.04", "machine": "x86_64"}, []),
+    (
         {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "vars_files": [str(ROLE / "vars/main.yml")],
-            "vars": {
-                "rpi3_device_survey": {"stdout_lines": [f"{key} {value}" for key, value in answers.items()]},
-                "rpi3_device_free": "128m",
-                "rpi3_device_total_memory": "256m",
-            },
-            "tasks": [
-                {
-                    "ansible.builtin.copy": {
-                        "content": "{{ rpi3_device_problems | to_json }}",
-                        "dest": str(tmp_path / "told"),
-                    }
-                }
-            ],
-        }
-    ]
-    (tmp_path / "play.yml").write_text(yaml.safe_dump(play))
-    (tmp_path / "ansible.cfg").touch()
-    done = subprocess.run(
+            "machine": "armv7l",
+            "bits": "32",
+            "system": "raspbian 11",
+            "called": "Raspbian 11",
+            "python": "3.7",
+            "missing": "dd sha256sum",
+            "free": "102400",
+            "memory": "102400",
+        },
         [
-            sys.executable,
-            "-m",
-            "ansible",
-            "playbook",
-            "-i",
-            "localhost,",
-            "-c",
-            "local",
-            "-e",
-            f"ansible_python_interpreter={sys.executable}",
-            str(tmp_path / "play.yml"),
+            "its programs are for armv7l with 32 bits",
+            "it runs Raspbian 11: install Debian 12",
+            "it has Python 3.7, and Ansible needs 3.9",
+            "it has no dd, sha256sum",
+            "100 MiB are free in /home/pi, and 128 are needed",
+            "it has 100 MiB of memory, and 256 are needed",
         ],
-        cwd=tmp_path,
-        env={**os.environ, "ANSIBLE_CONFIG": str(tmp_path / "ansible.cfg")},
+    ),
+    ({"bits": "32"}, ["its programs are for aarch64 with 32 bits"]),
+    (
+        {"system": "alpine 3.20", "called": "Alpine", "python": ""},
+        ["it runs Alpine", "it has no /usr/bin/python3"],
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory: pytest.TempPathFactory) -> list[list[str]]:
+    """What the role says of each of these devices."""
+    folder = tmp_path_factory.mktemp("problems")
+    surveys = [[f"{key} {value}" for key, value in {**GOOD, **found}.items()] for found, _parts in DEVICES]
+    play = {
+        "hosts": "localhost",
+        "gather_facts": False,
+        "vars_files": [str(ROLE / "vars/main.yml")],
+        "vars": {"rpi3_device_free": "128m", "rpi3_device_total_memory": "256m", "surveys": surveys},
+        "tasks": [
+            {
+                "ansible.builtin.debug": {"msg": "{{ rpi3_device_problems }}"},
+                "loop": "{{ surveys }}",
+                "vars": {"rpi3_device_survey": {"stdout_lines": "{{ item }}"}},
+            }
+        ],
+    }
+    (folder / "play.yml").write_text(yaml.safe_dump([play]))
+    (folder / "ansible.cfg").write_text("[defaults]\nstdout_callback = ansible.posix.json\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ansible", "playbook", "-i", "localhost,", "-c", "local", "play.yml"],
+        cwd=folder,
+        env={**os.environ, "ANSIBLE_CONFIG": str(folder / "ansible.cfg")},
         capture_output=True,
         text=True,
         timeout=60,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    listed: list[str] = json.loads((tmp_path / "told").read_text())
-    return listed
+    [task] = json.loads(done.stdout)["plays"][0]["tasks"]
+    return [result["msg"] for result in task["hosts"]["localhost"]["results"]]
 
 
-@pytest.mark.parametrize(
-    ("found", "parts"),
-    [
-        ({}, []),
-        ({"system": "debian ", "called": "Debian GNU/Linux trixie/sid"}, []),
-        ({"system": "ubuntu 24.04", "machine": "x86_64"}, []),
-        (
-            {
-                "machine": "armv7l",
-                "bits": "32",
-                "system": "raspbian 11",
-                "called": "Raspbian 11",
-                "python": "3.7",
-                "missing": "dd sha256sum",
-                "free": "102400",
-                "memory": "102400",
-            },
-            [
-                "its programs are for armv7l with 32 bits",
-                "it runs Raspbian 11: install Debian 12",
-                "it has Python 3.7, and Ansible needs 3.9",
-                "it has no dd, sha256sum",
-                "100 MiB are free in /home/pi, and 128 are needed",
-                "it has 100 MiB of memory, and 256 are needed",
-            ],
-        ),
-        ({"bits": "32"}, ["its programs are for aarch64 with 32 bits"]),
-        (
-            {"system": "alpine 3.20", "called": "Alpine", "python": ""},
-            ["it runs Alpine", "it has no /usr/bin/python3"],
-        ),
-    ],
-)
-def test_each_thing_that_is_missing_is_named(tmp_path: Path, found: dict[str, str], parts: list[str]) -> None:
-    told = problems(tmp_path, **found)
+@pytest.mark.parametrize("number", range(len(DEVICES)))
+def test_each_thing_that_is_missing_is_named(problems: list[list[str]], number: int) -> None:
+    told, parts = problems[number], DEVICES[number][1]
     assert len(told) == len(parts), told
     for part, text in zip(parts, told, strict=True):
         assert text.startswith(part)

@@ -499,10 +499,14 @@ class Suite(Clone):
         self.version("3.13")
         for name in ("redis-server", "nginx", "initdb"):
             self.program(name, "#!/bin/sh\nexit 99\n")
+        self.program("eatmydata", '#!/bin/sh\nexec "$@"\n')
         # Only what prepares the environments pretends; the tests are run.
         real = '  *"-m pytest "* | *tests/tools/report.py*) exec "$REAL" "$@" ;;\n'
         self.program("python3", FAKE_PYTHON.replace("case $all in\n", f"case $all in\n{real}"))
-        self.env["REAL"] = sys.executable
+        self.env |= {"REAL": sys.executable, "DOCKFRA_TEST_PROCESSES": "1"}
+        # Each start of pytest takes long enough without plugins that nothing here needs.
+        needed = "-p xdist.plugin -p xdist.looponfail -p pytest_cov.plugin"
+        self.env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": needed}
 
     def test(self, path: str, name: str, body: str = "pass") -> None:
         file = self.root / path

@@ -145,9 +145,13 @@ class Repository:
             )
         return found[-1]
 
-    def check(self) -> None:
-        """Raise RepositoryError where something of the repository is missing or has another size than it should."""
-        self._run("check")
+    def check(self, lock: bool = True) -> None:
+        """Raise RepositoryError where something of the repository is missing or has another size than it should.
+
+        Args:
+            lock: whether others are kept out meanwhile.
+        """
+        self._run("check", *(() if lock else ("--no-lock",)))
 
     def restore(self, snapshot: Snapshot, folder: str) -> None:
         """Bring a snapshot into a directory, all of it or an error.

@@ -84,6 +84,9 @@ def fetch(
             f"There is no repository in {repository.address}; name it in dockfra_backup_repository."
         )
     snapshot = repository.snapshot(name, project)
+    if repository.directory:
+        # A restore tries for most of a minute to read what is missing or cut, as if a network were between.
+        repository.check(lock=False)
     shutil.rmtree(folder, ignore_errors=True)
     os.makedirs(folder, mode=0o700)
     try:

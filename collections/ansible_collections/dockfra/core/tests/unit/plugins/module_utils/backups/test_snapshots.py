@@ -195,9 +195,9 @@ def test_a_damaged_repository_is_refused_and_nothing_is_left_finding_backup(
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "no archive", "no manifest", "one place"])
-def test_a_damaged_copy_is_refused(bench: Bench, damage: str) -> None:
-    bench.collect()
-    host = bench.run / snapshots.HOSTS / "one"
+def test_a_damaged_copy_is_refused(stored: Bench, damage: str) -> None:
+    stored.collect()
+    host = stored.run / snapshots.HOSTS / "one"
     path = host / ARCHIVE
     if damage == "flip":
         data = bytearray(path.read_bytes())
@@ -212,7 +212,7 @@ def test_a_damaged_copy_is_refused(bench: Bench, damage: str) -> None:
     else:
         shutil.rmtree(host)
     with pytest.raises(BackupError, match=r"damaged|lacks|no usable|not whole"):
-        bench.store()
+        stored.store()
 
 
 def test_a_wrong_password_is_told_and_is_nowhere_else_finding_backup(stored: Bench) -> None:
@@ -266,10 +266,10 @@ def test_a_password_is_made_for_a_new_repository_only(bench: Bench) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 @pytest.mark.parametrize("where", ["repository", "fetched"])
-def test_a_full_disk_is_told_and_nothing_is_lost_finding_backup(bench: Bench, where: str) -> None:
-    bench.collect()
-    if where == "fetched":
-        bench.store()
+def test_a_full_disk_is_told_and_nothing_is_lost_finding_backup(
+    request: pytest.FixtureRequest, where: str
+) -> None:
+    bench: Bench = request.getfixturevalue("stored" if where == "fetched" else "bench")
     with small_disk(bench.folder / ("small" if where == "fetched" else "repository")):
         if where == "repository":
             bench.collect(5_000_000)

@@ -166,7 +166,7 @@ REAPING = """
     from pathlib import Path
     from ansible_collections.dockfra.core.plugins.module_utils.processes import child
 
-    def zombies():
+    def children(dead):
         found = [Path(f"/proc/{pid}/stat") for pid in os.listdir("/proc") if pid.isdigit()]
         count = 0
         for path in found:
@@ -174,7 +174,7 @@ REAPING = """
                 state, parent = path.read_text().rpartition(")")[2].split()[:2]
             except OSError:
                 continue
-            count += state == "Z" and int(parent) == os.getpid()
+            count += (state == "Z") == dead and int(parent) == os.getpid()
         return count
 
     statuses = []
@@ -187,10 +187,11 @@ REAPING = """
         thread.start()
     while any(thread.is_alive() for thread in threads):
         child.reap()
-    time.sleep(0.6)
-    before = zombies()
+    while children(False):
+        time.sleep(0.05)
+    before = children(True)
     child.reap()
-    print(len(statuses), all(statuses), before > 0, zombies())
+    print(len(statuses), all(statuses), before > 0, children(True))
 """
 
 

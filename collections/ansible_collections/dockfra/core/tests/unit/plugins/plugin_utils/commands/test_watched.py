@@ -249,9 +249,10 @@ def test_bastions_are_asked_again_when_something_changed(tmp_path: Path) -> None
     )
     deadline = time.monotonic() + 10
     for number in (1, 2, 3):
-        while len(asked) < number and time.monotonic() < deadline:
+        while [dict(entry) for entry in found.latest()] != [{"number": number}]:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
-        time.sleep(0.1)
+        time.sleep(0.1)  # and not once more
         assert [dict(entry) for entry in found.latest()] == [{"number": number}]
         # Whole at once, as it is written.
         (tmp_path / "new").write_text(str(number))

@@ -114,7 +114,7 @@ def test_a_deploy_that_was_killed_is_not_under_way_for_long(
             deploy_id=deploy.id, target=deploy.target, services=[], commit="", release="", by="x",
             started=NOW, seconds=0, result=ledger.RUNNING)})  # fmt: skip
     bench.start()
-    eventually(lambda: server.rows[killed.id]["status"] == "failed")
+    eventually(lambda: [deploy.told for deploy in notes.latest()] == [False, True])
     time.sleep(0.1)
     assert (server.rows[killed.id]["note"], server.rows[alive.id]["status"]) == (
         "its process was killed",
