@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,12 +29,22 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired im
 from .platforms import load_platform
 
 BLOB = re.compile(r"ssh-ed25519 (\S+)")
+# The SSH servers of the local platform.
+SERVERS = [
+    "git",
+    "rpi3",
+    *(
+        f"ssh-{name}"
+        for name in ("autopilot", "backend", "developer", "frontend", "manager", "monitor", "rpi3")
+    ),
+]
 # Of all services those whose files hold these secrets.
 SERVICES = {
     "keys/autopilot": ["ssh-manager", "ssh-autopilot", "ssh-developer", "git"],
     "keys/vnc-rpi3": ["rpi3", "vnc-rpi3"],
     "db/backend": ["db", "backend"],
     "redis/backend": ["redis", "backend"],
+    "host_keys/git": ["git", "ssh-manager", "ssh-developer"],
 }
 
 
@@ -88,10 +99,10 @@ class Site:
 
 def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
     """What the playbook does for a secret, proofs left out."""
-    change = changes.Change(site.state / keyring.path_of(name))
+    change = Keyring(site.state).change(name)
     make: Callable[[str], str] = lambda text: (  # noqa: E731
         keyring.new_ssh_key()
-        if name.startswith("keys/")
+        if keyring.is_ssh_key(name)
         else changes.other_login(name, text, keyring.new_password())
     )
     yield lambda: change.add(make)
@@ -137,14 +148,31 @@ def login_is_admitted(site: Site, name: str) -> None:
         assert wanted in site.read("redis", "redis/users.acl")
 
 
+def host_key_is_pinned(site: Site, name: str) -> None:
+    """What the server has in its configuration, is each of its callers willing to take."""
+    server = name.removeprefix("host_keys/")
+    blob = BLOB.findall(Keyring(site.state)._public(name, site.read(server, "ssh/ssh_host_ed25519_key")))[0]
+    for service in site.names:
+        if service != server:
+            assert f"{server} ssh-ed25519 {blob}\n" in site.read(service, "ssh/known_hosts"), service
+
+
 def secret(site: Site, name: str) -> str:
     """What is used."""
     ring = Keyring(site.state)
-    return ring.ssh_private_key(name) if name.startswith("keys/") else ring.password(name)
+    return ring.ssh_private_key(name) if keyring.is_ssh_key(name) else ring.password(name)
+
+
+CHECKS = {
+    "keys": keys_open_their_doors,
+    "host_keys": host_key_is_pinned,
+    "db": login_is_admitted,
+    "redis": login_is_admitted,
+}
 
 
 def check(site: Site, name: str) -> None:
-    (keys_open_their_doors if name.startswith("keys/") else login_is_admitted)(site, name)
+    CHECKS[name.partition("/")[0]](site, name)
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -164,12 +192,12 @@ def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path
     assert secret(site, name) != former
     # Nothing of the old one is left anywhere.
     ring = Keyring(site.state)
-    gone = BLOB.findall(ring._public(name, former))[0] if name.startswith("keys/") else former
+    gone = BLOB.findall(ring._public(name, former))[0] if keyring.is_ssh_key(name) else former
     texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(gone in text for text in texts)
 
 
-@pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend"])
+@pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend", "host_keys/git"])
 def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, name: str) -> None:
     site = Site(tmp_path / "site", SERVICES[name])
     site.folder.mkdir()
@@ -190,7 +218,7 @@ def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, 
                 check(site, name)
         assert changes.Journal(site.state).left() == []
         ring = Keyring(site.state)
-        assert len(ring.ssh_admitted(name) if name.startswith("keys/") else ring.logins(name)) == 1
+        assert len(ring.ssh_admitted(name) if keyring.is_ssh_key(name) else ring.logins(name)) == 1
         assert secret(site, name) != first
 
 
@@ -213,6 +241,7 @@ def test_every_key_and_every_login_of_a_service_can_be_changed(platform: Platfor
         "db/developer",
         "db/mobile",
         "db/monitor",
+        *(f"host_keys/{name}" for name in SERVERS),
         "keys/autopilot",
         "keys/developer",
         "keys/manager",
@@ -223,9 +252,12 @@ def test_every_key_and_every_login_of_a_service_can_be_changed(platform: Platfor
         "redis/backend",
         "redis/developer",
     ]
-    assert rotation.chosen(known, []) == known
+    hosts = [name for name in known if name.startswith("host_keys/")]
+    assert set(rotation.chosen(known, [])) == set(known) - set(hosts)
+    assert rotation.chosen(known, ["host_keys"]) == hosts
+    assert rotation.chosen(known, ["host_keys/git", "manager"]) == ["host_keys/git", "keys/manager"]
     assert rotation.chosen(known, ["manager", "db/backend", "keys/manager"]) == ["keys/manager", "db/backend"]
-    assert rotation.chosen(known, ["passwords"]) == [name for name in known if not name.startswith("keys/")]
+    assert rotation.chosen(known, ["passwords"]) == [name for name in known if not keyring.is_ssh_key(name)]
     with pytest.raises(UsageError, match=r"no key or login 'manger'\. Did you mean 'manager'\?"):
         rotation.chosen(known, ["manger"])
 
@@ -245,16 +277,72 @@ def test_a_key_is_proved_at_each_server_that_it_opens(platform: Platform) -> Non
         assert found.container or found.ways, name
 
 
+def test_a_host_key_is_proved_wherever_it_is_pinned(platform: Platform) -> None:
+    found = rotation.proof(platform.topology, "host_keys/ssh-frontend")
+    assert (found.container, found.peers, found.ways) == (
+        "dockfra-ssh-frontend",
+        ("ssh-frontend",),
+        ("ssh-frontend",),
+    )
+    assert rotation.proof(platform.topology, "host_keys/git").ways == ()
+    assert rotation.proof(platform.topology, "host_keys/rpi3").ways == ("rpi3",)
+    # Before the server uses it nobody sees it.
+    early = rotation.proof(platform.topology, "host_keys/ssh-frontend", changes.ADDED)
+    assert early.ways == ()
+    assert early.callers == found.callers
+    for server in SERVERS:
+        pinned = {
+            (f"dockfra-{service.name}", "localhost")
+            for service in platform.topology.containers()
+            for path, file in platform.render(service.name).items()
+            if path.endswith("known_hosts") and re.search(rf"^{server} ".encode(), file.content, re.MULTILINE)
+        }
+        assert set(rotation.proof(platform.topology, f"host_keys/{server}").callers) == pinned, server
+        assert pinned
+
+
+def test_a_server_has_to_show_the_one_host_key_that_is_proved(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+    text = operator_files.render(platform)["ssh_config"]
+    made = state / "made.ssh_config"
+    made.write_text(rotation.ssh_config(text, state, "host_keys/ssh-monitor", changes.SWITCHED))
+    for name, file in (("ssh-monitor", "rotation.known_hosts"), ("ssh-manager", "known_hosts")):
+        said = subprocess.run(
+            ["ssh", "-G", "-F", str(made), name], capture_output=True, text=True, check=True
+        ).stdout
+        assert f"userknownhostsfile {state / file}\n" in said
+
+
+def test_the_person_here_knows_both_host_keys_while_one_is_changed(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+
+    def lines() -> list[str]:
+        keyrings._opened.clear()
+        known = operator_files.render(platform)["known_hosts"].splitlines()
+        return [line for line in known if line.startswith(("ssh-backend,", "rpi3 "))]
+
+    before = lines()
+    assert len(before) == 2
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        Keyring(state).change(name).add(lambda _text: keyring.new_ssh_key())
+    both = lines()
+    assert len(both) == 4
+    assert set(before) < set(both)
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        assert Keyring(state).change(name).switch()
+    assert lines() == both
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        assert Keyring(state).change(name).retire()
+    assert set(lines()) == set(both) - set(before)
+
+
 def test_a_proof_uses_the_key_to_come_and_no_other(platform: Platform) -> None:
     state = operator_files.directory(platform)
     text = operator_files.render(platform)["ssh_config"]
     Keyring(state).ssh_private_key("keys/monitor")
-    change = changes.Change(state / keyring.path_of("keys/monitor"))
-    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
-    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519"'}
-    change.add(lambda _text: keyring.new_ssh_key())
-    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
-    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519.next"'}
+    for stage, end in ((changes.SETTLED, ""), (changes.ADDED, ".next"), (changes.SWITCHED, "")):
+        made = rotation.ssh_config(text, state, "keys/monitor", stage)
+        assert set(re.findall(r"IdentityFile (.*)", made)) == {f'"{state}/keys/monitor/id_ed25519{end}"'}
 
 
 def test_keys_of_real_devices_are_told_apart(tmp_path: Path) -> None:

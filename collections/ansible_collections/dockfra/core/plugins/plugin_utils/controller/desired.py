@@ -45,7 +45,7 @@ class Desired:
         container: the specification of its container, see `specification`.
         directory: where its configuration files live on the Docker host.
         files: the rendered configuration files by path.
-        with_secrets: those with a secret that can be changed while the service runs.
+        with_secrets: those with a secret that the service takes up while it runs.
     """
 
     service: Service
@@ -355,7 +355,11 @@ class Platform:
         }
         container["labels"][LABEL_CONFIG] = digest(fingerprints)
         container["labels"][LABEL_REVISION] = digest(container)
-        with_secrets = {path for path, file in files.items() if named[path] != file.content}
+        with_secrets = {
+            path
+            for path, file in files.items()
+            if named[path] != file.content and keyrings.taken_up(file.content)
+        }
         return Desired(service, images, container, directory, files, with_secrets)
 
     def networks(self, docker_host: str) -> dict[str, dict[str, Any]]:
