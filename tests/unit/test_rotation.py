@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultSecret, VaultSecretsContext
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_CONFIG
 from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
@@ -38,6 +39,7 @@ SERVERS = [
         for name in ("autopilot", "backend", "developer", "frontend", "manager", "monitor", "rpi3")
     ),
 ]
+GIVEN = [("default", VaultSecret(b"a password of the tests"))]
 # Of all services those whose files hold these secrets.
 SERVICES = {
     "keys/autopilot": ["ssh-manager", "ssh-autopilot", "ssh-developer", "git"],
@@ -48,6 +50,12 @@ SERVICES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the vault."""
+    monkeypatch.setattr(VaultSecretsContext, "_current", VaultSecretsContext(GIVEN))
+
+
 @dataclass
 class Site:
     """The platform on a disk of its own: what its containers see of their configuration, and the state directory.
@@ -55,11 +63,13 @@ class Site:
     Attributes:
         folder: both of them, in ``disk`` and ``state``.
         names: the services.
+        vault: whether its secrets are in a file of Ansible Vault, which lies in the state directory here.
         after: is called after each change on either.
     """
 
     folder: Path
     names: list[str]
+    vault: bool = False
     after: Callable[[], None] = field(default=lambda: None)
 
     @property
@@ -69,8 +79,16 @@ class Site:
     @cached_property
     def platform(self) -> Platform:
         path = self.folder / "changes.yml"
-        path.write_text(yaml.safe_dump({"all": {"vars": {"dockfra_state_dir": str(self.state)}}}))
+        variables = {"dockfra_state_dir": str(self.state)}
+        if self.vault:
+            variables["dockfra_vault_file"] = str(self.state / "vault.yml")
+        path.write_text(yaml.safe_dump({"all": {"vars": variables}}))
         return load_platform(path, only=self.names, keep=True)
+
+    def ring(self) -> Keyring:
+        """The secrets as a new process has them."""
+        keyrings._opened.clear()
+        return self.platform.keyring()
 
     def desired(self) -> dict[str, Desired]:
         keyrings._opened.clear()  # as in a new process
@@ -99,7 +117,7 @@ class Site:
 
 def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
     """What the playbook does for a secret, proofs left out."""
-    change = Keyring(site.state).change(name)
+    change = site.ring().change(name)
     make: Callable[[str], str] = lambda text: (  # noqa: E731
         keyring.new_ssh_key()
         if keyring.is_ssh_key(name)
@@ -117,7 +135,7 @@ def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
 def keys_open_their_doors(site: Site, name: str) -> None:
     """The key in its container, and that of the person, are admitted wherever they were before."""
     owner = name.removeprefix("keys/")
-    ring = Keyring(site.state)
+    ring = site.ring()
     private = {"state": ring.ssh_private_key(name)}
     for service in site.names:
         path = site.folder / "disk" / service / "ssh/id_ed25519"
@@ -151,7 +169,7 @@ def login_is_admitted(site: Site, name: str) -> None:
 def host_key_is_pinned(site: Site, name: str) -> None:
     """What the server has in its configuration, is each of its callers willing to take."""
     server = name.removeprefix("host_keys/")
-    blob = BLOB.findall(Keyring(site.state)._public(name, site.read(server, "ssh/ssh_host_ed25519_key")))[0]
+    blob = BLOB.findall(site.ring()._public(name, site.read(server, "ssh/ssh_host_ed25519_key")))[0]
     for service in site.names:
         if service != server:
             assert f"{server} ssh-ed25519 {blob}\n" in site.read(service, "ssh/known_hosts"), service
@@ -159,7 +177,7 @@ def host_key_is_pinned(site: Site, name: str) -> None:
 
 def secret(site: Site, name: str) -> str:
     """What is used."""
-    ring = Keyring(site.state)
+    ring = site.ring()
     return ring.ssh_private_key(name) if keyring.is_ssh_key(name) else ring.password(name)
 
 
@@ -175,9 +193,13 @@ def check(site: Site, name: str) -> None:
     CHECKS[name.partition("/")[0]](site, name)
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path: Path, name: str) -> None:
-    site = Site(tmp_path, SERVICES[name])
+@pytest.mark.parametrize(
+    ("name", "vault"), [*((name, False) for name in SERVICES), ("keys/vnc-rpi3", True), ("db/backend", True)]
+)
+def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(
+    tmp_path: Path, name: str, vault: bool
+) -> None:
+    site = Site(tmp_path, SERVICES[name], vault)
     site.put()
     before = {service: entry.container["labels"][LABEL_CONFIG] for service, entry in site.desired().items()}
     site.after = lambda: check(site, name)
@@ -191,15 +213,24 @@ def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path
         assert labels == before
     assert secret(site, name) != former
     # Nothing of the old one is left anywhere.
-    ring = Keyring(site.state)
+    ring = site.ring()
     gone = BLOB.findall(ring._public(name, former))[0] if keyring.is_ssh_key(name) else former
     texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(gone in text for text in texts)
+    if vault:
+        assert (site.state / "vault.yml").read_text().startswith("$ANSIBLE_VAULT;")
+        private = {
+            path for path in site.state.rglob("*") if path.is_file() and path.suffix not in (".pub", ".crt")
+        }
+        assert {path.name for path in private} == {"vault.yml", "vault.lock", "vault.note"}
 
 
+@pytest.mark.parametrize("vault", [False, True])
 @pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend", "host_keys/git"])
-def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, name: str) -> None:
-    site = Site(tmp_path / "site", SERVICES[name])
+def test_stopped_after_each_step_and_run_again_it_ends_the_same(
+    tmp_path: Path, name: str, vault: bool
+) -> None:
+    site = Site(tmp_path / "site", SERVICES[name], vault)
     site.folder.mkdir()
     site.put()
     changes.Journal(site.state).begin([name])
@@ -217,7 +248,7 @@ def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, 
                 step()
                 check(site, name)
         assert changes.Journal(site.state).left() == []
-        ring = Keyring(site.state)
+        ring = site.ring()
         assert len(ring.ssh_admitted(name) if keyring.is_ssh_key(name) else ring.logins(name)) == 1
         assert secret(site, name) != first
 
