@@ -27,7 +27,7 @@ from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
-from . import keyrings
+from . import keyrings, vaults
 from .images import Image, image_sources, tree_name
 from .keyrings import keyring_of
 from .role_files import TEMPLATE_SUFFIX, Role
@@ -308,8 +308,11 @@ class Platform:
 
     def _platform_variables(self) -> dict[str, Any]:
         """What templates know that are no service's. Who renders is the platform: what cannot be rendered is told by a name."""
+        first = next(iter(self._variables.raw.values()))
         return {
             **self._variables.of_all(),
+            # Without what is decrypted already, the first template with a secret would have it decrypted.
+            **{name: first[name] for name in (vaults.VARIABLE,) if name in first},
             "inventory_hostname": self.topology.project,
             **self.settings,
         }
