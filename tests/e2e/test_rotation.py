@@ -185,6 +185,30 @@ def test_stopped_at_each_step_and_run_again(platform: Platform, word: str, tmp_p
     assert runs.playbook("site.yml", name="rotation-settled").ok().changed == 0
 
 
+def test_host_keys_while_everybody_works(platform: Platform) -> None:
+    names = ["git", "ssh-developer"]
+    path = platform.state / "known_hosts"
+    pinned = {line.split()[2] for line in path.read_text().splitlines() if line.startswith("ssh-developer,")}
+    before = lives(platform)
+    with edges.probed(platform) as probes:
+        time.sleep(10)
+        words = ",".join(f"host_keys/{name}" for name in names)
+        rotate("-e", f"dockfra_rotate={words}", name="rotation-host-keys").ok()
+        time.sleep(10)
+    # At the moment in which a server takes up its key nobody listens there, for about 10 ms.
+    others = [failure for failure in probes.failures if "Connection refused" not in failure]
+    assert others == []
+    assert len(probes.failures) <= len(names), probes.failures
+    assert all(count > 10 for count in probes.good.values()), probes.good
+    assert lives(platform) == before
+    now = {line.split()[2] for line in path.read_text().splitlines() if line.startswith("ssh-developer,")}
+    assert len(now) == 1
+    assert not now & pinned
+    assert login(platform, platform.key("developer"), "developer").returncode == 0
+    assert runs.playbook("site.yml", name="rotation-settled").ok().changed == 0
+    assert lives(platform) == before
+
+
 def test_what_would_be_changed_is_told_and_stays(platform: Platform) -> None:
     before = platform.snapshot()
     run = rotate("--check", "-e", "dockfra_rotate=manager,db/backend", name="rotation-check").ok()

@@ -18,12 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Forward, Link
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 from tests.unit import sshds
 from tests.unit.two_servers import APP, platform
 
 # The client's lines that an older version does not know, or that are about the container's files.
 _ELSEWHERE = "KexAlgorithms|Ciphers|MACs|HostKeyAlgorithms|PubkeyAcceptedAlgorithms|IdentityFile|UserKnownHostsFile|User"
+
+_PROGRAMS = (
+    COLLECTIONS / "ansible_collections/dockfra/core/roles/sshd/files/image/rootfs/usr/local/lib/dockfra"
+)
 
 _DAEMON = """
     import sys
@@ -112,6 +117,7 @@ class Linked:
         config: the client's configuration.
         run: the daemon's own state.
         wire: between the client and the server.
+        put: puts in place what the platform has now: who is let in at both hops, and what the client has.
     """
 
     def __init__(self, folder: Path, link: Link, ports: dict[str, int]) -> None:
@@ -121,6 +127,7 @@ class Linked:
         self.run = folder / "run"
         self._ports = ports
         self.wire: Wire
+        self.put: Callable[[], None]
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def forward(self, service: str) -> Forward:
@@ -170,6 +177,25 @@ class Linked:
             self.daemon.terminate()
             self.daemon.wait(15)
             self.daemon = None
+
+    def script(self, name: str, *words: str, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a program of the tunnel's image, with a text on standard input."""
+        etc = self.folder / "etc"
+        for folder in ("ssh", "link"):
+            (etc / folder).mkdir(parents=True, exist_ok=True)
+        config, client = self.config.read_text(), self.config.parent
+        config = config.replace(f"{client}/key", f"{etc}/ssh/id_ed25519")
+        (etc / "link/ssh_config").write_text(
+            config.replace(f"{client}/known_hosts", f"{etc}/link/known_hosts")
+        )
+        (etc / "link/known_hosts").write_text((client / "known_hosts").read_text())
+        _private(etc / "ssh/id_ed25519", (client / "key").read_bytes())
+        script = self.folder / name
+        program = (_PROGRAMS / name).read_text().replace("/etc/dockfra", str(etc))
+        script.write_text(program.replace("/run/", f"{self.run}/"))
+        return subprocess.run(
+            ["bash", str(script), *words], input=text, capture_output=True, text=True, timeout=60, check=False
+        )
 
     def clients(self) -> list[int]:
         """The processes of ssh that keep it open, the first hop's among them."""
@@ -284,21 +310,29 @@ def linked(folder: Path) -> Iterator[Linked]:
                 text = text.replace(place, f"127.0.0.1:{ports[place]}")
             return text.replace("127.0.0.1:2225", f"127.0.0.1:{end}")
 
-        other = two.desired("tunnel-app").files
-        one = two.desired("tunnel").files
         server_key = sshds.new_key(folder / "server" / "host_key")
-        _server(
-            folder / "end",
-            other["ssh/ssh_host_ed25519_key"].content,
-            local(other["ssh/authorized_keys"].content.decode()),
-        )
-        _server(folder / "server", None, local(two.link_account(APP)["authorized_keys"]))
         client = folder / "client"
         client.mkdir()
-        _private(client / "key", one["ssh/id_ed25519"].content)
-        known = one["link/known_hosts"].content.decode()
-        known = re.sub(rf"^{APP} .*", f"{APP} {server_key}", known, flags=re.MULTILINE)
-        (client / "known_hosts").write_text(known)
+
+        def put() -> None:
+            keyrings._opened.clear()  # as in a new process
+            other = two.desired("tunnel-app").files
+            one = two.desired("tunnel").files
+            _server(
+                folder / "end",
+                other["ssh/ssh_host_ed25519_key"].content,
+                local(other["ssh/authorized_keys"].content.decode()),
+            )
+            _server(folder / "server", None, local(two.link_account(APP)["authorized_keys"]))
+            _private(client / "key", one["ssh/id_ed25519"].content)
+            known = one["link/known_hosts"].content.decode()
+            known = re.sub(rf"^{APP} .*", f"{APP} {server_key}", known, flags=re.MULTILINE)
+            (client / "known_hosts").write_text(known)
+
+        found.put = put
+        put()
+        other = two.desired("tunnel-app").files
+        one = two.desired("tunnel").files
         config = re.sub(
             rf"^ *(?:{_ELSEWHERE}) .*\n", "", one["link/ssh_config"].content.decode(), flags=re.MULTILINE
         )

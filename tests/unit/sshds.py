@@ -65,15 +65,15 @@ def device_config(folder: Path, port: int, home: Path) -> str:
 
 
 @contextmanager
-def running(folder: Path, config: str, port: int) -> Iterator[Path]:
-    """A server with this configuration; yields where it writes what happens."""
+def running(folder: Path, config: str, port: int, *options: str) -> Iterator[Path]:
+    """A server with this configuration, and further options; yields where it writes what happens."""
     assert SSHD is not None
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sshd_config").write_text(config)
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
     log = folder / "log"
-    process = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(log)])
+    process = subprocess.Popen([SSHD, "-D", "-f", str(folder / "sshd_config"), "-E", str(log), *options])
     try:
         deadline = time.monotonic() + 10
         while not _answers(port):

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from tests.unit import sshds
-from tests.unit.linked import Linked, linked, wait_for
+from tests.unit.linked import Linked, linked, pids, wait_for
 
 pytestmark = pytest.mark.skipif(bool(sshds.why_not()), reason=sshds.why_not())
 
@@ -124,6 +126,62 @@ def test_another_host_key_is_no_connection_and_a_problem(both: Linked, host: str
         known.write_text(right)
         both.stop()
         (both.run / "link.json").unlink(missing_ok=True)
+
+
+def test_its_key_changes_while_it_carries(link: Linked) -> None:
+    """Both hops let both keys in until the new one is used, and a proof goes over both; what is open stays open."""
+    ring = Keyring(link.folder / "state")
+    change = ring.change("keys/tunnel")
+    old = change.used
+
+    def admitted(key: str) -> bool:
+        done = link.script("prove-key", "tunnel-app", text=key)
+        assert done.returncode == 0 or "tunnel-app does not admit the key: " in done.stderr, done.stderr
+        return done.returncode == 0
+
+    assert admitted(old)
+    change.add(lambda _text: keyring.new_ssh_key())
+    new = ring.newest("keys/tunnel")
+    assert not admitted(new)
+    link.put()
+    assert [admitted(old), admitted(new)] == [True, True]
+    change.switch()
+    link.put()
+    assert [admitted(old), admitted(new)] == [True, True]
+    change.retire()
+    link.put()
+    assert [admitted(old), admitted(new)] == [False, True]
+    assert link.works()
+    assert link.standing()["reconnects"] == 0
+    os.kill(link.clients()[-1], signal.SIGKILL)
+    wait_for(lambda: link.standing()["reconnects"] == 1 and link.works(), 10)
+
+
+def test_the_host_key_of_its_other_end_changes_while_it_carries(link: Linked) -> None:
+    ring = Keyring(link.folder / "state")
+    change = ring.change("host_keys/tunnel-app")
+
+    def said(word: str, line: str) -> int:
+        return link.script("host-key", word, "tunnel-app", text=line).returncode
+
+    old = ring.newest_public("host_keys/tunnel-app")
+    assert [said("pinned", old), said("shown", old)] == [0, 0]
+    change.add(lambda _text: keyring.new_ssh_key())
+    new = ring.newest_public("host_keys/tunnel-app")
+    assert said("pinned", new) == 1
+    link.put()
+    assert [said("pinned", old), said("pinned", new), said("shown", old), said("shown", new)] == [0, 0, 0, 1]
+    change.switch()
+    link.put()
+    (listener,) = pids("sshd", str(link.folder / "end" / "sshd_config"))
+    os.kill(listener, signal.SIGHUP)
+    wait_for(lambda: said("shown", new) == 0, 10)
+    change.retire()
+    link.put()
+    assert [said("pinned", old), said("pinned", new), said("shown", new)] == [1, 0, 0]
+    assert link.works()
+    os.kill(link.clients()[-1], signal.SIGKILL)
+    wait_for(lambda: link.standing()["reconnects"] == 1 and link.works(), 10)
 
 
 def test_nothing_is_left_of_it_when_it_is_stopped(link: Linked) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,92 +15,7 @@ from ansible.parsing.vault import VaultSecret, VaultSecretsContext
 
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
 from tests.unit.platforms import ROOT, load_platform
-
-PASSWORD = "a password of the tests\n"
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE"
-ANSWERS = {
-    "dockfra_domain": "platform.example.org",
-    "dockfra_acme_email": "admin@example.org",
-    "ansible_user": "root",
-    "management-server.ansible_host": "192.0.2.10",
-    "management-server.dockfra_server_host_key": HOST_KEY,
-    "app-server.ansible_host": "192.0.2.11",
-    "app-server.dockfra_server_host_key": HOST_KEY,
-}
-
-# Says on stderr when a vault is decrypted, and in which process.
-WATCH = """\
-import sys
-import ansible.parsing.vault as vault
-
-decrypt = vault.VaultLib.decrypt_and_get_vault_id
-
-def told(self, *args, **kwargs):
-    sys.stderr.write("DECRYPTED\\n")
-    return decrypt(self, *args, **kwargs)
-
-vault.VaultLib.decrypt_and_get_vault_id = told
-"""
-
-
-class Project:
-    """The project with an inventory of its own, and no Docker Engine anywhere."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        shutil.copytree(ROOT / "inventories", root / "inventories", symlinks=True, ignore=ignored)
-        shutil.copy(ROOT / "ansible.cfg", root)
-        for name in ("app", "collections", "playbooks", "plugins", "roles", "site.yml"):
-            (root / name).symlink_to(ROOT / name)
-        (root / "password").write_text(PASSWORD)
-        (root / "sitecustomize.py").write_text(WATCH)
-        self.inventory = root / "inventories/production"
-        self.values = self.inventory / "values.yml"
-        self.vault = self.inventory / "group_vars/all/vault.yml"
-        self.state = root / ".dockfra/production"
-
-    def fill(self, *given: str) -> subprocess.CompletedProcess[str]:
-        return self._run(sys.executable, str(ROOT / "scripts/fill_in.py"), str(self.inventory), *given)
-
-    def fill_all(self) -> None:
-        done = self.fill(*(f"--set={name}={value}" for name, value in ANSWERS.items()))
-        assert done.returncode == 0, done.stderr
-
-    def play(self, playbook: str, *words: str) -> str:
-        done = self._run(
-            "ansible-playbook",
-            playbook,
-            "-i",
-            "inventories/production",
-            "-e",
-            # By this name it is a server like any other, with an address.
-            "ansible_connection=ansible.builtin.local",
-            "-e",
-            f"ansible_python_interpreter={sys.executable}",
-            *words,
-        )
-        return done.stdout + done.stderr
-
-    def _run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        env = {
-            **os.environ,
-            "ANSIBLE_CONFIG": str(self.root / "ansible.cfg"),
-            "DOCKER_HOST": f"unix://{self.root}/none.sock",
-            "PYTHONPATH": str(self.root),
-        }
-        return subprocess.run(
-            words,
-            cwd=self.root,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-
-def ignored(_folder: str, names: list[str]) -> list[str]:
-    return [name for name in names if name in ("values.yml", "vault.yml")]
+from tests.unit.production import ANSWERS, PASSWORD, Project, lines_of, secrets_of
 
 
 @pytest.fixture
@@ -119,7 +33,7 @@ def test_what_is_to_be_filled_in_is_refused_before_anything(project: Project) ->
             rf"{re.escape(name)} is to be filled in: .* \(inventories/production/hosts\.yml:\d+\)", output
         )
     assert "./init.sh production --set dockfra_domain=VALUE" in output
-    assert "DECRYPTED" not in output
+    assert project.decrypted() == 0
     assert not project.state.exists()
 
 
@@ -203,31 +117,11 @@ def test_on_a_terminal_it_asks_until_an_answer_can_be_one(project: Project) -> N
 # Secrets --------------------------------------------------------------------------------------------------------------
 
 
-def secrets_of(project: Project) -> dict[str, str]:
-    shown = subprocess.run(
-        ["ansible-vault", "view", "--vault-id", f"production@{project.root}/password", str(project.vault)],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
-    found: dict[str, str] = yaml.safe_load(shown)["dockfra_vault"]
-    return found
-
-
-def lines_of(secrets: dict[str, str]) -> set[str]:
-    """What of them must not be anywhere else; the frames of keys are no secret."""
-    lines = {line for text in secrets.values() for line in text.splitlines()}
-    return {
-        line for line in lines if len(line) > 20 and not line.startswith(("-----", "b3BlbnNzaC1rZXktdjE"))
-    }
-
-
 def test_secrets_are_in_the_vault_and_nowhere_else(project: Project) -> None:
     project.fill_all()
     password = ("--vault-id", f"production@{project.root}/password")
     made = project.play("playbooks/verify.yml", *password, "-vvv")
-    lines = [line for line in made.splitlines() if line.strip() != "DECRYPTED"]
-    assert "is not as declared" in made, "\n".join(lines[-40:])
+    assert "is not as declared" in made, "\n".join(made.splitlines()[-40:])
     assert project.vault.read_text().startswith("$ANSIBLE_VAULT;1.2;AES256;production\n")
     assert project.vault.stat().st_mode & 0o777 == 0o600
     secrets = secrets_of(project)
@@ -237,9 +131,10 @@ def test_secrets_are_in_the_vault_and_nowhere_else(project: Project) -> None:
         "tls/ca.key",
         "host_keys/git/ssh_host_ed25519_key",
     } <= set(secrets)
+    project.decrypted()
     again = project.play("playbooks/verify.yml", *password, "-vvv")
+    assert project.decrypted() == 1
     assert secrets_of(project) == secrets
-    assert again.count("DECRYPTED") == 1
     canaries = lines_of(secrets)
     assert len(canaries) > 40
     for output in (made, again):

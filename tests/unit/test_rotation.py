@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible.parsing.vault import VaultSecret, VaultSecretsContext
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_CONFIG
 from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
@@ -28,13 +30,30 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired im
 from .platforms import load_platform
 
 BLOB = re.compile(r"ssh-ed25519 (\S+)")
+# The SSH servers of the local platform.
+SERVERS = [
+    "git",
+    "rpi3",
+    *(
+        f"ssh-{name}"
+        for name in ("autopilot", "backend", "developer", "frontend", "manager", "monitor", "rpi3")
+    ),
+]
+GIVEN = [("default", VaultSecret(b"a password of the tests"))]
 # Of all services those whose files hold these secrets.
 SERVICES = {
     "keys/autopilot": ["ssh-manager", "ssh-autopilot", "ssh-developer", "git"],
     "keys/vnc-rpi3": ["rpi3", "vnc-rpi3"],
     "db/backend": ["db", "backend"],
     "redis/backend": ["redis", "backend"],
+    "host_keys/git": ["git", "ssh-manager", "ssh-developer"],
 }
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of the vault."""
+    monkeypatch.setattr(VaultSecretsContext, "_current", VaultSecretsContext(GIVEN))
 
 
 @dataclass
@@ -44,11 +63,13 @@ class Site:
     Attributes:
         folder: both of them, in ``disk`` and ``state``.
         names: the services.
+        vault: whether its secrets are in a file of Ansible Vault, which lies in the state directory here.
         after: is called after each change on either.
     """
 
     folder: Path
     names: list[str]
+    vault: bool = False
     after: Callable[[], None] = field(default=lambda: None)
 
     @property
@@ -58,8 +79,16 @@ class Site:
     @cached_property
     def platform(self) -> Platform:
         path = self.folder / "changes.yml"
-        path.write_text(yaml.safe_dump({"all": {"vars": {"dockfra_state_dir": str(self.state)}}}))
+        variables = {"dockfra_state_dir": str(self.state)}
+        if self.vault:
+            variables["dockfra_vault_file"] = str(self.state / "vault.yml")
+        path.write_text(yaml.safe_dump({"all": {"vars": variables}}))
         return load_platform(path, only=self.names, keep=True)
+
+    def ring(self) -> Keyring:
+        """The secrets as a new process has them."""
+        keyrings._opened.clear()
+        return self.platform.keyring()
 
     def desired(self) -> dict[str, Desired]:
         keyrings._opened.clear()  # as in a new process
@@ -88,10 +117,10 @@ class Site:
 
 def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
     """What the playbook does for a secret, proofs left out."""
-    change = changes.Change(site.state / keyring.path_of(name))
+    change = site.ring().change(name)
     make: Callable[[str], str] = lambda text: (  # noqa: E731
         keyring.new_ssh_key()
-        if name.startswith("keys/")
+        if keyring.is_ssh_key(name)
         else changes.other_login(name, text, keyring.new_password())
     )
     yield lambda: change.add(make)
@@ -106,7 +135,7 @@ def steps(site: Site, name: str) -> Iterator[Callable[[], object]]:
 def keys_open_their_doors(site: Site, name: str) -> None:
     """The key in its container, and that of the person, are admitted wherever they were before."""
     owner = name.removeprefix("keys/")
-    ring = Keyring(site.state)
+    ring = site.ring()
     private = {"state": ring.ssh_private_key(name)}
     for service in site.names:
         path = site.folder / "disk" / service / "ssh/id_ed25519"
@@ -137,19 +166,40 @@ def login_is_admitted(site: Site, name: str) -> None:
         assert wanted in site.read("redis", "redis/users.acl")
 
 
+def host_key_is_pinned(site: Site, name: str) -> None:
+    """What the server has in its configuration, is each of its callers willing to take."""
+    server = name.removeprefix("host_keys/")
+    blob = BLOB.findall(site.ring()._public(name, site.read(server, "ssh/ssh_host_ed25519_key")))[0]
+    for service in site.names:
+        if service != server:
+            assert f"{server} ssh-ed25519 {blob}\n" in site.read(service, "ssh/known_hosts"), service
+
+
 def secret(site: Site, name: str) -> str:
     """What is used."""
-    ring = Keyring(site.state)
-    return ring.ssh_private_key(name) if name.startswith("keys/") else ring.password(name)
+    ring = site.ring()
+    return ring.ssh_private_key(name) if keyring.is_ssh_key(name) else ring.password(name)
+
+
+CHECKS = {
+    "keys": keys_open_their_doors,
+    "host_keys": host_key_is_pinned,
+    "db": login_is_admitted,
+    "redis": login_is_admitted,
+}
 
 
 def check(site: Site, name: str) -> None:
-    (keys_open_their_doors if name.startswith("keys/") else login_is_admitted)(site, name)
+    CHECKS[name.partition("/")[0]](site, name)
 
 
-@pytest.mark.parametrize("name", SERVICES)
-def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path: Path, name: str) -> None:
-    site = Site(tmp_path, SERVICES[name])
+@pytest.mark.parametrize(
+    ("name", "vault"), [*((name, False) for name in SERVICES), ("keys/vnc-rpi3", True), ("db/backend", True)]
+)
+def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(
+    tmp_path: Path, name: str, vault: bool
+) -> None:
+    site = Site(tmp_path, SERVICES[name], vault)
     site.put()
     before = {service: entry.container["labels"][LABEL_CONFIG] for service, entry in site.desired().items()}
     site.after = lambda: check(site, name)
@@ -163,15 +213,24 @@ def test_nobody_is_locked_out_at_any_step_and_no_container_is_made_anew(tmp_path
         assert labels == before
     assert secret(site, name) != former
     # Nothing of the old one is left anywhere.
-    ring = Keyring(site.state)
-    gone = BLOB.findall(ring._public(name, former))[0] if name.startswith("keys/") else former
+    ring = site.ring()
+    gone = BLOB.findall(ring._public(name, former))[0] if keyring.is_ssh_key(name) else former
     texts = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert not any(gone in text for text in texts)
+    if vault:
+        assert (site.state / "vault.yml").read_text().startswith("$ANSIBLE_VAULT;")
+        private = {
+            path for path in site.state.rglob("*") if path.is_file() and path.suffix not in (".pub", ".crt")
+        }
+        assert {path.name for path in private} == {"vault.yml", "vault.lock", "vault.note"}
 
 
-@pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend"])
-def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, name: str) -> None:
-    site = Site(tmp_path / "site", SERVICES[name])
+@pytest.mark.parametrize("vault", [False, True])
+@pytest.mark.parametrize("name", ["keys/vnc-rpi3", "db/backend", "host_keys/git"])
+def test_stopped_after_each_step_and_run_again_it_ends_the_same(
+    tmp_path: Path, name: str, vault: bool
+) -> None:
+    site = Site(tmp_path / "site", SERVICES[name], vault)
     site.folder.mkdir()
     site.put()
     changes.Journal(site.state).begin([name])
@@ -189,8 +248,8 @@ def test_stopped_after_each_step_and_run_again_it_ends_the_same(tmp_path: Path, 
                 step()
                 check(site, name)
         assert changes.Journal(site.state).left() == []
-        ring = Keyring(site.state)
-        assert len(ring.ssh_admitted(name) if name.startswith("keys/") else ring.logins(name)) == 1
+        ring = site.ring()
+        assert len(ring.ssh_admitted(name) if keyring.is_ssh_key(name) else ring.logins(name)) == 1
         assert secret(site, name) != first
 
 
@@ -213,6 +272,7 @@ def test_every_key_and_every_login_of_a_service_can_be_changed(platform: Platfor
         "db/developer",
         "db/mobile",
         "db/monitor",
+        *(f"host_keys/{name}" for name in SERVERS),
         "keys/autopilot",
         "keys/developer",
         "keys/manager",
@@ -223,9 +283,12 @@ def test_every_key_and_every_login_of_a_service_can_be_changed(platform: Platfor
         "redis/backend",
         "redis/developer",
     ]
-    assert rotation.chosen(known, []) == known
+    hosts = [name for name in known if name.startswith("host_keys/")]
+    assert set(rotation.chosen(known, [])) == set(known) - set(hosts)
+    assert rotation.chosen(known, ["host_keys"]) == hosts
+    assert rotation.chosen(known, ["host_keys/git", "manager"]) == ["host_keys/git", "keys/manager"]
     assert rotation.chosen(known, ["manager", "db/backend", "keys/manager"]) == ["keys/manager", "db/backend"]
-    assert rotation.chosen(known, ["passwords"]) == [name for name in known if not name.startswith("keys/")]
+    assert rotation.chosen(known, ["passwords"]) == [name for name in known if not keyring.is_ssh_key(name)]
     with pytest.raises(UsageError, match=r"no key or login 'manger'\. Did you mean 'manager'\?"):
         rotation.chosen(known, ["manger"])
 
@@ -245,16 +308,72 @@ def test_a_key_is_proved_at_each_server_that_it_opens(platform: Platform) -> Non
         assert found.container or found.ways, name
 
 
+def test_a_host_key_is_proved_wherever_it_is_pinned(platform: Platform) -> None:
+    found = rotation.proof(platform.topology, "host_keys/ssh-frontend")
+    assert (found.container, found.peers, found.ways) == (
+        "dockfra-ssh-frontend",
+        ("ssh-frontend",),
+        ("ssh-frontend",),
+    )
+    assert rotation.proof(platform.topology, "host_keys/git").ways == ()
+    assert rotation.proof(platform.topology, "host_keys/rpi3").ways == ("rpi3",)
+    # Before the server uses it nobody sees it.
+    early = rotation.proof(platform.topology, "host_keys/ssh-frontend", changes.ADDED)
+    assert early.ways == ()
+    assert early.callers == found.callers
+    for server in SERVERS:
+        pinned = {
+            (f"dockfra-{service.name}", "localhost")
+            for service in platform.topology.containers()
+            for path, file in platform.render(service.name).items()
+            if path.endswith("known_hosts") and re.search(rf"^{server} ".encode(), file.content, re.MULTILINE)
+        }
+        assert set(rotation.proof(platform.topology, f"host_keys/{server}").callers) == pinned, server
+        assert pinned
+
+
+def test_a_server_has_to_show_the_one_host_key_that_is_proved(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+    text = operator_files.render(platform)["ssh_config"]
+    made = state / "made.ssh_config"
+    made.write_text(rotation.ssh_config(text, state, "host_keys/ssh-monitor", changes.SWITCHED))
+    for name, file in (("ssh-monitor", "rotation.known_hosts"), ("ssh-manager", "known_hosts")):
+        said = subprocess.run(
+            ["ssh", "-G", "-F", str(made), name], capture_output=True, text=True, check=True
+        ).stdout
+        assert f"userknownhostsfile {state / file}\n" in said
+
+
+def test_the_person_here_knows_both_host_keys_while_one_is_changed(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+
+    def lines() -> list[str]:
+        keyrings._opened.clear()
+        known = operator_files.render(platform)["known_hosts"].splitlines()
+        return [line for line in known if line.startswith(("ssh-backend,", "rpi3 "))]
+
+    before = lines()
+    assert len(before) == 2
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        Keyring(state).change(name).add(lambda _text: keyring.new_ssh_key())
+    both = lines()
+    assert len(both) == 4
+    assert set(before) < set(both)
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        assert Keyring(state).change(name).switch()
+    assert lines() == both
+    for name in ("host_keys/ssh-backend", "host_keys/rpi3"):
+        assert Keyring(state).change(name).retire()
+    assert set(lines()) == set(both) - set(before)
+
+
 def test_a_proof_uses_the_key_to_come_and_no_other(platform: Platform) -> None:
     state = operator_files.directory(platform)
     text = operator_files.render(platform)["ssh_config"]
     Keyring(state).ssh_private_key("keys/monitor")
-    change = changes.Change(state / keyring.path_of("keys/monitor"))
-    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
-    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519"'}
-    change.add(lambda _text: keyring.new_ssh_key())
-    identities = re.findall(r"IdentityFile (.*)", rotation.ssh_config(text, state, "keys/monitor"))
-    assert set(identities) == {f'"{state}/keys/monitor/id_ed25519.next"'}
+    for stage, end in ((changes.SETTLED, ""), (changes.ADDED, ".next"), (changes.SWITCHED, "")):
+        made = rotation.ssh_config(text, state, "keys/monitor", stage)
+        assert set(re.findall(r"IdentityFile (.*)", made)) == {f'"{state}/keys/monitor/id_ed25519{end}"'}
 
 
 def test_keys_of_real_devices_are_told_apart(tmp_path: Path) -> None:

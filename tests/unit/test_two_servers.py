@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files.tree import WantedFile
-from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files, planner
+from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files, planner, rotation
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
 from tests.unit.platforms import ROOT, load_platform
 from tests.unit.sshds import free_port
@@ -130,6 +130,22 @@ def test_the_account_is_planned_until_its_file_is_what_it_should_be(two: Platfor
     assert planner.compare(two, {}, APP, state, limited=True).link_account == account
     state["files"] = {account["home"]: {".ssh/authorized_keys": found}}
     assert planner.compare(two, {}, APP, state, limited=True).link_account == {}
+
+
+def test_the_keys_of_the_link_are_proved_over_it(two: Platform) -> None:
+    known = rotation.known(two)
+    assert {"keys/tunnel", "host_keys/tunnel", "host_keys/tunnel-app"} <= set(known)
+    key = rotation.proof(two.topology, "keys/tunnel")
+    assert (key.container, key.docker_host, key.peers) == ("dockfra-tunnel", MANAGEMENT, ("tunnel-app",))
+    host_key = rotation.proof(two.topology, "host_keys/tunnel-app")
+    assert (host_key.container, host_key.docker_host) == ("dockfra-tunnel-app", APP)
+    assert {("dockfra-tunnel", MANAGEMENT), ("dockfra-ssh-monitor", MANAGEMENT)} <= set(host_key.callers)
+    for name in known:
+        found = rotation.proof(two.topology, name)
+        # What nobody tries proves nothing.
+        assert found.kind == "login" or found.peers or found.ways, name
+        if found.kind == "host_key":
+            assert found.callers, name
 
 
 def test_one_who_calls_across_loses_no_way_out_and_no_published_port(two: Platform) -> None:

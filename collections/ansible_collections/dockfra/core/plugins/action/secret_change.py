@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError, UsageError
+from ..module_utils.files import atomic
 from ..module_utils.files.tree import WantedFile, write_file
 from ..module_utils.secrets import changes, keyring
 from ..plugin_utils.controller import operator_files, rotation
@@ -21,8 +22,6 @@ _ARGUMENTS = {
     "step": {"type": "str", "required": True, "choices": ["begin", "add", "switch", "retire", "end"]},
     "name": {"type": "str"},
 }
-# The operator's SSH configuration with the one key that is to be proved.
-_SSH_CONFIG = "rotation.ssh_config"
 
 
 class ActionModule(ActionBase):
@@ -50,11 +49,6 @@ class ActionModule(ActionBase):
 
     def _begin(self, platform: Platform) -> dict[str, Any]:
         """What is to be changed, an earlier rotation's rest first; a real device's keys only where nobody chose."""
-        if platform.settings["dockfra_vault_file"]:
-            raise UsageError(
-                f"The platform's secrets are in {platform.settings['dockfra_vault_file']}, and only those in files can be changed by this. "
-                "Nothing was changed."
-            )
         known = rotation.known(platform)
         words = platform.settings["dockfra_rotate"]
         names = rotation.chosen(known, words)
@@ -84,7 +78,8 @@ class ActionModule(ActionBase):
 
     def _step(self, platform: Platform, step: str, name: str) -> dict[str, Any]:
         state_dir = operator_files.directory(platform)
-        change = changes.Change(state_dir / keyring.path_of(name))
+        ring = platform.keyring()
+        change = ring.change(name)
         if self._task.check_mode:
             return {"changed": False, "stage": change.stage}
         steps: dict[str, Callable[[], bool]] = {
@@ -97,25 +92,48 @@ class ActionModule(ActionBase):
         result = {
             "changed": changed,
             "stage": change.stage,
-            "proof": rotation.proof(platform.topology, name).to_dict(),
+            "proof": rotation.proof(platform.topology, name, change.stage).to_dict(),
         }
-        if not name.startswith("keys/"):
+        vault = platform.settings["dockfra_vault_file"]
+        if vault and changed and step != "end":
+            result["vault"] = vault
+        if not keyring.is_ssh_key(name):
             result["former"] = change.former(name)
-        elif step in ("add", "switch"):
-            path = state_dir / _SSH_CONFIG
-            text = rotation.ssh_config(operator_files.render(platform)["ssh_config"], state_dir, name)
-            write_file(path, WantedFile(text.encode(), 0o600))
-            result["ssh_config"] = str(path)
+            return result
+        files = operator_files.render(platform)
+        if vault:
+            _show_coming(state_dir, keyring.path_of(name), files, change)
+        if step in ("add", "switch"):
+            text = rotation.ssh_config(files["ssh_config"], state_dir, name, change.stage)
+            _write(state_dir / rotation.SSH_CONFIG, text, 0o600)
+            result["ssh_config"] = str(state_dir / rotation.SSH_CONFIG)
+            result["public"] = " ".join(ring.newest_public(name).split()[:2])
+            line = f"{name.rpartition('/')[2]} {result['public']}\n"
+            _write(state_dir / rotation.KNOWN_HOSTS, line, 0o600)
         return result
 
 
 def _successor(name: str, text: str) -> str:
-    """The content of a secret's file after the change."""
-    if name.startswith("keys/"):
+    """What a secret is after the change."""
+    if keyring.is_ssh_key(name):
         return keyring.new_ssh_key()
     return changes.other_login(name, text, keyring.new_password())
 
 
+def _show_coming(state_dir: Path, relative: str, files: Mapping[str, str], change: changes.Change) -> None:
+    """Have the key to come as a file while it is to be proved, where the person at the controller logs in with it."""
+    path = state_dir / f"{relative}{changes.NEXT}"
+    if relative in files and change.coming is not None:
+        _write(path, change.coming, operator_files.mode(relative))
+    else:
+        atomic.remove(path)
+
+
+def _write(path: Path, text: str, mode: int) -> None:
+    write_file(path, WantedFile(text.encode(), mode))
+
+
 def _end(state_dir: Path, name: str) -> bool:
-    (state_dir / _SSH_CONFIG).unlink(missing_ok=True)
+    for file in (rotation.SSH_CONFIG, rotation.KNOWN_HOSTS):
+        atomic.remove(state_dir / file)
     return changes.Journal(state_dir).done(name)

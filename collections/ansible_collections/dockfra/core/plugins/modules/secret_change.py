@@ -7,7 +7,7 @@ DOCUMENTATION = r"""
 module: secret_change
 short_description: Take one step of the change of an SSH key or a password that services use
 description:
-  - Changes the files below C(dockfra_state_dir) alone. Between two steps the configuration of the services is to be put in
+  - Changes what is kept below C(dockfra_state_dir), or in C(dockfra_vault_file), alone. Between two steps the configuration of the services is to be put in
     place (see M(dockfra.core.service_config)), and the new secret to be proved by a real login.
   - Each step may be taken again. What an earlier rotation has left is known by a file, and comes first.
 version_added: 0.4.0
@@ -31,7 +31,9 @@ options:
     choices: [begin, add, switch, retire, end]
     required: true
   name:
-    description: The secret, C(keys/<owner>) or the name of a login such as C(db/backend). Required for all steps but V(begin).
+    description:
+      - The secret, C(keys/<owner>), C(host_keys/<service>) or the name of a login such as C(db/backend). Required for all steps but
+        V(begin).
     type: str
 """
 
@@ -65,11 +67,15 @@ proof:
   returned: all steps but begin, not in check mode
   type: dict
   contains:
-    kind: {description: V(key) or V(login)., type: str}
+    kind: {description: "V(key), V(login) or V(host_key).", type: str}
     container: {description: "The container in which a login is tried, if any.", type: str}
     docker_host: {description: Where that runs., type: str}
     peers: {description: SSH servers to try from there., type: list, elements: str}
     ways: {description: SSH servers to try from the controller., type: list, elements: str}
+    callers:
+      description: Containers whose client has the host key pinned, each with its C(container) and its C(docker_host).
+      type: list
+      elements: dict
 former:
   description: The user of a login that is no longer used, and still admitted; empty where there is none.
   returned: the secret is a login
@@ -77,5 +83,13 @@ former:
 ssh_config:
   description: A configuration for C(ssh) that knows the key to be proved and no other.
   returned: a key is added or switched
+  type: str
+public:
+  description: The public half of the key to be proved.
+  returned: a key is added or switched
+  type: str
+vault:
+  description: The file of Ansible Vault that was written, so that what Ansible knows of it is no longer what it holds.
+  returned: secrets are kept in one, and it was written
   type: str
 """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A secret becomes another one while services use it, in steps that can be cut anywhere.
 
-The files beside a secret say how far it is: ``.next`` is one to come, ``.old`` the one before. All that is there is admitted,
+What is kept beside a secret says how far it is: ``.next`` is one to come, ``.old`` the one before. All that is there is admitted,
 so each step may be taken again, and between two steps everybody who can log in may do so::
 
     settled   the secret alone
@@ -10,20 +10,20 @@ so each step may be taken again, and between two steps everybody who can log in 
     switched  the former .next is what is used; .old is still admitted
     settled   .old is gone
 
-A login has two users that take turns: the name of the secret's file, and the same with ``_b``. The second line of the file names
-the second one.
+A login has two users that take turns: the name of the secret, and the same with ``_b``. The second line of the secret names the
+second one.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from ..errors import KeyringError
 from ..files import atomic
+from .stores import Store
 
 NEXT, OLD = ".next", ".old"
 SETTLED, ADDED, SWITCHED = "settled", "added", "switched"
@@ -45,12 +45,12 @@ def second_user(name: str) -> str:
 
 
 def user(name: str, text: str) -> str:
-    """Return the user of a login, by the content of its file."""
+    """Return the user of a login, by its secret."""
     return second_user(name) if text.split("\n")[1:2] == [second_user(name)] else first_user(name)
 
 
 def other_login(name: str, text: str, password: str) -> str:
-    """Return the content of a login's file for the user whose turn comes after that of ``text``, with a new password."""
+    """Return the secret of a login for the user whose turn comes after that of ``text``, with a new password."""
     password = password.strip()
     return f"{password}\n{second_user(name)}\n" if user(name, text) == first_user(name) else f"{password}\n"
 
@@ -59,65 +59,75 @@ class Change:
     """One secret on its way to the next.
 
     Args:
-        path: its file, which exists.
+        store: where it is kept.
+        relative: its path there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._next = path.with_name(f"{path.name}{NEXT}")
-        self._old = path.with_name(f"{path.name}{OLD}")
+    def __init__(self, store: Store, relative: str) -> None:
+        self._store = store
+        self._used = relative
+        self._next = f"{relative}{NEXT}"
+        self._old = f"{relative}{OLD}"
 
     @property
     def stage(self) -> str:
         """How far it is."""
-        if self._next.exists():
+        if self.coming is not None:
             return ADDED
-        return SWITCHED if self._old.exists() else SETTLED
+        return SWITCHED if self._read(self._old) is not None else SETTLED
+
+    @property
+    def coming(self) -> str | None:
+        """The secret to come, where there is one."""
+        return self._read(self._next)
+
+    @property
+    def used(self) -> str:
+        """The secret that is used; KeyringError where there is none."""
+        text = self._read(self._used)
+        if text is None:
+            raise KeyringError(
+                f"{self._store.place(self._used)} is not there, so it cannot be changed. Run site.yml, which makes it."
+            )
+        return text
 
     def former(self, name: str) -> str:
         """Return the user of the login before, empty where there is none any more."""
-        try:
-            return user(name, self._old.read_text(encoding="utf-8")) if self.stage == SWITCHED else ""
-        except OSError as error:
-            raise KeyringError(f"{self._old} cannot be read: {error.strerror}. Check its owner.") from error
+        old = self._read(self._old)
+        return user(name, old) if old is not None and self.stage == SWITCHED else ""
 
     def add(self, make: Callable[[str], str]) -> bool:
-        """Have one to come, unless that is done; ``make`` gets the content of the file and returns the new one."""
+        """Have one to come, unless that is done; ``make`` gets the secret that is used and returns the new one."""
         if self.stage != SETTLED:
             return False
-        with self._told():
-            atomic.create(self._next, make(self._path.read_text(encoding="utf-8")).encode(), mode=_MODE)
+        self._store.write(self._next, make(self.used), replace=False)
         return True
 
     def switch(self) -> bool:
         """Put the one to come in the place of the one that is used, unless that is done."""
         if self.stage != ADDED:
             return False
-        with self._told():
-            # Cut before the move, it begins again: what is used is still the former one.
-            atomic.replace(self._old, self._path.read_bytes(), mode=_MODE)
-            os.replace(self._next, self._path)
-            atomic.sync_directory(self._path.parent)
+        self._store.shift(self._next, self._used, self._old)
         return True
 
     def retire(self) -> bool:
         """Forget the one before, unless that is done; KeyringError where the new one is not used yet."""
-        if self.stage == ADDED:
-            raise KeyringError(f"{self._next} is not used yet, so {self._path} cannot go. Switch first.")
-        if self.stage == SETTLED:
+        stage = self.stage
+        if stage == ADDED:
+            raise KeyringError(
+                f"{self._store.place(self._next)} is not used yet, so {self._store.place(self._used)} cannot go. Switch first."
+            )
+        if stage == SETTLED:
             return False
-        with self._told():
-            atomic.remove(self._old)
-            atomic.sync_directory(self._path.parent)
+        self._store.remove(self._old)
         return True
 
-    @contextlib.contextmanager
-    def _told(self) -> Iterator[None]:
+    def _read(self, relative: str) -> str | None:
         try:
-            yield
-        except OSError as error:
+            return self._store.read(relative)
+        except ValueError as error:
             raise KeyringError(
-                f"{error.filename or self._path} cannot be written: {error.strerror}. Check owner and free space."
+                f"{self._store.place(relative)} is damaged ({error}). Put back a copy of it, or remove it."
             ) from error
 
 

@@ -39,6 +39,9 @@ except ImportError as error:
 PASSWORD_LENGTH = 48
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits
 
+# What the names of SSH keys begin with.
+_KEYS = ("keys/", "host_keys/")
+
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]*(/[a-z0-9][a-z0-9_.-]*)*")
 
 
@@ -59,7 +62,8 @@ class Keyring:
         store: where they are kept instead of in files of the state directory.
 
     Attributes:
-        in_use: what was asked for and can be changed while services run: ``keys/<owner>``, and the names of logins.
+        in_use: what was asked for and can be changed while services run: ``keys/<owner>``, ``host_keys/<service>``, and the names
+            of logins.
     """
 
     def __init__(
@@ -99,9 +103,8 @@ class Keyring:
     def ssh_private_key(self, name: str) -> str:
         """Return the OpenSSH private key called ``keys/<owner>`` or ``host_keys/<service>`` (ed25519)."""
         text = self._file(_ssh_path(name), new_ssh_key, accept=_is_ssh_key)
-        if name.startswith("keys/"):
-            self.in_use.add(name)
-            self._hide(name, text.strip())
+        self.in_use.add(name)
+        self._hide(name, text.strip())
         return text
 
     def ssh_public_key(self, name: str) -> str:
@@ -117,9 +120,18 @@ class Keyring:
         beside = [self._public(name, text) for text in self._beside(_ssh_path(name))]
         return list(dict.fromkeys([self.ssh_public_key(name), *beside]))
 
+    def change(self, name: str) -> changes.Change:
+        """Return how far a secret is on its way to the next, and what takes it there."""
+        return changes.Change(self._store, path_of(name))
+
     def newest(self, name: str) -> str:
         """Return the private key called ``name`` that is used from the next step of a change on."""
         return self._read(f"{_ssh_path(name)}{changes.NEXT}") or self.ssh_private_key(name)
+
+    def newest_public(self, name: str) -> str:
+        """Return the public line of the key that is used from the next step of a change on, without a newline."""
+        change = self.change(name)
+        return self._public(name, change.coming or change.used)
 
     def newest_login(self, name: str) -> Login:
         """Return the login that is used from the next step of a change on."""
@@ -140,6 +152,14 @@ class Keyring:
             named = re.sub(rf"\b{re.escape(second)}\b", first, named)
         return "\n".join(dict.fromkeys(named.split("\n")))
 
+    def waits_for_start(self, text: str) -> bool:
+        """Whether a text has a host key that its server takes up when it is started: no rotation is there to tell it."""
+        return any(
+            shown in text and self.change(name).stage != changes.SWITCHED
+            for shown, name in self._shown.items()
+            if name.startswith("host_keys/") and shown.startswith("-----BEGIN ")
+        )
+
     def _hide(self, name: str, *texts: str) -> None:
         self._shown.update(dict.fromkeys(texts, name))
 
@@ -150,8 +170,7 @@ class Keyring:
             .public_bytes(serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH)
             .decode()
         )
-        if name.startswith("keys/"):
-            self._hide(name, line)
+        self._hide(name, line)
         return f"{line} {self._comment}-{name.rpartition('/')[2]}"
 
     def _beside(self, relative: str) -> list[str]:
@@ -242,8 +261,13 @@ def _login(name: str, text: str) -> Login:
 
 
 def path_of(name: str) -> str:
-    """Return where a secret lies below the state directory: that of a key for ``keys/<owner>``, else of a password."""
-    return _ssh_path(name) if name.startswith("keys/") else f"secrets/{_checked(name)}"
+    """Return where a secret lies below the state directory: that of a key for ``keys/…`` and ``host_keys/…``, else of a password."""
+    return _ssh_path(name) if is_ssh_key(name) else f"secrets/{_checked(name)}"
+
+
+def is_ssh_key(name: str) -> bool:
+    """Whether the secret of that name is an SSH key, and not a password."""
+    return name.startswith(_KEYS)
 
 
 def _ssh_path(name: str) -> str:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
@@ -37,6 +38,22 @@ class Store(Protocol):
             KeyringError: it cannot be kept.
         """
 
+    def shift(self, coming: str, used: str, former: str) -> None:
+        """Have the text of ``coming`` as that of ``used``, and what that was as ``former``; nothing is left of ``coming``.
+
+        Cut anywhere, either all of it is done or ``used`` and ``coming`` are as they were.
+
+        Raises:
+            KeyringError: it cannot be kept, or one of the two is not there.
+        """
+
+    def remove(self, relative: str) -> None:
+        """Forget a text, if there is one.
+
+        Raises:
+            KeyringError: it cannot be removed.
+        """
+
 
 class Directory:
     """Files below a state directory, for their owner only (mode 0600 in directories of mode 0700).
@@ -62,7 +79,7 @@ class Directory:
 
     def write(self, relative: str, text: str, replace: bool, mode: int = 0o600) -> str:
         path = self._root / relative
-        try:
+        with _told(path):
             self._make_private(path.parent)
             if replace:
                 atomic.replace(path, text.encode(), mode=mode)
@@ -70,10 +87,20 @@ class Directory:
             with contextlib.suppress(FileExistsError):
                 atomic.create(path, text.encode(), mode=mode)
             return path.read_text(encoding="utf-8")
-        except OSError as error:
-            raise KeyringError(
-                f"{path} cannot be written: {error.strerror}. Check owner and free space."
-            ) from error
+
+    def shift(self, coming: str, used: str, former: str) -> None:
+        path = self._root / used
+        with _told(path):
+            # Cut before the move, it begins again: what is used is still the former one.
+            atomic.replace(self._root / former, path.read_bytes(), mode=0o600)
+            os.replace(self._root / coming, path)
+            atomic.sync_directory(path.parent)
+
+    def remove(self, relative: str) -> None:
+        path = self._root / relative
+        with _told(path), contextlib.suppress(FileNotFoundError):
+            atomic.remove(path)
+            atomic.sync_directory(path.parent)
 
     def _make_private(self, folder: Path) -> None:
         """Make the state directory and a folder below it, each for the owner only."""
@@ -82,6 +109,17 @@ class Directory:
             if path.is_relative_to(self._root):
                 # Unlike `mkdir(parents=True)`, which gives its mode to the last directory only.
                 path.mkdir(mode=0o700, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Say what the system refuses as a KeyringError."""
+    try:
+        yield
+    except OSError as error:
+        raise KeyringError(
+            f"{path} cannot be written: {error.strerror}. Check owner and free space."
+        ) from error
 
 
 def is_public(relative: str) -> bool:

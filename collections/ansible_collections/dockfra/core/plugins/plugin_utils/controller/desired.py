@@ -27,7 +27,7 @@ from ...module_utils.topology import forwards
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
-from . import keyrings
+from . import keyrings, vaults
 from .images import Image, image_sources, tree_name
 from .keyrings import keyring_of
 from .role_files import TEMPLATE_SUFFIX, Role
@@ -45,7 +45,7 @@ class Desired:
         container: the specification of its container, see `specification`.
         directory: where its configuration files live on the Docker host.
         files: the rendered configuration files by path.
-        with_secrets: those with a secret that can be changed while the service runs.
+        with_secrets: those with a secret that the service takes up while it runs.
     """
 
     service: Service
@@ -308,8 +308,11 @@ class Platform:
 
     def _platform_variables(self) -> dict[str, Any]:
         """What templates know that are no service's. Who renders is the platform: what cannot be rendered is told by a name."""
+        first = next(iter(self._variables.raw.values()))
         return {
             **self._variables.of_all(),
+            # Without what is decrypted already, the first template with a secret would have it decrypted.
+            **{name: first[name] for name in (vaults.VARIABLE,) if name in first},
             "inventory_hostname": self.topology.project,
             **self.settings,
         }
@@ -355,7 +358,11 @@ class Platform:
         }
         container["labels"][LABEL_CONFIG] = digest(fingerprints)
         container["labels"][LABEL_REVISION] = digest(container)
-        with_secrets = {path for path, file in files.items() if named[path] != file.content}
+        with_secrets = {
+            path
+            for path, file in files.items()
+            if named[path] != file.content and keyrings.taken_up(file.content)
+        }
         return Desired(service, images, container, directory, files, with_secrets)
 
     def networks(self, docker_host: str) -> dict[str, dict[str, Any]]:

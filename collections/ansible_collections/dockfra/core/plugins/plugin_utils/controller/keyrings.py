@@ -31,6 +31,12 @@ def named(content: bytes) -> bytes:
     return text.encode()
 
 
+def taken_up(content: bytes) -> bool:
+    """Return whether a service takes up a file with secrets while it runs, see `Keyring.waits_for_start`."""
+    text = content.decode()
+    return not any(opened.waits_for_start(text) for opened in _opened.values())
+
+
 def in_use() -> list[str]:
     """Return what can be changed while services run, of all that this process has asked for."""
     return sorted({name for opened in _opened.values() for name in opened.in_use})

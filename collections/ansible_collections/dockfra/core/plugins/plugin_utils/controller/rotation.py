@@ -5,12 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ...module_utils.errors import UsageError
-from ...module_utils.secrets.changes import NEXT
+from ...module_utils.secrets import changes
 from ...module_utils.topology import forwards
 from ...module_utils.topology.model import OPERATOR
 from ...module_utils.topology.problem import nearest
@@ -18,8 +18,12 @@ from ...module_utils.topology.topology import Topology
 from . import keyrings, operator_files
 from .desired import Platform
 
-KEYS, PASSWORDS = "keys", "passwords"
+KEYS, PASSWORDS, HOST_KEYS = "keys", "passwords", "host_keys"
 _PREFIX = f"{KEYS}/"
+_HOST_PREFIX = f"{HOST_KEYS}/"
+
+# In the state directory, for a proof: the operator's SSH configuration, and the one host key that it takes.
+SSH_CONFIG, KNOWN_HOSTS = "rotation.ssh_config", "rotation.known_hosts"
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,13 @@ class Proof:
     """What shows that a secret opens what it is for.
 
     Attributes:
-        kind: ``key`` or ``login``.
+        kind: ``key``, ``login`` or ``host_key``.
         container: where the login is tried: that of the key's owner, or of the service that is logged in to; empty for a key
-            that lives at the controller only.
+            that lives at the controller only. Of a host key that of the server.
         docker_host: where the container runs.
         peers: the SSH servers that are tried from there.
         ways: the SSH servers that are tried from the controller.
+        callers: containers whose client has the host key pinned, each with the Docker host on which it runs.
     """
 
     kind: str
@@ -40,14 +45,18 @@ class Proof:
     docker_host: str
     peers: tuple[str, ...] = ()
     ways: tuple[str, ...] = ()
+    callers: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain data for a task result: lists, which templates can join."""
-        return {**asdict(self), "peers": list(self.peers), "ways": list(self.ways)}
+        callers = [
+            {"container": container, "docker_host": docker_host} for container, docker_host in self.callers
+        ]
+        return {**asdict(self), "peers": list(self.peers), "ways": list(self.ways), "callers": callers}
 
 
 def known(platform: Platform) -> list[str]:
-    """Return what can be changed: each SSH key, and each login of one service at another, as the templates ask for them."""
+    """Return what can be changed: each SSH key of a client or a server, and each login of one service at another, as the templates ask for them."""
     for service in platform.topology.containers():
         platform.render(service.name)
     operator_files.render(platform)
@@ -55,11 +64,12 @@ def known(platform: Platform) -> list[str]:
 
 
 def chosen(known: Sequence[str], words: Iterable[str]) -> list[str]:
-    """Return the secrets that words choose, all of them without any.
+    """Return the secrets that words choose; without any all of them but host keys, which people elsewhere have pinned.
 
     Args:
         known: see the function of that name.
-        words: ``keys``, ``passwords``, the owner of a key (``manager``), or a login (``db/backend``).
+        words: ``keys``, ``passwords``, ``host_keys``, the owner of a key (``manager``), a login (``db/backend``), or one host key
+            (``host_keys/git``).
 
     Raises:
         UsageError: a word chooses nothing.
@@ -67,7 +77,8 @@ def chosen(known: Sequence[str], words: Iterable[str]) -> list[str]:
     names = {name.removeprefix(_PREFIX): name for name in known}
     groups = {
         KEYS: [name for name in known if name.startswith(_PREFIX)],
-        PASSWORDS: [name for name in known if not name.startswith(_PREFIX)],
+        PASSWORDS: [name for name in known if not name.startswith((_PREFIX, _HOST_PREFIX))],
+        HOST_KEYS: [name for name in known if name.startswith(_HOST_PREFIX)],
     }
     found: list[str] = []
     for word in words:
@@ -80,7 +91,7 @@ def chosen(known: Sequence[str], words: Iterable[str]) -> list[str]:
                 f"dockfra_rotate: there is no key or login '{word}'.{nearest(word, [*groups, *names])} "
                 f"There are {', '.join([*groups, *names])}."
             )
-    return list(dict.fromkeys(found)) or list(known)
+    return list(dict.fromkeys(found)) or groups[KEYS] + groups[PASSWORDS]
 
 
 def devices_with(topology: Topology, name: str) -> list[str]:
@@ -93,8 +104,12 @@ def devices_with(topology: Topology, name: str) -> list[str]:
     ]
 
 
-def proof(topology: Topology, name: str) -> Proof:
-    """Return how a secret is proved."""
+def proof(topology: Topology, name: str, stage: str = changes.SWITCHED) -> Proof:
+    """Return how a secret is proved when the change is that far."""
+    if name.startswith(_HOST_PREFIX):
+        found = _host_key_proof(topology, name.removeprefix(_HOST_PREFIX))
+        # Of two keys of one kind a server shows one, so nobody sees the one to come: it has to be pinned, no more.
+        return found if stage == changes.SWITCHED else replace(found, ways=())
     if not name.startswith(_PREFIX):
         service = topology.services[name.partition("/")[0]]
         return Proof("login", topology.container_name(service.name), service.docker_host)
@@ -110,20 +125,47 @@ def proof(topology: Topology, name: str) -> Proof:
     if owner is None:
         return Proof("key", "", "", ways=tuple(ways))
     peers = [peer.name for peer in topology.ssh_peers(owner.name) if topology.admits(peer.name, key)]
+    peers += [link.tunnel for link in topology.links(owner.name)]
     return Proof("key", topology.container_name(owner.name), owner.docker_host, tuple(peers), tuple(ways))
 
 
-def ssh_config(text: str, state_dir: Path, name: str) -> str:
-    """Return the operator's SSH configuration with one key and no other: the one that is used from the next step on.
+def _host_key_proof(topology: Topology, server: str) -> Proof:
+    service = topology.services[server]
+    callers = [
+        caller
+        for caller in topology.containers()
+        if service in topology.ssh_peers(caller.name)
+        or server in [link.tunnel for link in topology.links(caller.name)]
+    ]
+    # The person logs in with a key of those who may; without one nobody has a way.
+    published = bool(service.logins) and any(port.publish for port in service.ssh_ports)
+    reached = published or server in [way.name for way in forwards.operator_ways(topology)]
+    return Proof(
+        "host_key",
+        topology.container_name(server),
+        service.docker_host,
+        (server,),
+        (server,) if reached else (),
+        tuple((topology.container_name(caller.name), caller.docker_host) for caller in callers),
+    )
+
+
+def ssh_config(text: str, state_dir: Path, name: str, stage: str) -> str:
+    """Return the operator's SSH configuration for a proof.
+
+    Of a key it has that one and no other; of a host key it takes that one and no other from the server.
 
     Args:
         text: the configuration as it is.
         state_dir: the platform's state directory.
-        name: ``keys/<owner>``.
+        name: ``keys/<owner>`` or ``host_keys/<service>``.
+        stage: how far the change is, which says whether that is the one to come or the one that is used.
     """
+    if name.startswith(_HOST_PREFIX):
+        # Of several values ssh takes the first.
+        return f'Host {name.removeprefix(_HOST_PREFIX)}\n    UserKnownHostsFile "{state_dir / KNOWN_HOSTS}"\n\n{text}'
     used = state_dir / name / "id_ed25519"
-    coming = used.with_name(f"{used.name}{NEXT}")
-    newest = coming if coming.exists() else used
+    newest = used.with_name(f"{used.name}{changes.NEXT}") if stage == changes.ADDED else used
     lines = []
     for line in text.splitlines():
         if line.strip().startswith("IdentityFile "):

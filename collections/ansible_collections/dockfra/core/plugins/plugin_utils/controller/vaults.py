@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import yaml
@@ -15,11 +18,13 @@ from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, ma
 from ...module_utils.errors import KeyringError
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
-from ...module_utils.secrets import changes
 from ...module_utils.secrets.stores import Directory, is_public
 
 # The one variable in the file: the secrets by their paths.
 VARIABLE = "dockfra_vault"
+
+# In the state directory: tells whether what Ansible has decrypted is still what the file has, see `_note`.
+_NOTE = "vault.note"
 
 # Seconds to wait for another process that keeps a secret.
 _PATIENCE = 60.0
@@ -43,6 +48,8 @@ class Vault:
         self._identity = identity
         self._state_dir = Path(state_dir)
         self._files = Directory(state_dir)
+        # Of the file whose content is known: inode, time of the last change, size.
+        self._seen: tuple[int, int, int] | None = None
 
     def place(self, relative: str) -> str:
         return self._files.place(relative) if is_public(relative) else f"{relative} in {self._path}"
@@ -50,38 +57,73 @@ class Vault:
     def read(self, relative: str) -> str | None:
         if is_public(relative):
             return self._files.read(relative)
-        # Nothing in a vault is on its way to a new one (`secret_change` refuses that), so it is not decrypted to look for it.
-        if relative.endswith((changes.NEXT, changes.OLD)):
-            return None
-        if relative not in self._known and self._path.exists():
-            # Made since the run began, perhaps.
-            self._known = self._load()
+        self._renew()
         return self._known.get(relative)
 
     def write(self, relative: str, text: str, replace: bool) -> str:
         if is_public(relative):
             return self._files.write(relative, text, replace)
+
+        def keep(content: dict[str, str]) -> None:
+            if replace or relative not in content:
+                content[relative] = text
+
+        return self._changed(keep)[relative]
+
+    def shift(self, coming: str, used: str, former: str) -> None:
+        def move(content: dict[str, str]) -> None:
+            if coming not in content or used not in content:
+                raise KeyringError(
+                    f"{self.place(coming if used in content else used)} is not there any more."
+                )
+            content[former] = content[used]
+            content[used] = content.pop(coming)
+
+        self._changed(move)
+
+    def remove(self, relative: str) -> None:
+        self._changed(lambda content: content.pop(relative, None))
+
+    def _changed(self, change: Callable[[dict[str, str]], object]) -> dict[str, str]:
+        """Change the content and return it; the file is replaced at once, or stays as it was."""
         try:
             self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
             with file_lock.held(self._state_dir / "vault.lock", _PATIENCE):
-                known = self._load() if self._path.exists() else {}
-                if replace or relative not in known:
-                    known[relative] = text
-                    self._save(known)
-                self._known = known
+                self._renew()
+                content = dict(self._known)
+                change(content)
+                if content != self._known:
+                    self._save(content)
         except OSError as error:
             raise KeyringError(
                 f"{error.filename or self._path} cannot be written: {error.strerror}. Check owner and free space."
             ) from error
-        return known[relative]
+        return content
 
-    def _load(self) -> dict[str, str]:
+    def _renew(self) -> None:
+        """Know the content as it is now: it may have been changed since Ansible decrypted the file, and by this very run."""
         try:
-            plain = VaultLib(self._secrets()).decrypt(self._path.read_bytes())
-            content = yaml.safe_load(plain)[VARIABLE] or {}
-            return {str(relative): str(text) for relative, text in content.items()}
+            with self._path.open("rb") as file:
+                status = os.fstat(file.fileno())
+                seen = (status.st_ino, status.st_mtime_ns, status.st_size)
+                if seen == self._seen:
+                    return
+                encrypted = file.read()
+        except FileNotFoundError:
+            return
         except OSError as error:
             raise KeyringError(f"{self._path} cannot be read: {error.strerror}. Check its owner.") from error
+        if self._read_note() != _note(encrypted, self._known):
+            self._known = self._decrypted(encrypted)
+            with contextlib.suppress(OSError):  # whoever may not write decrypts each time
+                self._write_note(_note(encrypted, self._known))
+        self._seen = seen
+
+    def _decrypted(self, encrypted: bytes) -> dict[str, str]:
+        try:
+            plain = VaultLib(self._secrets()).decrypt(encrypted)
+            content = yaml.safe_load(plain)[VARIABLE] or {}
+            return {str(relative): str(text) for relative, text in content.items()}
         except (AnsibleError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
             # What is told of YAML would show a part of it.
             reason = str(error) if isinstance(error, AnsibleError) else f"it has no {VARIABLE}"
@@ -93,10 +135,21 @@ class Vault:
         secrets = self._secrets()
         best = match_best_secret(secrets, [self._identity]) or secrets[0]
         text = yaml.safe_dump({VARIABLE: dict(sorted(content.items()))}, allow_unicode=True)
+        encrypted = VaultLib(secrets).encrypt(text, secret=best[1], vault_id=self._identity)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        atomic.replace(
-            self._path, VaultLib(secrets).encrypt(text, secret=best[1], vault_id=self._identity), mode=0o600
-        )
+        # Cut between the two, the note is of no file: then the file is decrypted.
+        self._write_note(_note(encrypted, content))
+        atomic.replace(self._path, encrypted, mode=0o600, temporary=f".{self._path.name}.new")
+        self._known = dict(content)
+
+    def _read_note(self) -> str:
+        try:
+            return (self._state_dir / _NOTE).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            return ""
+
+    def _write_note(self, note: str) -> None:
+        atomic.replace(self._state_dir / _NOTE, note.encode(), mode=0o600)
 
     def _secrets(self) -> list[tuple[str, VaultSecret]]:
         context = VaultSecretsContext.current(optional=True)
@@ -106,3 +159,9 @@ class Vault:
                 f"--vault-id {self._identity}@FILE with a file or a program that has it."
             )
         return list(context.secrets)
+
+
+def _note(encrypted: bytes, content: Mapping[str, str]) -> str:
+    """Which content a file has, so that who knows both can tell that they belong together; says nothing of either."""
+    plain = json.dumps(sorted(content.items())).encode()
+    return hashlib.sha256(hashlib.sha256(encrypted).digest() + hashlib.sha256(plain).digest()).hexdigest()
