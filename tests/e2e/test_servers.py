@@ -152,7 +152,7 @@ def test_a_target_that_is_not_declared_is_refused(platform: Platform) -> None:
     for hop in ("tunnel-app", "app-server.server"):
         for target in ("db.backend-net:5433", f"{LOCALHOST}:22", "ssh-developer.shared-net:22"):
             done = platform.run(
-                "tunnel", "ssh", "-F", "/etc/dockfra/link/ssh_config", "-o", "ClearAllForwardings=yes", "-W", target, hop
+                "tunnel", "ssh", "-F", "/etc/dockfra/link/ssh_config", "-o", "ClearAllForwardings=yes", "-o", "LogLevel=INFO", "-W", target, hop
             )  # fmt: skip
             assert done.returncode != 0
             assert "administratively prohibited" in done.stderr, done
@@ -188,7 +188,7 @@ def test_a_stolen_key_of_the_tunnel_opens_nothing_else(platform: Platform) -> No
         if port.name == "ssh" and platform.engine(service) is engine:
             done = ssh(service, int(port.publish or 0), platform.topology.services[service].user, "id")
             assert "Permission denied (publickey)" in done.stderr, done
-    assert "Permission denied (publickey)" in ssh(APP, 22, servers.USER, "id").stderr
+    assert "Permission denied (publickey" in ssh(APP, 22, servers.USER, "id").stderr
 
 
 @contextmanager

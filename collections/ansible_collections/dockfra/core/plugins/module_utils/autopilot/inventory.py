@@ -11,9 +11,11 @@ from typing import Any, NamedTuple
 from ..errors import AutopilotError
 from ..text import shown
 
-# A group that no inventory has to name: the services that have releases.
+# Groups that no inventory has to name: the services that have releases, and those that lead to engines or to another Docker host.
 RELEASED = "released"
+GATEWAYS = "gateways"
 ALL = "all"
+_DERIVED = (ALL, RELEASED, GATEWAYS)
 
 
 def key(domain: str, name: str) -> str:
@@ -25,7 +27,7 @@ class Inventory(NamedTuple):
     """The names there are.
 
     Attributes:
-        groups: the services of each group, in the order of the inventory; with `ALL` and `RELEASED`.
+        groups: the services of each group, in the order of the inventory; with `ALL`, `RELEASED` and `GATEWAYS`.
         targets: the services that each deploy brings.
         needs: the services without which a service cannot work; those that need none are left out.
     """
@@ -55,10 +57,18 @@ class Inventory(NamedTuple):
         found = {
             name: tuple(host for host in members if host in services) for name, members in groups.items()
         }
-        found |= {ALL: tuple(services), RELEASED: tuple(name for each in targets.values() for name in each)}
+        found |= {
+            ALL: tuple(services),
+            RELEASED: tuple(name for each in targets.values() for name in each),
+            GATEWAYS: tuple(
+                name
+                for name in services
+                if hosts[name].get("dockfra_docker_socket") or "dockfra_links" in hosts[name]
+            ),
+        }
         needs = {name: tuple(map(str, hosts[name].get("dockfra_needs") or ())) for name in services}
         made = cls(
-            {name: members for name, members in found.items() if members},
+            {name: members for name, members in found.items() if members or name in _DERIVED},
             {target: tuple(members) for target, members in targets.items()},
             {name: needed for name, needed in needs.items() if needed},
         )
@@ -102,7 +112,7 @@ class Inventory(NamedTuple):
         for pattern in patterns:
             name = pattern.removeprefix("!")
             members = self.groups.get(name) or ((name,) if name in self.services else ())
-            if not members:
+            if not members and name not in _DERIVED:
                 raise AutopilotError(f"{shown(name)} is neither a group of the inventory nor a service")
             (left_out if pattern.startswith("!") else chosen).update(members)
         return tuple(name for name in self.services if name in chosen - left_out)
