@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -27,7 +26,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers.labels imp
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.e2e.support import runs
-from tests.e2e.support.platform import STATE, Platform, read_topology
+from tests.e2e.support.platform import Platform, read_topology
 from tests.servers import run as servers
 
 # Options of teardown.yml; images stay for the next session.
@@ -98,7 +97,7 @@ def platform(untouched: None) -> Iterator[Platform]:
         assert done.returncode == 0, done.stderr
     yield found
     if runs.SERVERS and not KEEP:
-        servers.destroy(servers.FOLDER)
+        servers.destroy()
     elif not KEEP and (found.ids() or found.state.exists()):
         remove(found)
 
@@ -109,8 +108,7 @@ def prepare_servers() -> None:
         with contextlib.suppress(docker.errors.DockerException, LookupError):
             servers.find(servers.NAMES[0])
             return
-    shutil.rmtree(STATE, ignore_errors=True)
-    servers.create(servers.FOLDER)
+    servers.create()
 
 
 def left_over(platform: Platform) -> bool:

@@ -3,7 +3,7 @@
 Each is a container that may run an engine of its own (Docker-in-Docker), and is reached as a real server is: by the address of its own, as a
 user with sudo, with a key of its own and a pinned host key. Nothing of them is published on this machine.
 
-usage: run.py create|destroy FOLDER   (FOLDER gets servers.json, the key and known_hosts, and is removed with the servers)
+usage: run.py create|destroy   (how they are reached is in .dockfra/molecule-servers: servers.json, the key and known_hosts)
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from tests.fresh import run as fresh
 
 NAMES = ("management-server", "app-server")
 FOLDER = fresh.ROOT / ".dockfra/molecule-servers"
+# Of the platform on them, as in the scenario's inventory.
+STATE = fresh.ROOT / ".dockfra/molecule-production"
 USER = "admin"
 LABEL = "dockfra.servers"
 NETWORK = f"dockfra-servers-{hashlib.sha256(str(fresh.ROOT).encode()).hexdigest()[:8]}"
@@ -117,20 +119,20 @@ def start(client: docker.APIClient, name: str, made_of: str, public: str) -> dic
     return {"address": own, "host_key": " ".join(key.split()[:2])}
 
 
-def create(folder: Path) -> None:
+def create() -> None:
     """Start the servers and write down how they are reached."""
     made_of = image()  # where there is no engine yet, it brings one
     client = docker.APIClient(version="auto", timeout=600, **kwargs_from_env())
-    destroy(folder)
-    folder.mkdir(mode=0o700, parents=True)
-    key = folder / "id_ed25519"
+    destroy()
+    FOLDER.mkdir(mode=0o700, parents=True)
+    key = FOLDER / "id_ed25519"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", USER, "-f", str(key)], check=True)
     make_network(client)
     public = key.with_suffix(".pub").read_text().strip()
     servers = {name: start(client, name, made_of, public) for name in NAMES}
-    known = folder / "known_hosts"
+    known = FOLDER / "known_hosts"
     known.write_text("".join(f"{server['address']} {server['host_key']}\n" for server in servers.values()))
-    (folder / "servers.json").write_text(json.dumps(servers))
+    (FOLDER / "servers.json").write_text(json.dumps(servers))
     for name, server in servers.items():
         wait(name, server["address"], key, known)
 
@@ -201,24 +203,25 @@ def inside(name: str, *command: str) -> str:
     return output(client, find(name)["Id"], *command)
 
 
-def destroy(folder: Path) -> None:
-    """Remove the servers with all that is in them, and how they were reached."""
+def destroy() -> None:
+    """Remove the servers with all that is in them, how they were reached, and the platform's keys."""
     client = docker.APIClient(version="auto", timeout=120, **kwargs_from_env())
     of_them = {"label": f"{LABEL}={fresh.ROOT}"}
     for entry in client.containers(all=True, filters=of_them):
         client.remove_container(entry["Id"], force=True, v=True)
     for entry in client.networks(filters=of_them):
         client.remove_network(entry["Id"])
-    shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    shutil.rmtree(STATE, ignore_errors=True)
 
 
 def main(words: Sequence[str]) -> int:
     actions = {"create": create, "destroy": destroy}
-    if len(words) != 2 or words[0] not in actions:
-        print("usage: run.py create|destroy FOLDER", file=sys.stderr)
+    if len(words) != 1 or words[0] not in actions:
+        print("usage: run.py create|destroy", file=sys.stderr)
         return 2
     os.umask(0o077)
-    actions[words[0]](Path(words[1]).absolute())
+    actions[words[0]]()
     return 0
 
 
