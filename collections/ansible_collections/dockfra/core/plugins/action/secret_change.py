@@ -108,8 +108,9 @@ class ActionModule(ActionBase):
             _write(state_dir / rotation.SSH_CONFIG, text, 0o600)
             result["ssh_config"] = str(state_dir / rotation.SSH_CONFIG)
             result["public"] = " ".join(ring.newest_public(name).split()[:2])
-            line = f"{name.rpartition('/')[2]} {result['public']}\n"
-            _write(state_dir / rotation.KNOWN_HOSTS, line, 0o600)
+            if result["proof"]["kind"] == "host_key":
+                line = f"{name.rpartition('/')[2]} {result['public']}\n"
+                _write(state_dir / rotation.KNOWN_HOSTS, line, 0o600)
         return result
 
 
