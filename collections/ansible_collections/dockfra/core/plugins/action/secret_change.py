@@ -89,7 +89,7 @@ class ActionModule(ActionBase):
             "end": lambda: _end(state_dir, name),
         }
         changed = steps[step]()
-        result = {
+        result: dict[str, Any] = {
             "changed": changed,
             "stage": change.stage,
             "proof": rotation.proof(platform.topology, name, change.stage).to_dict(),
