@@ -96,7 +96,7 @@ class ActionModule(ActionBase):
         }
         vault = platform.settings["dockfra_vault_file"]
         if vault and changed and step != "end":
-            result["vault"] = vault
+            result["vault"] = str(Path(vault).absolute())
         if not keyring.is_ssh_key(name):
             result["former"] = change.former(name)
             return result
