@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -168,7 +169,6 @@ class Staged(Project):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,
         ) as process:
             assert process.stdout is not None
             for line in process.stdout:
@@ -177,7 +177,23 @@ class Staged(Project):
                     break
             else:
                 raise AssertionError(f"no task {task}")
-            os.killpg(process.pid, signal.SIGKILL)
+            os.kill(process.pid, signal.SIGKILL)
+            # Ansible's workers have sessions of their own and would go on.
+            for pid in self.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def processes(self) -> list[int]:
+        """All that a run has started, by their environment."""
+        mark = f"STAGED={self.root}".encode()
+        found = []
+        for path in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                if mark in path.read_bytes().split(b"\0"):
+                    found.append(int(path.parent.name))
+            except OSError:
+                continue
+        return found
 
     def locked_out(self) -> list[str]:
         place = self.root / "locked_out"

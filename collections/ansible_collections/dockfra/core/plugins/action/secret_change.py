@@ -89,14 +89,14 @@ class ActionModule(ActionBase):
             "end": lambda: _end(state_dir, name),
         }
         changed = steps[step]()
-        result = {
+        result: dict[str, Any] = {
             "changed": changed,
             "stage": change.stage,
             "proof": rotation.proof(platform.topology, name, change.stage).to_dict(),
         }
         vault = platform.settings["dockfra_vault_file"]
         if vault and changed and step != "end":
-            result["vault"] = vault
+            result["vault"] = str(Path(vault).absolute())
         if not keyring.is_ssh_key(name):
             result["former"] = change.former(name)
             return result
@@ -108,8 +108,9 @@ class ActionModule(ActionBase):
             _write(state_dir / rotation.SSH_CONFIG, text, 0o600)
             result["ssh_config"] = str(state_dir / rotation.SSH_CONFIG)
             result["public"] = " ".join(ring.newest_public(name).split()[:2])
-            line = f"{name.rpartition('/')[2]} {result['public']}\n"
-            _write(state_dir / rotation.KNOWN_HOSTS, line, 0o600)
+            if result["proof"]["kind"] == "host_key":
+                line = f"{name.rpartition('/')[2]} {result['public']}\n"
+                _write(state_dir / rotation.KNOWN_HOSTS, line, 0o600)
         return result
 
 

@@ -19,8 +19,8 @@ options:
   part:
     description:
       - Which half of the key pair.
-      - V(admitted) are the public keys that open what the key opens, one or, while it is being changed, two, those of all terms
-        in one list.
+      - V(admitted) are the public keys that open what the key opens, or that clients take from the server, one or, while it is
+        being changed, two, those of all terms in one list.
       - V(newest) is the private key that is used from the next step of a change on.
     type: str
     choices: [private, public, admitted, newest]

@@ -16,8 +16,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers import hos
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files import tree as file_tree
 from ansible_collections.dockfra.core.plugins.module_utils.releases.record import Record
-from ansible_collections.dockfra.core.plugins.module_utils.secrets import changes
-from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import new_ssh_key
+from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring, new_ssh_key
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import planner
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
 from ansible_collections.dockfra.core.tests.unit import fake_engine
@@ -313,7 +312,7 @@ def test_a_secret_that_is_changed_while_services_run_is_told_apart(site: Site) -
     site.project.write({"roles/web/templates/etc/keys.j2": key})
     site.apply()
     assert actions(site.plan()) == {}
-    change = changes.Change(site.project.state / "keys/me/id_ed25519")
+    change = Keyring(site.project.state).change("keys/me")
     label = site.engine.containers["unit-web"]["Config"]["Labels"]["dockfra.config"]
     for step in (lambda: change.add(lambda _text: new_ssh_key()), change.switch, change.retire):
         step()
@@ -337,6 +336,25 @@ def test_a_secret_that_is_changed_while_services_run_is_told_apart(site: Site) -
         site.apply()
     site.engine.containers["unit-web"]["HostConfig"]["Memory"] = 1
     assert [service.only_secrets for service in site.plan().services] == [False]
+
+
+def test_a_host_key_is_put_in_place_without_a_start_by_a_rotation_alone(site: Site) -> None:
+    key = "{{ lookup('dockfra.core.ssh_key', 'host_keys/web') | trim }}\n"
+    site.project.write({"roles/web/templates/etc/host_key.j2": key})
+    site.apply()
+    change = Keyring(site.project.state).change("host_keys/web")
+    change.add(lambda _text: new_ssh_key())
+    assert actions(site.plan()) == {}
+    change.switch()
+    (service,) = site.plan().services
+    assert (service.reasons, service.only_secrets) == (["host_key updated"], True)
+    site.apply()
+    change.retire()
+    assert actions(site.plan()) == {}
+    # One that is made anew because its file is gone, its server reads when it is started.
+    (site.project.state / "host_keys/web/ssh_host_ed25519_key").unlink()
+    (service,) = site.plan().services
+    assert (service.reasons, service.only_secrets) == (["host_key updated"], False)
 
 
 def test_a_ready_made_image_that_is_gone_is_no_image_to_build(site: Site) -> None:
