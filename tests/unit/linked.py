@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Forward, Link
+from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import LOOPBACK
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 from tests.unit import sshds
@@ -42,6 +43,30 @@ _DAEMON = """
         sys.exit(daemon.serve(links.step, PERIOD, children=True))
     finally:
         links.close()
+"""
+
+_SERVE = """
+    import json, sys
+    from pathlib import Path
+    from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.audit_serve import PERIOD, Server
+    from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
+
+    run, folder, port, said = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+    daemon = Daemon("audit-serve", run)
+    server = Server(port, {log: folder / f"{log}.jsonl" for log in said["logs"]}, daemon.log)
+    sys.exit(daemon.serve(server.step, PERIOD))
+"""
+
+_FETCH = """
+    import json, sys
+    from pathlib import Path
+    from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.audit_fetch import PERIOD, Stream
+    from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
+
+    run, folder, port, said = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+    daemon = Daemon("audit-fetch", run)
+    ((tunnel, logs),) = said.items()
+    sys.exit(daemon.serve(Stream(tunnel, port, logs["logs"], folder, daemon.log).step, PERIOD))
 """
 
 
@@ -118,21 +143,27 @@ class Linked:
         run: the daemon's own state.
         wire: between the client and the server.
         put: puts in place what the platform has now: who is let in at both hops, and what the client has.
+        calls: the forwards that calls of services take.
+        there: the directory of the audit logs at the other end.
+        here: that of their mirrors at this one.
     """
 
-    def __init__(self, folder: Path, link: Link, ports: dict[str, int]) -> None:
+    def __init__(self, folder: Path, link: Link, ports: dict[str, int], said: tuple[bytes, bytes]) -> None:
         self.folder = folder
         self.link = link
         self.config = folder / "client" / "ssh_config"
         self.run = folder / "run"
+        self.calls = [each for each in (*link.local, *link.remote) if each.listen != LOOPBACK]
+        self.there, self.here = folder / "logs", folder / "mirrors"
         self._ports = ports
+        self._said = said
         self.wire: Wire
         self.put: Callable[[], None]
         self.daemon: subprocess.Popen[bytes] | None = None
 
     def forward(self, service: str) -> Forward:
         """The first forward to a service."""
-        return next(each for each in (*self.link.local, *self.link.remote) if each.service == service)
+        return next(each for each in self.calls if each.service == service)
 
     def ask(self, service: str) -> str:
         """What answers where callers of a service ask for it; empty where nothing does."""
@@ -166,11 +197,29 @@ class Linked:
         return dict(found)
 
     def start(self) -> None:
-        self.daemon = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(_DAEMON), str(self.run), str(self.config)],
-            env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
-            stdout=subprocess.DEVNULL,
-        )
+        self.daemon = _started(_DAEMON, self.run, self.config)
+
+    @contextmanager
+    def mirrored(self) -> Iterator[None]:
+        """Both daemons that bring audit logs from one end to the other, with the files that the platform has for them."""
+        (forward,) = (each for each in self.link.local if each not in self.calls)
+        serves, collects = (said.decode() for said in self._said)
+        self.there.mkdir(exist_ok=True)
+        daemons = [
+            _started(_SERVE, self.run, self.there, self.audit_port(), serves),
+            _started(_FETCH, self.run, self.here, self._ports[f"{forward.listen}:{forward.port}"], collects),
+        ]
+        try:
+            yield
+        finally:
+            for daemon in daemons:
+                daemon.terminate()
+                daemon.wait(15)
+
+    def audit_port(self) -> int:
+        """Where the other end serves its audit logs."""
+        (forward,) = (each for each in self.link.local if each not in self.calls)
+        return self._ports[f"{forward.host}:{forward.target}"]
 
     def stop(self) -> None:
         if self.daemon is not None:
@@ -249,6 +298,15 @@ class Linked:
         )
 
 
+def _started(program: str, *words: object) -> subprocess.Popen[bytes]:
+    """Start one of the daemons above."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *map(str, words)],
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        stdout=subprocess.DEVNULL,
+    )
+
+
 def pids(program: str, argument: str) -> list[int]:
     """The processes of a program that have an argument."""
     found = []
@@ -295,11 +353,17 @@ def linked(folder: Path) -> Iterator[Linked]:
         ports: dict[str, int] = {}
         for forward in (*link.local, *link.remote):
             ports[f"{forward.listen}:{forward.port}"] = sshds.free_port()
+            if forward.listen == LOOPBACK:
+                ports[f"{forward.host}:{forward.target}"] = sshds.free_port()
+                continue
             service = stack.enter_context(_Services(("127.0.0.1", 0), _Told))
             threading.Thread(target=service.serve_forever, daemon=True).start()
             stack.callback(service.shutdown)
             ports[f"{forward.host}:{forward.target}"] = int(service.server_address[1])
-        found = Linked(folder, link, ports)
+        other = two.desired("tunnel-app").files
+        one = two.desired("tunnel").files
+        said = (other["link/served_logs.json"].content, one["link/collected_logs.json"].content)
+        found = Linked(folder, link, ports, said)
         server, end = sshds.free_port(), sshds.free_port()
         found.wire = Wire(server)
         stack.callback(found.wire.close)

@@ -55,6 +55,7 @@ NO_VARIABLES = {
     "dockfra_kept_links",
     "dockfra_link_permits",
     "dockfra_servers",
+    "dockfra_served_logs",
     "dockfra_engines",
     "dockfra_gate",
     "dockfra_gate_callers",

@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import verify
+from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import ailment
 from tests.unit import sshds
 from tests.unit.linked import Linked, linked, pids, wait_for
 
@@ -41,7 +44,7 @@ def link(both: Linked) -> Iterator[Linked]:
 
 
 def test_each_side_reaches_the_services_of_the_other(link: Linked) -> None:
-    for forward in (*link.link.local, *link.link.remote):
+    for forward in link.calls:
         assert link.ask(forward.service).endswith(" hello\n"), forward
     assert link.standing()["reconnects"] == 0
     heart = (link.run / "hearts" / "link").read_text().splitlines()
@@ -94,6 +97,59 @@ def test_the_key_opens_the_declared_forwards_and_nothing_else(link: Linked) -> N
         assert (ran.stdout, (link.folder / "owned").exists()) in (("", False), ("ready\n", False))
         assert link.ssh("-s", host, "sftp").stdout in ("", "ready\n")
     hidden.close()
+
+
+def mirrored(link: Linked, log: str) -> bool:
+    """Whether a log is at this end what it is at the other."""
+    try:
+        return (link.here / log / f"{log}.jsonl").read_bytes() == (link.there / f"{log}.jsonl").read_bytes()
+    except FileNotFoundError:
+        return False
+
+
+def test_audit_logs_are_mirrored_over_the_link_whatever_happens_to_it(link: Linked) -> None:
+    names = ("ssh-developer", "ssh-frontend")
+    with link.mirrored():
+        number = 0
+
+        def grow() -> None:
+            nonlocal number
+            for name in names:
+                for _line in range(50):
+                    number += 1
+                    AuditLog(link.there / f"{name}.jsonl").append({"verb": "x", "number": number})
+
+        def same() -> bool:
+            return all(mirrored(link, name) for name in names)
+
+        grow()
+        wait_for(same, START)
+        os.kill(link.clients()[-1], signal.SIGKILL)
+        grow()
+        wait_for(same, START)
+        link.wire.drop()
+        grow()
+        assert not same()
+        wait_for(same, 60)
+        assert all(verify(link.here / name / f"{name}.jsonl").problems == () for name in names)
+        assert ailment("audit-fetch", link.run) == ailment("audit-serve", link.run) == ""
+        # What is no more what it was is told, and its mirror stays.
+        path = link.there / "ssh-developer.jsonl"
+        before = path.read_bytes()
+        path.write_bytes(before[:-20] + b"X" * 19 + b"\n")
+        wait_for(lambda: "is not what it was" in ailment("audit-fetch", link.run), 10)
+        assert (link.here / "ssh-developer" / path.name).read_bytes() == before
+        path.write_bytes(before)
+        wait_for(lambda: ailment("audit-fetch", link.run) == "", 10)
+
+
+def test_the_logs_are_within_reach_of_the_links_key_and_of_no_hop_before(link: Linked) -> None:
+    place = f"127.0.0.1:{link.audit_port()}"
+    # Nobody listens there now, which the other end tells those who may go there.
+    tried = link.ssh("-W", place, "tunnel-app")
+    assert "connect failed: Connection refused" in tried.stderr, tried.stderr
+    tried = link.ssh("-W", place, "app-server.server")
+    assert "administratively prohibited" in tried.stderr, tried.stderr
 
 
 def test_only_the_words_of_the_configuration_are_there(link: Linked) -> None:

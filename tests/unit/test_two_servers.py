@@ -13,6 +13,7 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.files.tree import WantedFile
+from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Forward
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files, planner, rotation
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
 from tests.unit.platforms import ROOT, load_platform
@@ -90,7 +91,10 @@ def test_the_link_forwards_each_crossing_and_nothing_else(two: Platform) -> None
         2225,
     )
     wanted = {(edge.listener, edge.port) for edge in topology.crossing_edges()}
-    assert {(forward.service, forward.port) for forward in (*link.local, *link.remote)} == wanted
+    logs = Forward("tunnel-app", "127.0.0.1", 2302, "127.0.0.1", 2300)
+    carried = [forward for forward in (*link.local, *link.remote) if forward != logs]
+    assert logs in link.local
+    assert {(forward.service, forward.port) for forward in carried} == wanted
     assert ("ssh-manager", "tunnel-app.to-ssh-manager", "ssh-manager.shared-net") in {
         (forward.service, forward.listen, forward.host) for forward in link.remote
     }
@@ -106,11 +110,14 @@ def test_every_file_of_every_service_is_made_on_two_servers_too(two: Platform) -
     monitor = two.desired("ssh-monitor").files
     engines = json.loads(monitor["monitor/docker.json"].content)
     assert [engine["docker_host"] for engine in engines] == [MANAGEMENT, APP]
-    elsewhere = json.loads(monitor["gate/elsewhere.json"].content)
-    assert elsewhere["collects"] == {"tunnel-app": elsewhere["logs"]}
-    assert "gate/elsewhere.json" not in two.desired("ssh-developer").files
-    assert json.loads(two.desired("tunnel").files["link/links.json"].content) == ["tunnel-app"]
-    assert "link/links.json" not in two.desired("tunnel-app").files
+    logs = json.loads(monitor["gate/elsewhere.json"].content)["logs"]
+    one, other = two.desired("tunnel").files, two.desired("tunnel-app").files
+    assert json.loads(one["link/links.json"].content) == ["tunnel-app"]
+    assert json.loads(one["link/collected_logs.json"].content) == {"tunnel-app": {"port": 2302, "logs": logs}}
+    assert json.loads(other["link/served_logs.json"].content) == {"port": 2300, "logs": logs}
+    assert {"link/links.json", "link/collected_logs.json"}.isdisjoint(other)
+    for files in (one, other, two.desired("ssh-developer").files):
+        assert "gate/elsewhere.json" not in files
 
 
 def test_the_account_of_the_link_opens_the_way_to_the_tunnel_alone(two: Platform) -> None:
@@ -163,10 +170,13 @@ def test_tickets_and_logs_have_one_place(two: Platform) -> None:
     assert {volume.name: writer for volume, writer in topology.far_volumes("ssh-developer").items()} == {
         "tickets": "ssh-manager"
     }
-    assert topology.collected_logs("ssh-monitor") == {
-        "tunnel-app": ["ssh-backend", "ssh-developer", "ssh-frontend", "ssh-rpi3", "tunnel-app"]
-    }
+    far = ["ssh-backend", "ssh-developer", "ssh-frontend", "ssh-rpi3"]
+    assert topology.collected_logs("tunnel") == {"tunnel-app": far}
+    assert topology.served_logs("tunnel-app") == far
+    assert topology.served_logs("tunnel") == topology.served_logs("ssh-developer") == []
+    assert topology.audit_logs("tunnel") == ["tunnel"]
     assert topology.audit_logs("ssh-manager") == topology.audit_logs("ssh-monitor")
+    assert set(topology.audit_logs("ssh-monitor")) == {service.name for service in topology.audited()}
     mounted = {
         name: {volume.name: volume.read_only for volume in topology.volumes(name)}
         for name in topology.services
@@ -175,8 +185,55 @@ def test_tickets_and_logs_have_one_place(two: Platform) -> None:
         name: volumes["audit-elsewhere"] for name, volumes in mounted.items() if "audit-elsewhere" in volumes
     } == {
         "ssh-manager": True,
-        "ssh-monitor": False,
+        "ssh-monitor": True,
+        "tunnel": False,
     }
+
+
+def test_a_role_writes_no_log_but_its_own(two: Platform) -> None:
+    topology = two.topology
+    for role in topology.roles():
+        name = topology.places()[role]
+        assert {
+            volume.name
+            for volume in topology.volumes(name)
+            if volume.name.startswith("audit") and not volume.read_only
+        } <= {f"audit-{name}", "audit-copies"}
+    # Nobody gets a shell where the mirrors are written, or can ask where they come from but the link.
+    assert (topology.gate_callers("tunnel"), topology.gate_callers("tunnel-app")) == (["monitor"], [])
+    (line,) = two.desired("tunnel").files["ssh/authorized_keys"].content.decode().splitlines()
+    assert line.startswith('restrict,command="/usr/local/bin/gate monitor" ')
+    (line,) = two.desired("tunnel-app").files["ssh/authorized_keys"].content.decode().splitlines()
+    assert 'permitopen="127.0.0.1:2300",' in line
+    assert line.count('permitopen="127.0.0.1:') == 1
+
+
+def test_logs_are_mirrored_in_both_directions_where_both_sides_read_them(tmp_path: Path) -> None:
+    reads = {"dockfra_reads_audit": True}
+    found = platform(tmp_path, {"tunnel": reads, "ssh-developer": reads})
+    found.check()
+    topology = found.topology
+    (link,) = topology.links("tunnel")
+    back = Forward("tunnel", "127.0.0.1", 2301, "127.0.0.1", 2300)
+    assert (link.local[-1].service, link.remote[-1]) == ("tunnel-app", back)
+    assert set(topology.audit_logs("ssh-developer")) == {service.name for service in topology.audited()}
+    # What a tunnel has of another one it sends to nobody.
+    assert topology.collected_logs("tunnel-app") == {"tunnel": topology.served_logs("tunnel")}
+    assert set(topology.audit_logs("tunnel")) == set(topology.served_logs("tunnel"))
+    permits = found.desired("tunnel-app").files["ssh/authorized_keys"].content.decode()
+    assert 'permitlisten="127.0.0.1:2301",' in permits
+    volumes = {volume.name: volume.read_only for volume in topology.volumes("tunnel-app")}
+    assert volumes["audit-elsewhere"] is False
+
+
+def test_logs_that_no_tunnel_brings_are_missed(tmp_path: Path) -> None:
+    with pytest.raises(TopologyError) as refused:
+        platform(tmp_path, {"tunnel-app": {"dockfra_reads_audit": False}}).check()
+    assert any(
+        "ssh-monitor: runs on management-server and cannot read the audit log of ssh-developer on app-server"
+        in problem
+        for problem in refused.value.problems
+    )
 
 
 def test_a_real_device_is_reached_over_the_link_of_the_server_it_is_near(tmp_path: Path) -> None:

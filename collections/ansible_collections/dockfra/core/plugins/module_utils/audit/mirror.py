@@ -53,13 +53,16 @@ def beyond(path: str, position: Position) -> Iterator[Part]:
     Raises:
         AuditError: the log cannot be read, or is not what was read of it.
     """
-    for file in log_files(path):
+    files = log_files(path)
+    for file in files:
         if file.generation < position.generation:
             continue
         same = file.generation == position.generation
         offset = position.offset if same else 0
         try:
             with opened(file.path) as source:
+                if file is files[-1] and beginning(source.readline(MAX_LINE)).generation != file.generation:
+                    return  # it has grown full since, and there are further files by now
                 if same and not _goes_on(source, position):
                     raise AuditError(f"The audit log {path} is not what it was up to byte {offset}.")
                 source.seek(offset)

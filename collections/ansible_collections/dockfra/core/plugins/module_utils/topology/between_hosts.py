@@ -153,5 +153,6 @@ def _logs(topology: Topology) -> Problems:
                     reader,
                     _HOST,
                     f"runs on {reader.docker_host} and cannot read the audit log of {writer.name} on {writer.docker_host}, "
-                    "because nobody here has that from the gate of a tunnel there; put both on one.",
+                    "because nobody here has that from a tunnel there; join the hosts (dockfra_links of their tunnels, dockfra_reads_audit of the one "
+                    "there), or put both on one.",
                 )

@@ -14,10 +14,13 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from .model import Service
-from .ports import Port
+from .ports import LOOPBACK, Port
 
 # The network of a tunnel that is no other service's: its way out, and the way in from its Docker host.
 NETWORK = "link-net"
+
+# The port of its own loopback at which a tunnel has the audit logs of its Docker host; at the following ones it finds those of others.
+AUDIT_PORT = 2300
 
 # What the networks of the crossings begin with.
 PREFIX = "to-"
@@ -223,3 +226,13 @@ def forward(crossing: Crossing, services: Mapping[str, Service], tunnel: Service
             target = next(outside(listener, port) for port in listener.ports if port.number == number)
         found.append(Forward(listener.name, tunnel.host_on(crossing.network), number, host, target))
     return found
+
+
+def audit_port(far: Service, tunnels: Mapping[str, Service]) -> int:
+    """Return the port of its own loopback at which any tunnel finds the audit logs of another one's Docker host."""
+    return AUDIT_PORT + 1 + list(tunnels).index(far.docker_host)
+
+
+def audit_forward(far: Service, tunnels: Mapping[str, Service]) -> Forward:
+    """Return the way to the audit logs of a tunnel's Docker host: from the loopback of the other tunnel to that of this one."""
+    return Forward(far.name, LOOPBACK, audit_port(far, tunnels), LOOPBACK, AUDIT_PORT)

@@ -46,7 +46,8 @@ class Placement:
     Attributes:
         services: the services, with the networks that each has on its Docker host.
         declared: the services as the inventory has them; on one Docker host the same.
-        crossings: what is called across the links between Docker hosts.
+        joined: the pairs of Docker hosts between which there is a link, in both orders.
+        crossings: what is called across these links.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Placement:
         self.policy = policy or Policy({}, {})
         self.declared: dict[str, Service] = {service.name: service for service in services}
         self.servers = dict(servers or {})
+        self.joined = link.joined(self.declared)
         self.crossings = link.crossings(self.declared)
         self._crossing = {(caller, each.service): each for each in self.crossings for caller in each.callers}
         self.network_options = dict(network_options or {})

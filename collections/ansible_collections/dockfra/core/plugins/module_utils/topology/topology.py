@@ -281,19 +281,15 @@ class Topology(Placement):
         )
 
     def audit_collector(self, docker_host: str, other: str) -> Service | None:
-        """Who on a Docker host has the audit logs of another one, from the gate of its tunnel; None where nobody has."""
+        """Who on a Docker host has the audit logs of another one: its tunnel, from the tunnel there, as nobody logs in to either.
+
+        None where nothing leads there, the tunnel there may not read them, or nobody here does.
+        """
         tunnel = self.tunnels.get(other)
-        if tunnel is None or not tunnel.reads_audit or docker_host == other:
+        if tunnel is None or not tunnel.reads_audit or (docker_host, other) not in self.joined:
             return None
-        readers = (service for service in self.on_host(docker_host) if service.reads_audit)
-        return next(
-            (
-                reader
-                for reader in readers
-                if (reader.name, tunnel.name) in self._crossing and tunnel.name in self.gates_of(reader.name)
-            ),
-            None,
-        )
+        wanted = any(service.reads_audit and not service.is_tunnel for service in self.on_host(docker_host))
+        return self.tunnels.get(docker_host) if wanted else None
 
     def audit_logs(self, name: str) -> list[str]:
         """The services whose audit log is in the container of service ``name``: itself, for a reader all of its host.
@@ -309,19 +305,30 @@ class Topology(Placement):
                 service.reads_audit
                 and (
                     self._same_host(other, service)
-                    or self.audit_collector(service.docker_host, other.docker_host) is not None
+                    or (
+                        not service.is_tunnel
+                        and self.audit_collector(service.docker_host, other.docker_host) is not None
+                    )
                 )
             )
         ]
 
     def collected_logs(self, name: str) -> dict[str, list[str]]:
-        """The services of other Docker hosts whose audit logs service ``name`` collects, by the tunnel that it asks."""
+        """The services of other Docker hosts whose audit logs service ``name`` collects, by the tunnel that has them there."""
         service = self.services[name]
         found: dict[str, list[str]] = {}
         for other in self.audited():
             if self.audit_collector(service.docker_host, other.docker_host) == service:
                 found.setdefault(self.tunnels[other.docker_host].name, []).append(other.name)
         return found
+
+    def served_logs(self, name: str) -> list[str]:
+        """The services of its Docker host whose audit logs service ``name`` has for tunnels of other ones."""
+        service = self.services[name]
+        wanted = self.tunnels.get(service.docker_host) == service and any(
+            self.audit_collector(docker_host, service.docker_host) for docker_host in self.tunnels
+        )
+        return [other.name for other in self.audited() if self._same_host(other, service)] if wanted else []
 
     def volumes(self, name: str) -> list[Volume]:
         """The volumes of service ``name``: its own, those of releases, that of its audit log, and for a reader those of the other logs.
@@ -339,8 +346,8 @@ class Topology(Placement):
                 found.append(
                     Volume(f"audit-{other.name}", f"{audit_files.OTHERS}/{other.name}", read_only=True)
                 )
-        if any(not self._same_host(other, service) for other in logs):
-            collects = bool(self.collected_logs(name))
+        collects = bool(self.collected_logs(name))
+        if collects or any(not self._same_host(other, service) for other in logs):
             found.append(Volume(self.collected, audit_files.ELSEWHERE, read_only=not collects))
         return found
 
@@ -377,6 +384,11 @@ class Topology(Placement):
                     if (each.docker_host, self.services[each.service].docker_host) == (docker_host, far)
                     for forward in link.forward(each, self.declared, self.tunnels[docker_host])
                 ]
+                + (
+                    [link.audit_forward(self.tunnels[far], self.tunnels)]
+                    if self.audit_collector(docker_host, far)
+                    else []
+                )
                 for docker_host, far in (
                     (tunnel.docker_host, other.docker_host),
                     (other.docker_host, tunnel.docker_host),

@@ -1,11 +1,11 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How the links between Docker hosts stand, as the tunnels say at their gates. On one Docker host there is none."""
+"""How the links between Docker hosts stand, and the audit logs that come over them, as the tunnels say at their gates. On one Docker host there is none."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils.errors import DockfraError
@@ -19,29 +19,36 @@ UP, DOWN = "up", "down"
 _COLOURS = {UP: "green", DOWN: "red", "refused": "red"}
 
 
-def asked(call: Call) -> list[dict[str, Any]]:
-    """Ask every tunnel that keeps links; one that does not answer is one whose links are down."""
+def asked(call: Call) -> dict[str, list[Any]]:
+    """Ask every tunnel that keeps links; one that does not answer is one whose links are down.
+
+    Returns:
+        ``links``, and ``problems`` with the audit logs that come over them, in words.
+    """
     rule = call.place.policy.rules.get(COMMAND)
     found: list[dict[str, Any]] = []
+    problems: list[str] = []
     for place, callers in rule.places.items() if rule else ():
         if call.place.name not in callers:
             continue
         try:
-            found += call.ask(place, [COMMAND])["links"]
+            said = call.ask(place, [COMMAND])
+            found += said["links"]
+            problems += [f"{place}: {problem}" for problem in said["problems"]]
         except DockfraError as error:
             found.append(
                 {"tunnel": place, "state": DOWN, "since": None, "reconnects": None, "problem": str(error)}
             )
-    return found
+    return {"links": found, "problems": problems}
 
 
-def broken(links: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether one of them is not up."""
-    return any(link["state"] != UP for link in links)
+def broken(said: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a link is not up, or something is wrong with what comes over it."""
+    return bool(said["problems"]) or any(link["state"] != UP for link in said["links"])
 
 
-def render(links: Sequence[Mapping[str, Any]], style: Style) -> str:
-    """Return them for people, a row for each; empty where there are none."""
+def render(said: Mapping[str, Sequence[Any]], style: Style) -> str:
+    """Return what was said for people, a row for each link; empty where there is none."""
     rows = [
         (
             link["tunnel"],
@@ -50,8 +57,9 @@ def render(links: Sequence[Mapping[str, Any]], style: Style) -> str:
             "-" if link["reconnects"] is None else str(link["reconnects"]),
             link["problem"],
         )
-        for link in links
+        for link in said["links"]
     ]
-    return (
-        table(style, ("LINK TO", "STATE", "SINCE", "RECONNECTS", "PROBLEM"), rows, _COLOURS) if rows else ""
+    shown = (
+        [table(style, ("LINK TO", "STATE", "SINCE", "RECONNECTS", "PROBLEM"), rows, _COLOURS)] if rows else []
     )
+    return "\n".join([*shown, *(style.paint(problem, "red") for problem in said["problems"])])

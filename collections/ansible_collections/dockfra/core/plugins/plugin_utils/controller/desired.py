@@ -24,6 +24,7 @@ from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
 from ...module_utils.secrets.keyring import Keyring
 from ...module_utils.topology import forwards
+from ...module_utils.topology.link import AUDIT_PORT, audit_port
 from ...module_utils.topology.model import Service
 from ...module_utils.topology.problems import problems
 from ...module_utils.topology.topology import Topology, short_names
@@ -180,13 +181,17 @@ class Platform:
         """What follows from the topology for a service, for its templates (docs: README, "How it works")."""
         topology = self.topology
         service = topology.services[name]
+        served = topology.served_logs(name)
         reachable = [asdict(reach) for reach in topology.reachable_ports(name)]
         reach: dict[str, dict[str, Any]] = {}
         for port in reachable:
             reach.setdefault(port["service"], {}).setdefault(port["kind"], port)
         return {
             "dockfra_audit_logs": topology.audit_logs(name),
-            "dockfra_collected_logs": topology.collected_logs(name),
+            "dockfra_collected_logs": {
+                tunnel: {"port": audit_port(topology.services[tunnel], topology.tunnels), "logs": logs}
+                for tunnel, logs in topology.collected_logs(name).items()
+            },
             "dockfra_deployables": [
                 {**asdict(entry), "tree": self.tree(entry.service)} for entry in topology.deployables(name)
             ],
@@ -220,6 +225,7 @@ class Platform:
             "dockfra_published": {port.name: port.port for port in topology.published_ports(name)},
             "dockfra_reach": reach,
             "dockfra_role_logins": [asdict(login) for login in topology.role_logins()],
+            "dockfra_served_logs": {"port": AUDIT_PORT, "logs": served} if served else {},
             "dockfra_served_routes": [asdict(route) for route in topology.routes_within_reach(name)],
             "dockfra_service_names": list(topology.services),
             "dockfra_service_needs": topology.needs(),

@@ -25,8 +25,7 @@ class Client:
     """One ssh.
 
     Args:
-        command: it and its arguments.
-        data: what it gets on its input, which stays open then; less than a pipe holds.
+        command: it and its arguments. Its input stays open, and nothing comes there.
 
     Attributes:
         said: the end of what it has said on standard error.
@@ -35,17 +34,15 @@ class Client:
         OSError: it cannot be started.
     """
 
-    def __init__(self, command: Sequence[str], data: bytes = b"") -> None:
+    def __init__(self, command: Sequence[str]) -> None:
         self.said = b""
         self._stack = ExitStack()
         pipes: dict[str, Any] = {"stdin": PIPE, "stdout": PIPE, "stderr": PIPE}
         self._process: Popen[bytes] = self._stack.enter_context(
             child.started(command, start_new_session=True, **pipes)
         )
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for pipe in (self._process.stdout, self._process.stderr):
             os.set_blocking(child.piped(pipe).fileno(), False)
-        with suppress(OSError):  # it has ended already, which is seen soon
-            os.write(child.piped(self._process.stdin).fileno(), data)
 
     def read(self) -> bytes:
         """Return what has come on its output, and take note of what it says."""

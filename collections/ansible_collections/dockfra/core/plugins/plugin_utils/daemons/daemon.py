@@ -31,6 +31,9 @@ RUN = Path("/run/dockfra")
 # Bytes of memory that a daemon may take.
 MEMORY = 128 * 1024 * 1024
 
+# Seconds after which a daemon whose heart does not beat counts as dead; the health check has the same.
+SILENCE = 20
+
 T = TypeVar("T")
 
 
@@ -106,6 +109,16 @@ class Daemon:
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         self.stop()
+
+
+def ailment(name: str, run: Path = RUN) -> str:
+    """Return what is wrong with a daemon of this container, as its heart says; nothing where all is well, or there is no such daemon."""
+    try:
+        beat, _end, problem = (run / "hearts" / name).read_text(encoding="utf-8").partition("\n")
+    except FileNotFoundError:
+        return ""
+    age = int(time.clock_gettime(time.CLOCK_BOOTTIME)) - int(beat or 0)
+    return f"the daemon {name} has said nothing for {age} s" if age > SILENCE else problem.strip()
 
 
 class Watched(Generic[T]):

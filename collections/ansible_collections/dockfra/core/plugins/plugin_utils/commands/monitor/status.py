@@ -5,13 +5,15 @@
 The monitor's watch asks every service over the network each five seconds, in its own protocol; this shows what it saw last. Without
 one that is fresh, and with --now, they are asked now. Limits are those of connections and of room on the disk that a container's
 guard has told in its audit log within ten minutes, and settings of its role that cannot be used. Of several Docker hosts it shows how
-the links between them stand. The exit status is 1 when a service or a link does not work.
+the links between them stand, and what is wrong with the audit logs that come over them. The exit status is 1 when a service or a link
+does not work, or such a log is not what it was.
 """
 
 from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
@@ -97,6 +99,7 @@ def _history(call: Call, configuration: health.Configuration) -> dict[str, Any]:
 def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
     found = None if call.options.now else watched.latest()
     deploys, problem = _deploys()
+    said = links.asked(call)
     by_watch = found is not None
     if found is None:
         found = {"services": _asked(configuration), "age": 0.0, "time": time.time()}
@@ -104,7 +107,8 @@ def _seen(call: Call, configuration: health.Configuration) -> dict[str, Any]:
     return {
         "services": found["services"],
         "limits": limits.reached(configuration.audit_logs),
-        "links": links.asked(call),
+        "links": said["links"],
+        "link_problems": said["problems"],
         "by": "watch" if by_watch else "status",
         "time": found["time"],
         "age": found["age"],
@@ -147,7 +151,7 @@ def render(data: dict[str, Any] | None, style: Style) -> str:
         return watched.render_history(data, style)
     parts = (
         *watched.render(data, style),
-        links.render(data.get("links") or (), style),
+        links.render(_links(data), style),
         health.render(data["services"], style),
     )
     return "\n\n".join(filter(None, parts))
@@ -156,4 +160,8 @@ def render(data: dict[str, Any] | None, style: Style) -> str:
 def exit_status(data: dict[str, Any] | None) -> int:
     if data is None or "services" not in data:
         return 0
-    return int(health.failing(data["services"]) or links.broken(data.get("links") or ()))
+    return int(health.failing(data["services"]) or links.broken(_links(data)))
+
+
+def _links(data: Mapping[str, Any]) -> dict[str, Any]:
+    return {"links": data.get("links") or (), "problems": data.get("link_problems") or ()}

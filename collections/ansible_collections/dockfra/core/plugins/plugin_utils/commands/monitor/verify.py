@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Verify that every service does its work and that no audit log was tampered with.
 
-Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, and whether
-each service runs the release that its bastion says; compares each audit log with the monitor's own copy, and follows its
+Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, whether each
+service runs the release that its bastion says, and of other Docker hosts whether the links stand and the audit logs come; compares each audit log with the monitor's own copy, and follows its
 chain. How far each log had come is remembered in ~/.local/state/dockfra, so that one that was cut off or written anew is
 found, and the next time only what is new is read. The exit status is 0 only if all is well.
 """
@@ -29,7 +29,7 @@ from ....module_utils.errors import AuditError, CommandError, LateError, TooMuch
 from ....module_utils.files import atomic
 from ....module_utils.probes.probe import Target
 from ....module_utils.processes import child
-from ...cli import bastions, fleets, health, live
+from ...cli import bastions, fleets, health, links, live
 from ...cli.call import Call
 from ...cli.output import Style
 from ...deploys import serving
@@ -77,6 +77,7 @@ def _verified(call: Call) -> dict[str, Any]:
         *_host_keys(configuration, up, call.place.service),
         *_releases(configuration, up, said),
         *_devices(fleets.compared(fleets.ask(call.place), said)),
+        *_links(links.asked(call)),
     ]
     logs, heads_problem = _logs(configuration.audit_logs)
     return {
@@ -246,6 +247,22 @@ def _devices(said: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
             "check": "device",
             "ok": not entry["problem"],
             "detail": entry["problem"] or f"{_named(entry['current'])}, as {entry['bastion']} says",
+        }
+
+
+def _links(said: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """Say of each link to another Docker host whether it is up, and what is wrong with the audit logs there that this container has mirrors of."""
+    for link in said["links"]:
+        up = link["state"] == links.UP
+        detail = link["state"] if up else f"is {link['state']}: {link['problem'] or 'it is not open yet'}"
+        yield {"service": link["tunnel"], "check": "link", "ok": up, "detail": detail}
+    if said["links"]:
+        problem = "; ".join(said["problems"])
+        yield {
+            "service": "audit",
+            "check": "logs of other servers",
+            "ok": not problem,
+            "detail": problem or "they come",
         }
 
 

@@ -180,8 +180,8 @@ def test_what_crosses_docker_hosts_is_told_with_both_ends() -> None:
     assert [problem.split(";")[0] for problem in told] == [
         "one: runs on here and cannot reach two on there, because a does not span Docker hosts and no link joins the two",
         "two: runs on there and cannot reach one on here, because a does not span Docker hosts and no link joins the two",
-        "one: runs on here and cannot read the audit log of two on there, because nobody here has that from the gate of a "
-        "tunnel there",
+        "one: runs on here and cannot read the audit log of two on there, because nobody here has that from a tunnel "
+        "there",
     ]
     assert Topology("p", services).edges() == set()
 

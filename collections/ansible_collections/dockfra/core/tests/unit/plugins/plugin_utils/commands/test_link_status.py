@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.cli import links
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import link_status
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
 
 POLICY = Policy({}, {"link-status": {"at": {"tunnel": ["monitor"]}}})
 UP = {"tunnel": "tunnel-app", "state": "up", "since": 0.5, "reconnects": 3, "failures": 0, "problem": ""}
@@ -41,23 +43,50 @@ def test_a_tunnel_says_how_its_links_stand(tmp_path: Path, monkeypatch: pytest.M
         link_status.run(call())
     snapshot.write(tmp_path / "link.json", {"links": [UP]})
     found = link_status.run(call())
-    assert found == {"links": [UP]}
+    assert found == {"links": [UP], "problems": []}
     assert link_status.exit_status(found) == 0
     text = link_status.render(found, Style())
     assert "tunnel-app" in text
     assert "1970-01-01 00:00:00" in text
-    assert link_status.exit_status({"links": [{**UP, "state": "refused"}]}) == 1
+    assert link_status.exit_status({"links": [{**UP, "state": "refused"}], "problems": []}) == 1
+
+
+def test_a_tunnel_says_what_is_wrong_with_the_mirrors_of_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(link_status, "RUN", tmp_path)
+    snapshot.write(tmp_path / "link.json", {"links": [UP]})
+    daemon = Daemon("audit-fetch", tmp_path)
+    (tmp_path / "hearts").mkdir()
+    daemon.beat()
+    assert link_status.run(call())["problems"] == []
+    daemon.beat(["tunnel-app says: a log is not what it was"])
+    found = link_status.run(call())
+    assert found["problems"] == ["tunnel-app says: a log is not what it was"]
+    assert link_status.exit_status(found) == 1
+    assert "is not what it was" in link_status.render(found, Style())
+    now = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    # As it is before the first beat, and after the last.
+    (tmp_path / "hearts" / "audit-fetch").write_text(f"{now - 5}\n")
+    assert link_status.run(call())["problems"] == []
+    (tmp_path / "hearts" / "audit-fetch").write_text(f"{now - 90}\n\n")
+    assert link_status.run(call())["problems"] == ["the daemon audit-fetch has said nothing for 90 s"]
 
 
 def test_the_monitor_asks_every_tunnel_and_one_that_is_silent_is_down() -> None:
-    assert links.asked(call(answer={"links": [UP]})) == [UP]
-    (silent,) = links.asked(call(answer=UnreachableError("tunnel cannot be reached")))
+    told = links.asked(call(answer={"links": [UP], "problems": ["a log is gone"]}))
+    assert told == {"links": [UP], "problems": ["tunnel: a log is gone"]}
+    assert links.broken(told)
+    assert not links.broken({"links": [UP], "problems": []})
+    found = links.asked(call(answer=UnreachableError("tunnel cannot be reached")))
+    (silent,) = found["links"]
     assert (silent["state"], silent["problem"]) == ("down", "tunnel cannot be reached")
-    assert links.broken([silent])
-    assert "tunnel cannot be reached" in links.render([silent], Style())
+    assert links.broken(found)
+    assert "tunnel cannot be reached" in links.render(found, Style())
 
 
 def test_on_one_docker_host_there_is_no_link() -> None:
-    assert links.asked(call(Policy({}, {}))) == []
-    assert links.render([], Style()) == ""
-    assert not links.broken([])
+    found = links.asked(call(Policy({}, {})))
+    assert found == {"links": [], "problems": []}
+    assert links.render(found, Style()) == ""
+    assert not links.broken(found)

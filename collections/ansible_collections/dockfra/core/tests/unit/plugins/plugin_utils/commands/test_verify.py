@@ -347,6 +347,42 @@ def test_a_log_is_verified_while_it_is_written(monitor: Monitor) -> None:
     assert found == [[]] * 20
 
 
+@pytest.mark.parametrize(
+    ("state", "problem", "told"),
+    [
+        ("up", "", []),
+        (
+            "up",
+            "tunnel-app says: The audit log one.jsonl is not what it was up to byte 7.",
+            [
+                "audit: logs of other servers: tunnel: tunnel-app says: The audit log one.jsonl is not what it was up to byte 7."
+            ],
+        ),
+        ("down", "", ["tunnel-app: link: is down: it is not open yet"]),
+    ],
+)
+def test_what_is_wrong_with_logs_of_other_servers_is_told(
+    monitor: Monitor, state: str, problem: str, told: list[str]
+) -> None:
+    rules = {"verify": {"at": {"monitor": ["monitor"]}}, "link-status": {"at": {"tunnel": ["monitor"]}}}
+    place = Place("monitor", "ssh-monitor", Policy({}, rules), {"tunnel": "tunnel"})
+    link = {
+        "tunnel": "tunnel-app",
+        "state": state,
+        "since": 0.5,
+        "reconnects": 0,
+        "failures": 0,
+        "problem": "",
+    }
+    answer = json.dumps({"links": [link], "problems": [problem] if problem else []})
+    status = int(bool(told))
+    (monitor.folder / "bin" / "ssh").write_text(f"#!/bin/sh\necho '{answer}'\nexit {status}\n")
+    outcome = runner.run(place, "monitor", ["verify", "--json"], io.BytesIO(), Style())
+    found = json.loads(outcome.text)
+    assert (found["problems"], outcome.status) == (told, status)
+    assert len(found["checks"]) == 2
+
+
 # What is remembered --------------------------------------------------------------------------------------------------
 
 

@@ -4,10 +4,9 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import sys
-import textwrap
+import shutil
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,55 +15,66 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.audit import copies
 from ansible_collections.dockfra.core.plugins.module_utils.audit.chain import read, verify
+from ansible_collections.dockfra.core.plugins.module_utils.audit.feed import MOST_LINE
 from ansible_collections.dockfra.core.plugins.module_utils.audit.files import log_files
 from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
-from ansible_collections.dockfra.core.plugins.module_utils.audit.mirror import MOST, Mirror, Part, Position
+from ansible_collections.dockfra.core.plugins.module_utils.audit.mirror import (
+    MOST,
+    Mirror,
+    Part,
+    Position,
+    beyond,
+)
 from ansible_collections.dockfra.core.plugins.module_utils.errors import AuditError
-from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.audit_fetch import Stream
-from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
-
-# The gate of the tunnel, without ssh in between.
-GATE = """
-    import argparse, sys
-    from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
-    from ansible_collections.dockfra.core.plugins.plugin_utils.cli import events
-    from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
-    from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import audit_stream
-
-    audit_stream.DIRECTORY = sys.argv[1]
-    audit_stream.PERIOD = 0.05
-    place = Place("tunnel-app", "tunnel-app", Policy({}, {}), {})
-    told = events.Events(as_json=True, streams=True)
-    audit_stream.run(Call("audit-stream", "monitor", place, argparse.Namespace(), sys.stdin.buffer, told=told))
-"""
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.audit_fetch import (
+    AGAIN,
+    GRACE,
+    SILENCE,
+    Stream,
+)
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.audit_serve import BUSY, Server
 
 
 class Collected:
-    """Logs there, and their mirrors here.
+    """Logs there, and their mirrors here, without a link in between.
 
     Attributes:
         there: the directory of the logs.
         here: that of the mirrors.
-        told: what the daemon would write into its log.
+        told: what the daemon here would write into its log.
+        late: seconds that have gone by for it alone.
     """
 
     def __init__(self, folder: Path) -> None:
         self.there, self.here = folder / "there", folder / "here"
         self.there.mkdir()
         self.told: list[dict[str, object]] = []
+        self.late = 0.0
+        self.server = self.serve(0)
         self.stream = self.begin()
+
+    def serve(self, port: int) -> Server:
+        server = Server(
+            port, {name: self.there / f"{name}.jsonl" for name in ("one", "two")}, lambda *_, **__: None
+        )
+        assert list(server.step()) == []
+        return server
 
     def begin(self) -> Stream:
         """A stream of its own, as after a restart of the daemon."""
-        command = (sys.executable, "-c", textwrap.dedent(GATE), str(self.there))
-        return Stream("tunnel-app", ["one", "two"], self.here, self._tell, command)
+        return Stream("tunnel-app", self.server.port, ["one", "two"], self.here, self._tell, self._clock)
 
     def log(self, name: str) -> AuditLog:
         return AuditLog(self.there / f"{name}.jsonl", limit=4096)
 
+    def step(self) -> list[str]:
+        """Let both daemons work once; returns what is wrong here."""
+        list(self.server.step())
+        return list(self.stream.step())
+
     def same(self, name: str) -> bool:
         """Take what has come, and say whether the mirror is what the log is."""
-        list(self.stream.step())
+        self.step()
         mirror = self.here / name / f"{name}.jsonl"
         if not mirror.exists():
             return False
@@ -74,16 +84,23 @@ class Collected:
         )
         return all(here.get(generation) == content for generation, content in there.items())
 
+    def ended(self) -> list[object]:
+        """Why streams have ended."""
+        return [entry["problem"] for entry in self.told if entry["event"] == "ended"]
+
     def _tell(self, event: str, **fields: object) -> None:
         self.told.append({"event": event, **fields})
 
+    def _clock(self) -> float:
+        return time.monotonic() + self.late
+
 
 @pytest.fixture
-def collected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collected]:
-    monkeypatch.setenv("PYTHONPATH", str(COLLECTIONS))
+def collected(tmp_path: Path) -> Iterator[Collected]:
     found = Collected(tmp_path)
     yield found
     found.stream.close()
+    found.server.close()
 
 
 def wait_for(check: Callable[[], bool], seconds: float = 20) -> None:
@@ -135,25 +152,127 @@ def test_what_was_cut_goes_on_where_it_was(collected: Collected) -> None:
     wait_for(lambda: collected.same("one"))
 
 
-def test_a_log_that_was_changed_is_told_and_its_mirror_stays(collected: Collected) -> None:
+def test_a_log_that_was_changed_or_removed_is_told_and_its_mirror_stays(collected: Collected) -> None:
+    path = collected.there / "one.jsonl"
     collected.log("one").append({"verb": "x"})
     wait_for(lambda: collected.same("one"))
-    before = (collected.here / "one" / "one.jsonl").read_bytes()
-    (collected.there / "one.jsonl").write_bytes(before.replace(b'"x"', b'"y"'))
-    wait_for(lambda: any("is not what it was" in problem for problem in collected.stream.step()))
+    before = path.read_bytes()
+    path.write_bytes(before.replace(b'"x"', b'"y"'))
+    wait_for(
+        lambda: any("tunnel-app says: " in each and "is not what it was" in each for each in collected.step())
+    )
+    path.unlink()
+    wait_for(lambda: any("one.jsonl cannot be read" in problem for problem in collected.step()))
     assert (collected.here / "one" / "one.jsonl").read_bytes() == before
+    # A mirror that is taken away begins anew.
+    path.write_bytes(before.replace(b'"x"', b'"y"'))
+    collected.stream.close()
+    shutil.rmtree(collected.here / "one")
+    collected.stream = collected.begin()
+    wait_for(lambda: collected.same("one") and collected.step() == [])
+
+
+def test_a_log_that_is_what_it_was_again_goes_on(collected: Collected) -> None:
+    path = collected.there / "one.jsonl"
+    collected.log("one").append({"verb": "x"})
+    wait_for(lambda: collected.same("one"))
+    before = path.read_bytes()
+    path.unlink()
+    wait_for(lambda: collected.step() != [])
+    # The other one goes on meanwhile.
+    collected.log("two").append({"verb": "x"})
+    wait_for(lambda: collected.same("two"))
+    path.write_bytes(before)
+    wait_for(lambda: collected.step() == [])
+    said = [str(entry["problem"]) for entry in collected.told if entry.get("log") == "one"]
+    assert ["cannot be read" in said[0], said[1:]] == [True, [""]]
 
 
 def test_a_stream_that_ends_is_told_once_and_begun_anew(collected: Collected) -> None:
     collected.log("one").append({"verb": "x"})
     wait_for(lambda: collected.same("one"))
-    client = collected.stream._client
-    assert client is not None
-    os.kill(client._process.pid, signal.SIGKILL)
-    wait_for(lambda: not list(collected.stream.step()) and collected.stream._client is None)
-    assert [entry["event"] for entry in collected.told] == ["ended"]
+    collected.server.close()
+    wait_for(lambda: not list(collected.stream.step()) and collected.ended() != [])
+    collected.late += AGAIN
+    list(collected.stream.step())
+    collected.server = collected.serve(collected.server.port)
+    collected.log("one").append({"verb": "y"})
+    collected.late += AGAIN
+    wait_for(lambda: collected.same("one"))
+    assert collected.ended() == ["the stream has ended", "Connection refused"]
+
+
+def test_where_nothing_comes_for_long_that_is_a_problem(collected: Collected) -> None:
+    wait_for(lambda: collected.step() == [] and collected.stream._positions != {})
+    # A link that is down tells so itself, and sooner.
+    collected.server.close()
+    collected.late += GRACE / 2
+    wait_for(lambda: not list(collected.stream.step()) and collected.ended() != [])
+    collected.late += GRACE
+    list(collected.stream.step())
+    assert list(collected.stream.step()) == ["the audit logs of tunnel-app do not come: Connection refused"]
+    collected.server = collected.serve(collected.server.port)
+    collected.late += AGAIN
+    wait_for(lambda: collected.step() == [])
+
+
+def test_a_stream_that_stands_still_is_given_up(collected: Collected) -> None:
+    wait_for(lambda: collected.step() == [] and collected.stream._connection is not None)
+    while list(collected.stream.step()) or collected.stream._rest:
+        continue
+    collected.late += SILENCE + 1
+    list(collected.stream.step())
+    assert collected.ended() == ["nothing came for 30 s"]
+
+
+def test_a_second_stream_is_told_that_it_is_one(collected: Collected) -> None:
+    collected.log("one").append({"verb": "x"})
+    wait_for(lambda: collected.same("one"))
+    first, collected.stream = collected.stream, collected.begin()
+    wait_for(lambda: collected.step() == [] and collected.ended() != [])
+    assert collected.ended() == [f"tunnel-app says: {BUSY}"]
+    # Once the first is gone, the second is served.
+    first.close()
+    collected.late += AGAIN
     collected.log("one").append({"verb": "y"})
     wait_for(lambda: collected.same("one"))
+
+
+def test_a_mirror_that_cannot_be_written_is_a_problem_until_it_can(collected: Collected) -> None:
+    collected.here.write_text("no directory")
+    collected.log("one").append({"verb": "x"})
+    wait_for(lambda: any("one.jsonl cannot be" in problem for problem in collected.step()))
+    collected.here.unlink()
+    collected.late += AGAIN
+    wait_for(lambda: collected.same("one") and collected.step() == [])
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        (b"nothing\n", "says nothing of an audit log"),
+        (b'{"log": "one", "generation": 1, "text": "x"}\n', "says nothing of an audit log"),
+        (
+            b'{"log": "one", "generation": 1, "offset": 0, "text": "\\u1234"}\n',
+            "says nothing of an audit log",
+        ),
+        (b'{"log": "one", "generation": 1, "offset": 9, "text": "x"}\n', "no part of an audit log"),
+        (b"x" * (MOST_LINE + 1), "too long"),
+    ],
+)
+def test_what_is_no_part_of_a_log_ends_the_stream(said: bytes, problem: str, collected: Collected) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        collected.stream = Stream(
+            "tunnel-app", listener.getsockname()[1], ["one"], collected.here, collected._tell
+        )
+        list(collected.stream.step())
+        with listener.accept()[0] as other:
+            thread = threading.Thread(target=other.sendall, args=(said,))
+            thread.start()
+            wait_for(lambda: bool(list(collected.stream.step())) or collected.ended() != [])
+            thread.join()
+    assert problem in str(collected.ended()[0])
+    assert not collected.here.exists()
 
 
 def line(generation: int, text: str = "x") -> bytes:
@@ -190,3 +309,19 @@ def test_a_mirror_keeps_as_many_files_as_a_log(tmp_path: Path) -> None:
         position = mirror.add(Part(generation, 0, line(generation)), position)
         assert mirror.position() == position
     assert [file.generation for file in log_files(mirror.path)] == list(range(11, 20))
+
+
+def test_a_log_that_grows_full_while_it_is_read_is_read_on_later(tmp_path: Path) -> None:
+    log = AuditLog(tmp_path / "log.jsonl", limit=1024)
+    log.append({"verb": "x"})
+    while len(log_files(log.path)) < 2:
+        log.append({"verb": "x"})
+    parts = beyond(str(log.path), Position())
+    mirror = Mirror(str(tmp_path / "mirror"))
+    position = mirror.add(next(parts), Position())
+    while len(log_files(log.path)) < 3:
+        log.append({"verb": "y"})
+    assert list(parts) == []
+    for part in beyond(str(log.path), position):
+        position = mirror.add(part, position)
+    assert [file.generation for file in log_files(mirror.path)] == [1, 2, 3]

@@ -15,7 +15,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Watched, load, save
+from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import (
+    SILENCE,
+    Watched,
+    ailment,
+    load,
+    save,
+)
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
 SOURCE = """
@@ -124,3 +130,24 @@ def test_what_was_kept_is_there_for_the_next_one(tmp_path: Path) -> None:
     assert load(tmp_path / "state") == [{"pid": 1}]
     (tmp_path / "state").write_text("{")
     assert load(tmp_path / "state") is None
+
+
+def test_what_ails_a_daemon_is_what_its_health_check_says(tmp_path: Path) -> None:
+    """Here and there a heart is silent for as long before it counts as dead."""
+    check = (
+        COLLECTIONS
+        / "ansible_collections/dockfra/core/roles/sshd/files/image/rootfs/usr/local/bin/healthcheck"
+    )
+    assert f"readonly silence={SILENCE}\n" in check.read_text()
+    assert ailment("example", tmp_path) == ""
+    heart = tmp_path / "hearts" / "example"
+    heart.parent.mkdir()
+    now = int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    for content, said in (
+        (f"{now}\n\n", ""),
+        (f"{now}\nsomething is wrong\n", "something is wrong"),
+        # A daemon that has not come to beat since it was started.
+        (f"{now - SILENCE - 1}\n", f"the daemon example has said nothing for {SILENCE + 1} s"),
+    ):
+        heart.write_text(content)
+        assert ailment("example", tmp_path) in (said, said.replace(f"{SILENCE + 1} s", f"{SILENCE + 2} s"))
