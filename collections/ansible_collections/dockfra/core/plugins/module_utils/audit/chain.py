@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ..errors import AuditError
-from .files import LogFile, beginning, is_beginning, last_line, lines_of, log_files, opened
+from .files import LogFile, beginning, is_beginning, last_line, lines_in, log_files, opened
 from .lines import MAX_LINE, START, decode, digest, is_torn
 
 # What is told of a log. One that was written to look bad must not cost its readers their time and memory.
@@ -163,7 +163,7 @@ class _Follower:
 
 def _lines(file: LogFile, offset: int = 0) -> Iterator[bytes]:
     try:
-        yield from lines_of(file.path, offset)
+        yield from lines_in(file, offset)
     except OSError as error:
         raise AuditError(f"The audit log {file.path} cannot be read: {error.strerror}.") from error
 

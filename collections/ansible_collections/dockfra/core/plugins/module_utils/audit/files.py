@@ -123,11 +123,26 @@ def opened(path: str) -> BinaryIO:
 def lines_of(path: str, offset: int = 0) -> Iterator[bytes]:
     """Yield the lines of a file with their ends, from an offset in bytes, as far as the file reaches now."""
     with opened(path) as file:
-        file.seek(offset)
-        left = os.fstat(file.fileno()).st_size - offset
-        while left > 0 and (line := file.readline(min(MAX_LINE + 2, left))):
-            left -= len(line)
-            yield line
+        yield from _lines_from(file, offset)
+
+
+def lines_in(found: LogFile, offset: int = 0) -> Iterator[bytes]:
+    """Yield the lines of a file of a log as `lines_of` does, also where it has grown full since it was found."""
+    full = full_name(found.path, found.generation)
+    with opened(found.path) as file:
+        # A file has its other name before the next one takes its place.
+        if not os.path.lexists(full):
+            yield from _lines_from(file, offset)
+            return
+    yield from lines_of(full, offset)
+
+
+def _lines_from(file: BinaryIO, offset: int) -> Iterator[bytes]:
+    file.seek(offset)
+    left = os.fstat(file.fileno()).st_size - offset
+    while left > 0 and (line := file.readline(min(MAX_LINE + 2, left))):
+        left -= len(line)
+        yield line
 
 
 def last_line(file: BinaryIO, end: int) -> bytes:

