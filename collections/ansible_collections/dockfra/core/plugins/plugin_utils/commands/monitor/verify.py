@@ -3,9 +3,10 @@
 """Verify that every service does its work and that no audit log was tampered with.
 
 Asks what status asks, then pages of the web services, the routes through the reverse proxy, the SSH host keys, whether each
-service runs the release that its bastion says, and of other Docker hosts whether the links stand and the audit logs come; compares each audit log with the monitor's own copy, and follows its
-chain. How far each log had come is remembered in ~/.local/state/dockfra, so that one that was cut off or written anew is
-found, and the next time only what is new is read. The exit status is 0 only if all is well.
+service runs the release that its bastion says, and of other Docker hosts whether the links stand and the audit logs come;
+compares each audit log with the monitor's own copy, and follows its chain. How far each log had come is remembered in
+~/.local/state/dockfra, so that one that was cut off or written anew is found, and the next time only what is new is read. The
+exit status is 0 only if all is well.
 """
 
 from __future__ import annotations
