@@ -291,7 +291,7 @@ def test_a_wrong_host_key_is_no_connection_and_an_alert(platform: Platform) -> N
         assert "host key" in standing(platform)["problem"]
 
         def alerted() -> bool:
-            return "tunnel" in json.loads(platform.ssh("monitor", "status --json").stdout)["alerts"]
+            return "link" in json.loads(platform.ssh("monitor", "status --json").stdout)["alerts"]
 
         seconds_until(alerted, 120)
     finally:

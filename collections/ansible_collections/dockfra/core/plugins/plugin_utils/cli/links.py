@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...module_utils.errors import DockfraError
-from .call import Call
+from . import bastions, verbs
+from .call import Call, Place
 from .output import Style, table
 
 COMMAND = "link-status"
@@ -40,6 +41,38 @@ def asked(call: Call) -> dict[str, list[Any]]:
                 {"tunnel": place, "state": DOWN, "since": None, "reconnects": None, "problem": str(error)}
             )
     return {"links": found, "problems": problems}
+
+
+def ask(place: Place, timeout: float = bastions.TIMEOUT) -> list[dict[str, Any]]:
+    """Ask every tunnel that keeps links, for a daemon; returns an entry for each thing that is wrong, and one for each link that is up.
+
+    Args:
+        place: this container.
+        timeout: seconds.
+
+    Returns: ``tunnel`` and ``problem``, which is empty for a link that is up.
+    """
+    found = []
+    for name in bastions.services(place, COMMAND):
+        try:
+            answer = verbs.call(name, [COMMAND], timeout=timeout)
+            # Its exit status is 1 where something is wrong, which it says.
+            said = answer.data if isinstance(answer.data, Mapping) else None
+            found += [_told(link) for link in said["links"]] if said else [_wrong(name, answer.message)]
+            found += [_wrong(name, problem) for problem in said["problems"]] if said else []
+        except DockfraError as error:
+            found.append(_wrong(name, str(error)))
+        except (KeyError, TypeError):
+            found.append(_wrong(name, f"its answer is not what {COMMAND} says"))
+    return found
+
+
+def _told(link: Mapping[str, Any]) -> dict[str, Any]:
+    return _wrong(link["tunnel"], "" if link["state"] == UP else f"{link['state']}: {link['problem']}")
+
+
+def _wrong(tunnel: object, problem: object) -> dict[str, Any]:
+    return {"tunnel": bastions.text(tunnel), "problem": bastions.text(problem)}
 
 
 def broken(said: Mapping[str, Sequence[Any]]) -> bool:

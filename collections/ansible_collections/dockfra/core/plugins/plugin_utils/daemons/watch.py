@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The monitor's daemon that looks after every service: asks each all the time, writes down what it found, and tells what is wrong.
 
-It asks by the probes of `status`, in this process. What takes longer than a look (bastions, alerts on their way, the application's history) is done beside it.
+It asks by the probes of `status`, in this process. What takes longer than a look (bastions, links, alerts on their way, the application's history) is done beside it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...module_utils.settings.file import EnvFile
 from ...module_utils.watch import requests, snapshot
 from ...module_utils.watch.damping import BACK, Damper
 from ...module_utils.watch.history import Alert, Change, History, Round
-from ..cli import backed_up, fleets, health, watched
+from ..cli import backed_up, fleets, health, links, watched
 from ..cli.bastions import Bastions, rooms
 from ..cli.call import Place
 from ..cli.containers import Containers
@@ -49,8 +49,11 @@ STARTING = 60.0
 OLD = 600.0
 
 # What is no service and people are told of all the same, and seconds for which the poll's word counts.
-ORIGIN, DEPLOY, PLATFORM, BACKUP = "origin", "deploy", "platform", "backup"
+ORIGIN, DEPLOY, PLATFORM, BACKUP, LINK = "origin", "deploy", "platform", "backup", "link"
 POLL_FRESH = 30.0
+
+# Seconds between two times that the tunnels are asked.
+LINKS = 15.0
 
 # Bytes at the end of the audit log in which a line is looked for that a killed daemon may have written.
 TAIL = 256 * 1024
@@ -75,6 +78,7 @@ class Watch:
         asked: where the alerts are that others asked for.
         devices: says what the bastions said of the devices that they reach.
         sampled: called when there is a sample more.
+        linked: says how the links to other Docker hosts stand, see `links.ask`.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Watch:
         asked: Path | None = None,
         devices: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
         sampled: Callable[[], None] = lambda: None,
+        linked: Callable[[], Sequence[Mapping[str, Any]]] = tuple,
     ) -> None:
         self._daemon = daemon
         self._place = place
@@ -98,6 +103,7 @@ class Watch:
         self._courier = courier
         self._bastions = bastions
         self._devices = devices
+        self._linked = linked
         self._containers = containers
         self._sampled = sampled
         self._path = history
@@ -126,7 +132,7 @@ class Watch:
         self._open(now)
         changes = self._changes(found, now)
         self._keep(changes, found, now)
-        for service in [*_judged(found), *self._polled(), *_backed_up(now)]:
+        for service in [*_judged(found), *self._polled(), *_backed_up(now), *_links(self._linked())]:
             self._judge(service, now)
         self._take_asked()
         self._tell()
@@ -278,7 +284,7 @@ class Watch:
     # Snapshot ---------------------------------------------------------------------------------------------------------
 
     def _seen(self, found: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        known = {PLATFORM, ORIGIN, DEPLOY, BACKUP, *(service["service"] for service in found)}
+        known = {PLATFORM, ORIGIN, DEPLOY, BACKUP, LINK, *(service["service"] for service in found)}
         releases = list(self._bastions())
         services = [{**service, "since": self._since.get(service["service"])} for service in found]
         return {
@@ -315,6 +321,17 @@ def _backed_up(now: float) -> list[dict[str, Any]]:
     return [{"service": BACKUP, "state": state, "probes": [], "detail": said["detail"]}]
 
 
+def _links(said: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """How the links to other Docker hosts stand, as if they were one service; nothing where there is none."""
+    if not said:
+        return []
+    wrong = "; ".join(
+        f"{entry.get('tunnel') or 'tunnels'}: {entry['problem']}" for entry in said if entry.get("problem")
+    )
+    state = health.DOWN if wrong else health.UP
+    return [{"service": LINK, "state": state, "probes": [], "detail": wrong or "every link is up"}]
+
+
 def detail(service: Mapping[str, Any]) -> str:
     """Return in one line what a service answered, or where and why it does not work."""
     if service.get("detail"):
@@ -346,6 +363,7 @@ def main() -> int:
     deploys = ledger.PLACE.expanduser()
     bastions = Bastions(place, (deploys, watched.RUN / watched.CLEANED))
     devices = Bastions(place, (deploys,), fleets.ask)
+    linked = Bastions(place, (), links.ask, LINKS)
     history, containers = watched.HISTORY.expanduser(), Containers()
     chronicle = Chronicle(history, daemon.log)
     watch = Watch(
@@ -359,5 +377,6 @@ def main() -> int:
         container_age,
         devices=devices.latest,
         sampled=chronicle.sampled,
+        linked=linked.latest,
     )
     return daemon.serve(watch.step, PERIOD)

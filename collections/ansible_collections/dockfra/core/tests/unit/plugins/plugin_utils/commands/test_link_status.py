@@ -16,9 +16,10 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, UnreachableError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.watch import snapshot
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import links
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import links, verbs
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli.verbs import Answer
 from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import link_status
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import Daemon
 
@@ -90,3 +91,31 @@ def test_on_one_docker_host_there_is_no_link() -> None:
     assert found == {"links": [], "problems": []}
     assert links.render(found, Style()) == ""
     assert not links.broken(found)
+
+
+@pytest.mark.parametrize(
+    ("answer", "problems"),
+    [
+        (Answer(0, {"links": [UP], "problems": []}, [], ""), [""]),
+        (
+            Answer(1, {"links": [{**UP, "state": "refused", "problem": "another key"}], "problems": ["no log"]}, [], ""),
+            ["refused: another key", "no log"],
+        ),
+        (Answer(1, None, [], "the daemon says nothing"), ["the daemon says nothing"]),
+        (Answer(0, {"links": [{}], "problems": []}, [], ""), ["its answer is not what link-status says"]),
+        (UnreachableError("tunnel cannot be reached"), ["tunnel cannot be reached"]),
+    ],
+)  # fmt: skip
+def test_the_watch_hears_what_is_wrong_with_links(
+    answer: Answer | Exception, problems: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def called(service: str, words: Sequence[str], *, timeout: float) -> Answer:
+        assert (service, list(words)) == ("tunnel", ["link-status"])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(verbs, "call", called)
+    place = Place("monitor", "ssh-monitor", POLICY, {"tunnel": "tunnel"})
+    assert [entry["problem"] for entry in links.ask(place)] == problems
+    assert links.ask(Place("monitor", "ssh-monitor", Policy({}, {}), {})) == []

@@ -61,6 +61,7 @@ class Bench:
         self.post = Post()
         self.containers: dict[str, dict[str, Any]] = {}
         self.releases: list[dict[str, Any]] = []
+        self.links: list[dict[str, Any]] = []
         self.sampled = 0
         self.watch = self.started()
 
@@ -82,6 +83,7 @@ class Bench:
             lambda: self.now,
             asked,
             sampled=self._sample,
+            linked=lambda: self.links,
         )
 
     def _sample(self) -> None:
@@ -132,6 +134,20 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
         services.http(name, pages)
     yield found
     services.close()
+
+
+def test_a_link_that_is_not_up_is_an_alert_with_its_reason(bench: Bench) -> None:
+    bench.links = [{"tunnel": "tunnel-app", "problem": ""}]
+    bench.look(5)
+    assert (bench.alerts(), bench.snapshot()["alerts"]) == ([], [])
+    bench.links = [{"tunnel": "tunnel-app", "problem": "refused: the other side has not the host key"}]
+    bench.look(5)
+    assert bench.alerts() == [("link", "wrong")]
+    assert bench.snapshot()["alerts"] == ["link"]
+    assert bench.post.alerts[-1].detail == "tunnel-app: refused: the other side has not the host key"
+    bench.links = [{"tunnel": "tunnel-app", "problem": ""}]
+    bench.look(60)
+    assert bench.alerts()[-1] == ("link", "back")
 
 
 def test_all_well_is_a_snapshot_and_no_alert(bench: Bench) -> None:
