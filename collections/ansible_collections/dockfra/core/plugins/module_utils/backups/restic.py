@@ -212,7 +212,7 @@ class Repository:
 
     def _done(self, *words: str, cwd: str | None = None) -> subprocess.CompletedProcess[str]:
         try:
-            return subprocess.run(
+            return subprocess.run(  # pylint: disable=ansible-bad-function
                 [PROGRAM, *words],
                 env=self._environment,
                 cwd=cwd,
