@@ -67,7 +67,9 @@ class Project:
         return self._run(sys.executable, str(ROOT / "scripts/fill_in.py"), str(self.inventory), *given)
 
     def fill_all(self) -> None:
-        done = self.fill(*(f"--set={name}={value}" for name, value in ANSWERS.items()))
+        # This machine stands for both servers, and a platform of somebody may run on it.
+        values = {**ANSWERS, "dockfra_port_offset": "13000"}
+        done = self.fill(*(f"--set={name}={value}" for name, value in values.items()))
         assert done.returncode == 0, done.stderr
 
     def play(self, playbook: str, *words: str) -> str:

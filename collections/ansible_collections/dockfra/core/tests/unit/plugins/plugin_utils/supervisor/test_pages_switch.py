@@ -46,7 +46,7 @@ CONFIGURATION = """
         server {{
             listen 127.0.0.1:{port};
             root {root}/run/site;
-            set $pages $realpath_root;
+            if ($realpath_root ~ "^(.+)$") {{ set $pages $1; }}
             add_header X-Release $release always;
             location = /health {{ return 200 "ok"; }}
             location / {{ root $pages; }}
