@@ -312,8 +312,9 @@ def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else_finding_t3(
         declared = topology.edges()
         assert Edge("ssh-rpi3", "sixteenth", 8099, "desktop-net") in declared
         assert Edge("sixteenth", "ssh-developer", 2222, "dev-net") in declared
-        assert reached_edges(Platform(topology), topology) == declared
-        details = platform.container("sixteenth").attrs
+        added = Platform(topology)
+        assert reached_edges(added, topology) == declared
+        details = added.container("sixteenth").attrs
         assert details["HostConfig"]["ReadonlyRootfs"] is True
         assert details["Config"]["User"] == "20000:20000"
     finally:
