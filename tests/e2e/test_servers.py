@@ -162,7 +162,7 @@ def test_a_stolen_key_of_the_tunnel_opens_nothing_else(platform: Platform) -> No
     """Taken to another machine, it may knock at the servers that others reach."""
     key = platform.key("tunnel")
     engine = platform.engines[APP]
-    user = "dockfra-link"
+    user = f"{platform.topology.project}-link"  # dockfra_link_user
     options = ["-F", "none", "-i", str(key), "-o", "BatchMode=yes", "-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"]  # fmt: skip
     options += [
         "-o",

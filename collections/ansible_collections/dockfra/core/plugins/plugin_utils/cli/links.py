@@ -34,8 +34,9 @@ def asked(call: Call) -> dict[str, list[Any]]:
             continue
         try:
             said = call.ask(place, [COMMAND])
+            # A tunnel of an earlier version says nothing of logs.
             found += said["links"]
-            problems += [f"{place}: {problem}" for problem in said["problems"]]
+            problems += [f"{place}: {problem}" for problem in said.get("problems", ())]
         except DockfraError as error:
             found.append(
                 {"tunnel": place, "state": DOWN, "since": None, "reconnects": None, "problem": str(error)}
@@ -59,7 +60,7 @@ def ask(place: Place, timeout: float = bastions.TIMEOUT) -> list[dict[str, Any]]
             # Its exit status is 1 where something is wrong, which it says.
             said = answer.data if isinstance(answer.data, Mapping) else None
             found += [_told(link) for link in said["links"]] if said else [_wrong(name, answer.message)]
-            found += [_wrong(name, problem) for problem in said["problems"]] if said else []
+            found += [_wrong(name, problem) for problem in said.get("problems", ())] if said else []
         except DockfraError as error:
             found.append(_wrong(name, str(error)))
         except (KeyError, TypeError):

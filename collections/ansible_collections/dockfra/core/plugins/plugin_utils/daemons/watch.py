@@ -363,7 +363,9 @@ def main() -> int:
     deploys = ledger.PLACE.expanduser()
     bastions = Bastions(place, (deploys, watched.RUN / watched.CLEANED))
     devices = Bastions(place, (deploys,), fleets.ask)
-    linked = Bastions(place, (), links.ask, LINKS)
+    # On one Docker host there is nobody to ask.
+    has_links = links.COMMAND in place.policy.rules
+    linked = Bastions(place, (), links.ask, LINKS).latest if has_links else tuple
     history, containers = watched.HISTORY.expanduser(), Containers()
     chronicle = Chronicle(history, daemon.log)
     watch = Watch(
@@ -377,6 +379,6 @@ def main() -> int:
         container_age,
         devices=devices.latest,
         sampled=chronicle.sampled,
-        linked=linked.latest,
+        linked=linked,
     )
     return daemon.serve(watch.step, PERIOD)

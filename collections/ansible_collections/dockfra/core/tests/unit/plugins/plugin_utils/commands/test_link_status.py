@@ -97,6 +97,7 @@ def test_on_one_docker_host_there_is_no_link() -> None:
     ("answer", "problems"),
     [
         (Answer(0, {"links": [UP], "problems": []}, [], ""), [""]),
+        (Answer(0, {"links": [UP]}, [], ""), [""]),  # of an earlier version
         (
             Answer(1, {"links": [{**UP, "state": "refused", "problem": "another key"}], "problems": ["no log"]}, [], ""),
             ["refused: another key", "no log"],
@@ -119,3 +120,7 @@ def test_the_watch_hears_what_is_wrong_with_links(
     place = Place("monitor", "ssh-monitor", POLICY, {"tunnel": "tunnel"})
     assert [entry["problem"] for entry in links.ask(place)] == problems
     assert links.ask(Place("monitor", "ssh-monitor", Policy({}, {}), {})) == []
+
+
+def test_a_tunnel_of_an_earlier_version_is_understood() -> None:
+    assert links.asked(call(answer={"links": [UP]})) == {"links": [UP], "problems": []}
