@@ -26,10 +26,10 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.topology imp
 from tests.servers import run as servers
 
 from .engines import Engine, as_root
-from .runs import INVENTORY, ROOT, SERVERS, VAULT, environment
+from .runs import BESIDE, INVENTORY, ROOT, SERVERS, VAULT, environment
 
 # As in the inventory's group_vars/all, where it is a template.
-STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "test")
+STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "beside" if BESIDE else "test")
 LOCALHOST = "127.0.0.1"
 
 
