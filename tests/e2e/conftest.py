@@ -1,6 +1,7 @@
 """One running platform for all end-to-end tests: brought up at the start, removed at the end.
 
-It runs under the project name and on the ports of tests/inventory, beside any other platform of this machine. With
+It runs under the project name and on the ports of tests/inventory (of tests/inventory_beside for the second of two parts), beside any
+other platform of this machine. With
 DOCKFRA_KEEP=1 it stays for the next session, which then goes on with it; else what an earlier one has left, data too, is removed
 first. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
 come from the others themselves, are only told.
