@@ -48,7 +48,7 @@ SECOND = {
 }  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         # Tests of the library, in the same session, need no platform and come first.
         if item.path.parent != HERE:
@@ -57,11 +57,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     elsewhere = "one_host" if runs.SERVERS else "two_servers"
-    items[:] = [
+    dropped = [
         item
         for item in items
-        if item.get_closest_marker(elsewhere) is None and (not runs.PART or in_part(item))
+        if item.get_closest_marker(elsewhere) is not None or (runs.PART and not in_part(item))
     ]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
 
 
 def in_part(item: pytest.Item) -> bool:
