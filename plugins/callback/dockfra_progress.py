@@ -175,7 +175,7 @@ class Progress:
         """Of a run in steps that has failed: the services that are done, and those that were not touched."""
         names = [name for step in self.steps for name in step]
         done = [name for name in names if name in self.ready]
-        return done, [name for name in names if name not in self.begun and name not in self.failures]
+        return done, [name for name in names if name not in self.begun]
 
     def waiting(self) -> list[str]:
         """Running tasks, the longest first; between tasks, the services with work left and why."""

@@ -48,6 +48,23 @@ class Upgraded(Staged):
         """From now on the containers that are made of these never get well."""
         (self.root / "ill.json").write_text(json.dumps([f"dockfra-{name}" for name in services]))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**super().environment, "DOCKER_HOST": f"unix://{self.root}/none.sock"}
+
+    def change(self, service: str, **values: object) -> None:
+        """Let a service's container be otherwise than it was."""
+        engine = json.loads((self.root / "engine.json").read_text())
+        engine["containers"][f"dockfra-{service}"] |= values
+        (self.root / "engine.json").write_text(json.dumps(engine))
+
+    def lose_image(self, service: str) -> None:
+        """Let the image of a service be one that is still to be built."""
+        engine = json.loads((self.root / "engine.json").read_text())
+        [image] = (name for name in engine["images"] if name.startswith(f"dockfra/{service}:"))
+        del engine["images"][image]
+        (self.root / "engine.json").write_text(json.dumps(engine))
+
     def site(self, *words: str) -> subprocess.CompletedProcess[str]:
         # The servers are this machine, which nobody asked to prepare.
         return self.run("--skip-tags", "server", *words)
@@ -104,16 +121,23 @@ def test_what_has_no_container_or_does_not_serve_comes_first_and_ends_the_run_as
     assert failed.returncode == 2, failed.stdout[-6000:]
     assert upgraded.made() == ["git"]
     assert f": {', '.join(SERVING)}\n" in failed.stdout
-    engine = json.loads((upgraded.root / "engine.json").read_text())
-    for name in ("db", "backend"):
-        engine["containers"][f"dockfra-{name}"]["status"] = "unhealthy"
-    (upgraded.root / "engine.json").write_text(json.dumps(engine))
+    upgraded.change("db", status="unhealthy")
     # One of a step that fails is no reason to leave out the others of the step.
     failed = upgraded.site("--limit", "git,db,tunnel,ssh-frontend")
     assert failed.returncode == 2, failed.stdout[-6000:]
     assert sorted(upgraded.made()) == ["db", "git"]
     assert "Done: db\n" in failed.stdout
     assert ": tunnel, ssh-frontend\n" in failed.stdout
+    assert "is not as declared" not in failed.stdout
+
+
+def test_an_image_that_cannot_be_built_is_no_reason_to_touch_anything(upgraded: Upgraded) -> None:
+    upgraded.lose_image("ssh-manager")
+    failed = upgraded.site("--limit", "ssh-manager,ssh-frontend,db")
+    assert failed.returncode == 2, failed.stdout[-6000:]
+    assert upgraded.made() == []
+    assert "FAILED ssh-manager: Say what stopped the build: dockfra/ssh-manager could not be built" in failed.stdout
+    assert "ends at the first that does not get well: ssh-manager, ssh-frontend, db\n" in failed.stdout
     assert "is not as declared" not in failed.stdout
 
 
