@@ -343,7 +343,9 @@ def test_one_after_the_other_ends_at_the_first_that_does_not_get_well(
         after = platform.snapshot()
         return {name for name in {*before, *after} if before.get(name) != after.get(name)}
 
-    first, second = (f"container {platform.topology.container_name(name)}" for name in ("ssh-frontend", "ssh-rpi3"))
+    first, second = (
+        f"container {platform.topology.container_name(name)}" for name in ("ssh-frontend", "ssh-rpi3")
+    )
     before = platform.snapshot()
     try:
         # No program of this name is there, which nobody waits for.

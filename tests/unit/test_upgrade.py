@@ -18,7 +18,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="files of services bel
 
 # In the order in which they are replaced: the end of a link, others, and what the backend needs before itself.
 SERVING = ["tunnel", "ssh-frontend", "db", "redis", "backend"]
-PLAN = "In this order, as each is well: git, then tunnel, then ssh-frontend, then db, then redis, then backend"
+PLAN = (
+    "In this order, as each is well: git, then tunnel, then ssh-frontend, then db, then redis, then backend"
+)
 
 
 class Upgraded(Staged):
@@ -136,7 +138,10 @@ def test_an_image_that_cannot_be_built_is_no_reason_to_touch_anything(upgraded: 
     failed = upgraded.site("--limit", "ssh-manager,ssh-frontend,db")
     assert failed.returncode == 2, failed.stdout[-6000:]
     assert upgraded.made() == []
-    assert "FAILED ssh-manager: Say what stopped the build: dockfra/ssh-manager could not be built" in failed.stdout
+    assert (
+        "FAILED ssh-manager: Say what stopped the build: dockfra/ssh-manager could not be built"
+        in failed.stdout
+    )
     assert "ends at the first that does not get well: ssh-manager, ssh-frontend, db\n" in failed.stdout
     assert "is not as declared" not in failed.stdout
 

@@ -18,7 +18,9 @@ NAMES = [f"s{number}" for number in range(8)]
 
 def make(name: str, *networks: str, **variables: Any) -> Service:
     values = {f"dockfra_{key}": value for key, value in variables.items()}
-    return Service.from_variables(name, {"dockfra_networks": list(networks or ("a",)), "dockfra_uid": 10000, **values})
+    return Service.from_variables(
+        name, {"dockfra_networks": list(networks or ("a",)), "dockfra_uid": 10000, **values}
+    )
 
 
 def pending(name: str, turn: int, *needs: str, alone: bool = True) -> dict[str, Any]:
@@ -85,9 +87,7 @@ def test_whatever_is_needed_was_worked_on_before_or_starts_with_it(
     wanted: list[set[str]], alone: list[bool]
 ) -> None:
     """Of services each of which needs some that stand before it in the inventory."""
-    services = [
-        make(name, needs=sorted(wanted[turn] & set(NAMES[:turn]))) for turn, name in enumerate(NAMES)
-    ]
+    services = [make(name, needs=sorted(wanted[turn] & set(NAMES[:turn]))) for turn, name in enumerate(NAMES)]
     topology = Topology("dockfra", services)
     needs, order = upgrades.needed(topology), upgrades.order(topology)
     steps = upgrades.steps(
