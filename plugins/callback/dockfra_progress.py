@@ -318,6 +318,7 @@ class CallbackModule(Default):
         self._ticker: Ticker | None = None
         self._show_all = False
         self._playbook = ""
+        self._play_begun = ""
 
     def get_option(self, k: str, hostvars: Any = None) -> Any:
         value = super().get_option(k, hostvars)
@@ -339,10 +340,11 @@ class CallbackModule(Default):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._progress.running.clear()
-        if self._quiet and self._play is not None and self._play._uuid == play._uuid:
-            self._play = play  # the same for other hosts
-            return
-        super().v2_playbook_on_play_start(play)
+        again = play._uuid == self._play_begun
+        self._play_begun, self._play = play._uuid, play
+        # The same play for the hosts of the next step is nothing to tell.
+        if not (again and self._quiet):
+            super().v2_playbook_on_play_start(play)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         super().v2_runner_on_start(host, task)

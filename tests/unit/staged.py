@@ -106,7 +106,11 @@ class Staged(Project):
             "containers": containers,
             "networks": networks,
             "images": images,
-            "volumes": [],
+            "volumes": [
+                platform.topology.volume_name(volume.name)
+                for service in platform.topology.containers()
+                for volume in platform.topology.volumes(service.name)
+            ],
             "published": {},
             "records": {},
         }

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import EngineError
+from ansible_collections.dockfra.core.plugins.module_utils.errors import EngineError
 
 OWN = "this platform"
 
