@@ -10,7 +10,8 @@ short_description: Say in which order services are brought to their declared sta
 description:
   - For a platform whose containers are replaced one after the other (C(dockfra_upgrade=serial)), on all its Docker hosts together.
   - A service that serves has a step of its own. First come the ends of links between Docker hosts, and each service comes behind those that it needs
-    (C(dockfra_needs)); else it is the order of the inventory. Services that do not serve start together, as soon as what they need is not to be replaced any more.
+    (C(dockfra_needs)); else it is the order of the inventory.
+  - Services that do not serve start together, as soon as what they need is not to be replaced any more.
   - Looks at the plans alone, and changes nothing.
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
