@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import json
 import subprocess
 import sys
@@ -140,7 +141,9 @@ class Platform:
         if SERVERS:
             return servers.gateway()
         network = self.docker.networks.get(self.topology.network_name("shared-net"))
-        return next(str(part["Gateway"]) for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
+        parts = network.attrs["IPAM"]["Config"]
+        subnet = ipaddress.ip_network(next(part["Subnet"] for part in parts if "." in part["Subnet"]))
+        return str(next(subnet.hosts()))  # Docker's own choice, which it does not tell of a subnet that it was given
 
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
         """Address by (network's full name, "4" or "6") turned around: address → (network, family)."""
