@@ -113,8 +113,8 @@ def test_what_stops_is_told_once_and_once_when_it_is_back_and_sent_where_it_shou
     try:
         with settings(platform, ALERT_URLS=addresses):
             with platform.stopped(service):
-                eventually(lambda: state(platform, service) == "down", "the watch sees it", 20)
-                eventually(lambda: alerts(platform, service, begin) == ["wrong"], "it is told", 20)
+                eventually(lambda: state(platform, service) == "down", "the watch sees it")
+                eventually(lambda: alerts(platform, service, begin) == ["wrong"], "it is told")
                 assert service in status(platform)["alerts"]
                 time.sleep(12)
                 assert alerts(platform, service, begin) == ["wrong"]
