@@ -143,7 +143,9 @@ class Platform:
         network = self.docker.networks.get(self.topology.network_name("shared-net"))
         parts = network.attrs["IPAM"]["Config"]
         subnet = ipaddress.ip_network(next(part["Subnet"] for part in parts if "." in part["Subnet"]))
-        return str(next(subnet.hosts()))  # Docker's own choice, which it does not tell of a subnet that it was given
+        return str(
+            next(subnet.hosts())
+        )  # Docker's own choice, which it does not tell of a subnet that it was given
 
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
         """Address by (network's full name, "4" or "6") turned around: address → (network, family)."""
