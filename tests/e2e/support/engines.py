@@ -53,11 +53,11 @@ class Engine:
     @property
     def client(self) -> docker.DockerClient:
         """Its client: of the engine that runs now, as a server may have been restarted."""
-        return _client(self._socket)
+        return _client(self.socket)
 
     def command(self, *words: str) -> list[str]:
         """A command line of Docker's own client for it."""
-        return ["docker", *(["--host", self._socket] if self._server else []), *words]
+        return ["docker", *(["--host", self.socket] if self._server else []), *words]
 
     def on_network(self, *command: str) -> list[str]:
         """A command line that runs a program of this machine in the Docker host's network."""
@@ -98,5 +98,6 @@ class Engine:
         return answer
 
     @property
-    def _socket(self) -> str:
+    def socket(self) -> str:
+        """Where Docker's own client finds it (``DOCKER_HOST``); empty for the one of this machine."""
         return f"unix://{self.path('/run/docker.sock')}" if self._server else ""
