@@ -78,6 +78,8 @@ class Engine:
 
     def path(self, path: str) -> Path:
         """Where this machine finds a file of the Docker host."""
+        # A link in a server that begins with / would lead to a place of this machine.
+        path = path.replace("/var/run/", "/run/", 1)
         return Path(f"/proc/{servers.pid(self._server)}/root{path}") if self._server else Path(path)
 
     def network_of(self, pid: int) -> str:
