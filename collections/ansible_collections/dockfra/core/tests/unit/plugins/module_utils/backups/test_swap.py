@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.backups import collection, postgres, swap
+from ansible_collections.dockfra.core.plugins.module_utils.backups import collection, postgres, routes, swap
 from ansible_collections.dockfra.core.plugins.module_utils.backups.parts import (
     ARCHIVE,
+    CONTROLLER,
     FILES,
     POSTGRES,
     Manifest,
@@ -248,6 +249,26 @@ def test_what_was_decided_is_not_undone_finding_backup(bench: Bench) -> None:
     assert again.decided()
     assert not again.undo()
     assert not again.decided()
+    assert bench.state() == NEW
+    assert bench.left() == []
+
+
+def test_a_database_and_volumes_that_go_apart_are_restored_each_where_it_is_finding_backup(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Two Docker hosts, on one the tickets, on the other one the database and a home."""
+    hosts = {"left": sources(bench.host)[:1], "right": sources(bench.host)[1:]}
+    folder = tmp_path / "fetched"
+    shutil.copytree(bench.archive, folder / "hosts" / "one")
+    found = {"one": bench.manifest, CONTROLLER: Manifest("unit", CONTROLLER, 1.0, 0, "")}
+    routes.regroup(str(folder), found, hosts, routes.ways(found, hosts))
+    swaps = [swap.Swap(bench.host, each) for each in hosts.values()]
+    for name, each in zip(hosts, swaps, strict=True):
+        target = str(folder / routes.TARGETS / name)
+        each.prepare(Manifest.read(target), target)
+    for step in ("stop", "swap", "start", "decide", "finish"):
+        for each in swaps:
+            getattr(each, step)()
     assert bench.state() == NEW
     assert bench.left() == []
 
