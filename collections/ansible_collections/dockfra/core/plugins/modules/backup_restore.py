@@ -115,6 +115,8 @@ def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
     """Do a step and return the module's result; raises DockfraError, OSError."""
     project, state = params["project"], params["state"]
     try:
+        if sdk.IMPORT_ERROR:
+            raise EngineError("There is no Docker SDK for Python, so nothing of a platform either.")
         host = Host.connect(project)
     except EngineError:
         if state not in _ANY_TIME:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import shutil
 import time
@@ -49,6 +50,23 @@ class Keeping:
         )
         return store.read(path) or ""
 
+    def keep_vault(self) -> None:
+        """Copy the vault, as it is, to where it stays until the restore has ended; raises OSError."""
+        if os.path.isfile(self.vault):
+            copy = self._copy
+            if os.path.lexists(copy):  # what an earlier try has kept is not lost to this one
+                copy += f".{time.time_ns()}"
+            shutil.copy2(self.vault, copy)
+
+    def kept(self) -> list[str]:
+        """Return what is kept of what was there: directories, and copies of the vault."""
+        heads = (f"{self.state_dir}{snapshots.BEFORE}", self._copy)
+        return sorted(path for head in heads for path in glob.glob(f"{glob.escape(head)}*"))
+
+    @property
+    def _copy(self) -> str:
+        return f"{self.state_dir}.vault{snapshots.BEFORE}"
+
 
 def bring(
     folder: str, here: Keeping, moved: bool = False, keep: tuple[str, ...] = (), dry_run: bool = False
@@ -63,7 +81,7 @@ def bring(
         dry_run: only look.
 
     Returns:
-        Whether anything differed, and what is kept of what was there.
+        Whether anything differed, and what is kept of what was there, by tries that were cut off as well.
 
     Raises:
         BackupError: the snapshot lacks something.
@@ -77,12 +95,11 @@ def bring(
     there = _vault_of(manifest, inside)
     own = here.checkout() if moved else ""
     if not (there or here.vault or own):
-        changed, before = snapshots.put_back(folder, STATE, here.state_dir, keep, dry_run)
-        return changed, [before] if before else []
+        changed, _before = snapshots.put_back(folder, STATE, here.state_dir, keep, dry_run)
+        return changed, here.kept()
     content = _decrypted(inside, there) if there else None
     if here.vault:
         Vault(here.vault, {}, here.identity, here.state_dir).check()
-    copies: list[str] = []
 
     def change(restored: str) -> None:
         secrets = _taken(restored) if content is None else dict(content)
@@ -92,14 +109,14 @@ def bring(
         if not here.vault:
             _put_files(restored, secrets)
             return
-        copies.extend(_kept(here))
+        here.keep_vault()
         path = os.path.relpath(here.vault, here.state_dir)
         # A vault in the state directory takes its place with that.
         vault = here.vault if path.startswith("..") else os.path.join(restored, path)
         Vault(vault, {}, here.identity, restored).replace(secrets)
 
-    changed, before = snapshots.put_back(folder, STATE, here.state_dir, keep, dry_run, change)
-    return changed, [*copies, *([before] if before else [])]
+    changed, _before = snapshots.put_back(folder, STATE, here.state_dir, keep, dry_run, change)
+    return changed, here.kept()
 
 
 def _vault_of(manifest: Manifest, inside: str) -> str:
@@ -164,14 +181,3 @@ def _put_files(restored: str, secrets: Mapping[str, str]) -> None:
     store = Directory(restored)
     for relative, text in secrets.items():
         store.write(relative, text, replace=True)
-
-
-def _kept(here: Keeping) -> list[str]:
-    """Copy the vault to where it is until the restore has ended, as it is; return that."""
-    if not os.path.isfile(here.vault):
-        return []
-    copy = f"{here.state_dir}.vault{snapshots.BEFORE}"
-    if os.path.lexists(copy):  # what an earlier try has kept is not lost to this one
-        copy += f".{time.time_ns()}"
-    shutil.copy2(here.vault, copy)
-    return [copy]
