@@ -197,8 +197,17 @@ target_unit() {
   return "$failed"
 }
 
+# In two parts side by side, each on a platform of its own: most of the time such a test waits.
 target_e2e() {
-  run_pytest e2e python tests/e2e -m 'not slow' "$@"
+  local second failed=0
+  set -m # a process group of its own, so that an interruption ends all of it
+  DOCKFRA_E2E_PART=second run_pytest e2e-second python tests/e2e -m 'not slow' "$@" >"$REPORTS/e2e-second.log" 2>&1 </dev/null &
+  second=$!
+  set +m
+  DOCKFRA_E2E_PART=first run_pytest e2e python tests/e2e -m 'not slow' "$@" || failed=1
+  wait "$second" || failed=1
+  say "-- the second part" && cat "$REPORTS/e2e-second.log"
+  return "$failed"
 }
 
 # Beside the servers themselves what depends most on where a service runs: who reaches whom, and what each role may do.

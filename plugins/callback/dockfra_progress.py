@@ -30,8 +30,10 @@ description:
     waited for.
   - Any task's result may carry C(dockfra_pending) (a mapping of each service with work to do to the
     reasons), C(dockfra_total) (the number of all services), C(dockfra_service) (one or a list of mappings
-    of C(name) and C(state); the state C(ready) means that the service is done), C(dockfra_notes) (a list of
-    sentences that are shown at the end) and C(dockfra_summary) (text shown at the very end of a run without failures).
+    of C(name) and C(state); the state C(ready) means that the service is done, C(begun) that
+    work on it has begun), C(dockfra_notes) (a list of
+    sentences that are shown at the end), C(dockfra_steps) (lists of services that are worked on one list after the other, up to
+    the first that fails) and C(dockfra_summary) (text shown at the very end of a run without failures).
   - A failed result with C(dockfra_problems) (sentences for a person) is shown as these sentences only, at the end.
 extends_documentation_fragment:
   - default_callback
@@ -121,6 +123,8 @@ class Progress:
         # One list for each Docker host, replaced like its plan.
         self.notes: dict[str, list[str]] = {}
         self.summary = ""
+        self.steps: list[list[str]] = []
+        self.begun: set[str] = set()
 
     @property
     def elapsed(self) -> float:
@@ -143,10 +147,14 @@ class Progress:
             self.notes[str(result.get("docker_host", ""))] = [str(note) for note in notes]
         if isinstance(summary := result.get("dockfra_summary"), str):
             self.summary = summary
+        if isinstance(steps := result.get("dockfra_steps"), list):
+            self.steps = [[str(name) for name in step] for step in steps]
         services = result.get("dockfra_service") or ()
         fresh = []
         for service in (services,) if isinstance(services, Mapping) else services:
             name = str(service.get("name", "")) if isinstance(service, Mapping) else ""
+            if name and service.get("state") in ("begun", "ready"):
+                self.begun.add(name)
             if name and service.get("state") == "ready" and name not in self.ready:
                 self.ready.add(name)
                 if self.pending.pop(name, None) is not None:
@@ -158,6 +166,16 @@ class Progress:
             return ""
         total = sum(total for total, _ in self.plans.values())
         return f"[{total - len(self.pending)}/{total}] "
+
+    def order(self) -> str:
+        """The steps in words."""
+        return ", then ".join(" + ".join(step) for step in self.steps)
+
+    def left(self) -> tuple[list[str], list[str]]:
+        """Of a run in steps that has failed: the services that are done, and those that were not touched."""
+        names = [name for step in self.steps for name in step]
+        done = [name for name in names if name in self.ready]
+        return done, [name for name in names if name not in self.begun]
 
     def waiting(self) -> list[str]:
         """Running tasks, the longest first; between tasks, the services with work left and why."""
@@ -300,6 +318,7 @@ class CallbackModule(Default):
         self._ticker: Ticker | None = None
         self._show_all = False
         self._playbook = ""
+        self._play_begun = ""
 
     def get_option(self, k: str, hostvars: Any = None) -> Any:
         value = super().get_option(k, hostvars)
@@ -321,7 +340,11 @@ class CallbackModule(Default):
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         self._progress.running.clear()
-        super().v2_playbook_on_play_start(play)
+        again = play._uuid == self._play_begun
+        self._play_begun, self._play = play._uuid, play
+        # The same play for the hosts of the next step is nothing to tell.
+        if not (again and self._quiet):
+            super().v2_playbook_on_play_start(play)
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         super().v2_runner_on_start(host, task)
@@ -436,7 +459,10 @@ class CallbackModule(Default):
         if ended:
             self._progress.running.pop(result.host.get_name(), None)
         yield
-        for name in self._progress.observe(told):
+        fresh = self._progress.observe(told)
+        if told.get("dockfra_steps"):
+            self._display.display(f"In this order, as each is well: {clean(self._progress.order())}")
+        for name in fresh:
             self._display.display(
                 f"{self._progress.count()}{clean(name)} ready after {self._progress.elapsed:.1f}s",
                 color=C.COLOR_OK,
@@ -471,6 +497,14 @@ class CallbackModule(Default):
         for host in (host for host in broken if host not in self._progress.explained):
             task, error = self._progress.failures.get(host, ("unknown task", "see above"))
             self._display.display(f"FAILED {host}: {task}: {error}", color=C.COLOR_ERROR)
+        done, untouched = self._progress.left()
+        if done:
+            self._display.display(f"Done: {clean(', '.join(done))}", color=C.COLOR_ERROR)
+        if untouched:
+            self._display.display(
+                f"Not touched, because the run ends at the first that does not get well: {clean(', '.join(untouched))}",
+                color=C.COLOR_ERROR,
+            )
         self._display.display(
             f"Next: put right what is named above, then run {self._command()} again; what is done already "
             'stays done. More: docs/operate.md, "When a step fails".',

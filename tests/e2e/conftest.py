@@ -1,6 +1,7 @@
 """One running platform for all end-to-end tests: brought up at the start, removed at the end.
 
-It runs under the project name and on the ports of tests/inventory, beside any other platform of this machine. With
+It runs under the project name and on the ports of tests/inventory (of tests/inventory_beside for the second of two parts), beside any
+other platform of this machine. With
 DOCKFRA_KEEP=1 it stays for the next session, which then goes on with it; else what an earlier one has left, data too, is removed
 first. With DOCKFRA_SHARED_HOST=1 changes to containers of others, which then
 come from the others themselves, are only told.
@@ -9,6 +10,7 @@ come from the others themselves, are only told.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sys
 import warnings
@@ -38,11 +40,15 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "servers", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "move", "lifecycle", "customize", "teardown",
+    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "servers", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "move", "canaries", "lifecycle", "customize", "teardown",
 ]  # fmt: skip
+# With DOCKFRA_E2E_PART=second only these run, on a platform of their own, and with "first" the others: so both can go on side by side.
+SECOND = {
+    "health", "docker_gateway", "docker_engine", "builder", "github", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "failures", "registry",
+}  # fmt: skip
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> int:
         # Tests of the library, in the same session, need no platform and come first.
         if item.path.parent != HERE:
@@ -51,7 +57,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=place)
     elsewhere = "one_host" if runs.SERVERS else "two_servers"
-    items[:] = [item for item in items if item.get_closest_marker(elsewhere) is None]
+    dropped = [
+        item
+        for item in items
+        if item.get_closest_marker(elsewhere) is not None or (runs.PART and not in_part(item))
+    ]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if item not in dropped]
+
+
+def in_part(item: pytest.Item) -> bool:
+    """Whether an item belongs to the part that was asked for; those of the library are in the first one."""
+    second = item.path.parent == HERE and item.path.stem.removeprefix("test_") in SECOND
+    return second == (runs.PART == "second")
 
 
 def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
@@ -66,8 +84,8 @@ def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def untouched() -> Iterator[None]:
     """Fails the session's end when a container of somebody else was removed, stopped or restarted."""
-    # The scenarios of molecule may run beside.
-    inventories = ("tests/inventory", "molecule/default/inventory")
+    # The other part and the scenarios of molecule may run beside.
+    inventories = ("tests/inventory", "tests/inventory_beside", "molecule/default/inventory")
     own = {read_topology(inventory).project for inventory in inventories}
     try:
         before = others(docker.from_env(), own)
@@ -90,6 +108,8 @@ def platform(untouched: None) -> Iterator[Platform]:
         prepare_servers()
     elif not KEEP and left_over(found):
         remove(found, "session-clean")
+    if runs.PART:
+        build_images()
     runs.playbook("site.yml", name="session-start").ok()
     # What tests push is deployed by those that deploy, and what they break is repaired by those of the autopilot.
     for line in ("config-monitor MONITOR_AUTO_DEPLOY=false", "config-autopilot AUTOPILOT_ENABLED=false"):
@@ -100,6 +120,14 @@ def platform(untouched: None) -> Iterator[Platform]:
         servers.destroy()
     elif not KEEP and (found.ids() or found.state.exists()):
         remove(found)
+
+
+def build_images() -> None:
+    """Build what is missing while no other part does: its images are the same."""
+    runs.REPORTS.mkdir(parents=True, exist_ok=True)
+    with (runs.REPORTS / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        runs.playbook("site.yml", "--tags", "images", name="session-images").ok()
 
 
 def prepare_servers() -> None:

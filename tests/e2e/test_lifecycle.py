@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import uuid
@@ -323,6 +324,44 @@ def test_a_changed_file_and_a_sixteenth_service_concern_nobody_else_finding_t3(
     changed = {name for name in left if left[name] != ids.get(name)}
     assert changed == {"ssh-monitor", "ssh-autopilot", "backend", "redis"}
     assert set(left) == set(ids)
+
+
+def test_one_after_the_other_ends_at_the_first_that_does_not_get_well(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """Two services are to be replaced, and the first is broken; mended, the next run goes on with it."""
+    extra = tmp_path / "changed.yml"
+
+    def run(name: str, **first: Any) -> runs.Run:
+        hosts = {"ssh-frontend": first, "ssh-rpi3": {"dockfra_memory": "200m"}}
+        extra.write_text(yaml.safe_dump({"app": {"hosts": hosts}}))
+        options = ("-e", "dockfra_upgrade=serial", "-e", "dockfra_healthy_timeout=60")
+        return runs.playbook("site.yml", *options, inventories=[INVENTORY, extra], name=name)
+
+    def touched() -> set[str]:
+        """What is not as it was: the containers by id and start, networks, volumes and files."""
+        after = platform.snapshot()
+        return {name for name in {*before, *after} if before.get(name) != after.get(name)}
+
+    first, second = (
+        f"container {platform.topology.container_name(name)}" for name in ("ssh-frontend", "ssh-rpi3")
+    )
+    before = platform.snapshot()
+    try:
+        # No program of this name is there, which nobody waits for.
+        failed = run("serial-broken", dockfra_health=["not-there"], dockfra_health_interval=1)
+        assert failed.code != 0
+        assert len(failed.errors) == 1
+        assert failed.errors[0].startswith("ssh-frontend cannot become healthy: ")
+        assert re.search(r"^Not touched, .*: ssh-rpi3$", failed.output, re.MULTILINE)
+        assert touched() == {first}
+
+        mended = run("serial-mended").ok()
+        assert re.findall(r"(\S+) ready after", mended.output) == ["ssh-frontend", "ssh-rpi3"]
+        assert touched() == {first, second}
+        platform.wait_healthy("ssh-frontend", "ssh-rpi3")
+    finally:
+        runs.playbook("site.yml", name="serial-back").ok()
 
 
 def test_check_mode_where_nothing_runs(platform: Platform, tmp_path: Path) -> None:

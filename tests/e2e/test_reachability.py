@@ -10,6 +10,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 
@@ -31,7 +32,14 @@ def reached_edges(platform: Platform, topology: Topology) -> set[Edge]:
 
     Each Docker host has addresses of its own, and who is called on another one is the tunnel there.
     """
-    return {edge for host in platform.engines for edge in _reached_edges(platform, topology, host)}
+    found = {edge for host in platform.engines for edge in _reached_edges(platform, topology, host)}
+    # While anybody makes a network, Docker takes the isolation of all others away for a moment (moby/libnetwork#1658).
+    for _time in range(3):
+        if found <= topology.edges():
+            break
+        time.sleep(2)
+        found &= {edge for host in platform.engines for edge in _reached_edges(platform, topology, host)}
+    return found
 
 
 def _reached_edges(platform: Platform, topology: Topology, host: str) -> set[Edge]:

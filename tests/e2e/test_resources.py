@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
@@ -54,3 +55,25 @@ def test_image_size(platform: Platform) -> None:
     print(f"images of all services: {total / 1e6:.0f} MB")
     keep("images, each layer once", f"{total / 1e6:.0f} MB")
     assert 100_000_000 < total < _IMAGES
+
+
+def test_no_supervisor_starts_anything_while_nothing_happens(platform: Platform) -> None:
+    """What a container is not configured for is not started, over and over, only to end."""
+
+    def ended() -> dict[str, str]:
+        """Per container what the kernel has counted of its supervisor's processes that have ended; see cminflt in proc(5)."""
+        found = {}
+        for service in platform.topology.containers():
+            if service.ssh_ports:
+                engine = platform.engine(service.name)
+                told: Any = engine.client.api.top(platform.topology.container_name(service.name))
+                number = told["Titles"].index("PID")
+                [pid] = [each[number] for each in told["Processes"] if each[-1].startswith("s6-svscan ")]
+                fields = engine.path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                found[service.name] = fields[8]
+        return found
+
+    before = ended()
+    assert before
+    time.sleep(2.5)
+    assert ended() == before

@@ -57,7 +57,7 @@ _CAPABILITIES = (  # by their numbers; capabilities(7), linux/capability.h
     "NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
     "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM "
     "BLOCK_SUSPEND AUDIT_READ"  # engines of before 2021 know no more; SYS_ADMIN holds what came after
-).split()
+)
 # Nothing here needs it, and where a machine is a container itself it is often missing.
 _NOT_NEEDED = "SYS_RESOURCE"
 
@@ -66,7 +66,7 @@ def _capabilities() -> list[str]:
     """The capabilities that a machine gets: what anything here can have, from the bounding set of proc(5)."""
     status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     mask = int(re.findall(r"^CapBnd:\s*([0-9a-f]+)$", status, re.MULTILINE)[0], 16)
-    return [name for bit, name in enumerate(_CAPABILITIES) if mask >> bit & 1 and name != _NOT_NEEDED]
+    return [name for bit, name in enumerate(_CAPABILITIES.split()) if mask >> bit & 1 and name != _NOT_NEEDED]
 
 
 RIGHTS: dict[str, Any] = {

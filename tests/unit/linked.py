@@ -262,7 +262,7 @@ class Linked:
             "ssh",
             "-T",
             "-F",
-            str(self.config),
+            str(self._patient(r"ServerAlive\w+")),
             "-o",
             "ClearAllForwardings=yes",
             "-o",
@@ -275,12 +275,15 @@ class Linked:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=timeout, check=False
         )
 
+    def _patient(self, without: str) -> Path:
+        """The link's configuration without some keywords: who only tries something does not mind a busy machine."""
+        config = self.config.with_name("patient")
+        config.write_text(re.sub(rf"^ *({without}) .*\n", "", self.config.read_text(), flags=re.MULTILINE))
+        return config
+
     def listen(self, host: str, port: int) -> subprocess.CompletedProcess[str]:
         """Use the link's key to listen on a port at one of the hops."""
-        config = self.config.with_name("without_forwards")
-        config.write_text(
-            re.sub(r"^ *(Local|Remote)Forward .*\n", "", self.config.read_text(), flags=re.MULTILINE)
-        )
+        config = self._patient(r"(Local|Remote)Forward|ServerAlive\w+")
         command = [
             "ssh",
             "-N",

@@ -313,6 +313,25 @@ def test_messages_for_people_are_shown(project: Project) -> None:
     assert "[WARNING]: from the result" in out
 
 
+def test_a_run_in_steps_says_the_order_and_where_it_has_ended(project: Project) -> None:
+    steps = "{name: Order, fake: {dockfra_steps: [[db], [web], [backend]]}, run_once: true}"
+    begin = "{name: Begin, fake: {dockfra_service: [{name: '{{ inventory_hostname }}', state: begun}]}}"
+    fail = "{name: Start, fake: {failed: '{{ inventory_hostname == \"web\" }}', msg: it is ill}}"
+    play = apply_play(begin, fail, READY).replace("strategy: linear", "serial: 1\n  order: inventory")
+    code, out = project.pipe(PLAN + apply_play(steps) + play.replace("name: Apply", "name: One by one"))
+    assert code == 2
+    assert "In this order, as each is well: db, then web, then backend\n" in out
+    assert out.count("PLAY [One by one]") == 1
+    end = out.split("PLAY RECAP")[1]
+    assert "FAILED web: Start: it is ill\nDone: db\nNot touched, " in end
+    assert re.search(r"^Not touched, .*: backend$", end, re.MULTILINE)
+    # A run that ends well has nothing of this to say.
+    code, out = project.pipe(PLAN + apply_play(steps) + apply_play(READY))
+    assert code == 0
+    assert "Done:" not in out
+    assert "Not touched" not in out
+
+
 def test_failure_ends_with_service_task_reason_and_next_step(project: Project) -> None:
     fail = (
         "{name: 'db : Start', fake: {failed: '{{ inventory_hostname == \"db\" }}',"

@@ -116,7 +116,7 @@ def _listen(service: str, process: subprocess.Popen[str], seen: Seen) -> None:
 
 @contextmanager
 def requested(platform: Platform) -> Iterator[Seen]:
-    """Requests at a fixed rate on loopback, half of them on connections of their own, none repeated."""
+    """Requests at a fixed rate on loopback of the services' Docker host, half of them on connections of their own, none repeated."""
     seen = Seen()
     threads = [threading.Thread(target=_work, args=(platform, number, seen)) for number in range(WORKERS)]
     for thread in threads:
@@ -132,6 +132,7 @@ def requested(platform: Platform) -> Iterator[Seen]:
 def _work(platform: Platform, worker: int, seen: Seen) -> None:
     service, path = PATHS[worker % len(PATHS)]
     port = platform.published(service, "http")
+    platform.engine(service).join_network()
     due = time.monotonic()
     connection: http.client.HTTPConnection | None = None
     while not seen._ended.wait(max(0.0, due - time.monotonic())):

@@ -6,6 +6,7 @@ measured from within the server, where their processes have the numbers that its
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ import docker
 
 from tests.servers import run as servers
 
+_CLONE_NEWNET = 0x40000000  # sched.h
 NETPROBE = Path(__file__).with_name("netprobe.py")
 
 
@@ -64,6 +66,15 @@ class Engine:
             if self._server
             else list(command)
         )
+
+    def join_network(self) -> None:
+        """Let what the calling thread opens from now on be in the Docker host's network; needs root where that is a server."""
+        if not self._server:
+            return
+        libc = ctypes.CDLL(None, use_errno=True)
+        with open(f"/proc/{servers.pid(self._server)}/ns/net", "rb") as namespace:
+            if libc.setns(namespace.fileno(), _CLONE_NEWNET):
+                raise OSError(ctypes.get_errno(), f"{self._server}: its network cannot be joined")
 
     def path(self, path: str) -> Path:
         """Where this machine finds a file of the Docker host."""

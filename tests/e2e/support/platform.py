@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import ipaddress
 import json
 import subprocess
 import sys
@@ -26,10 +27,10 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.topology imp
 from tests.servers import run as servers
 
 from .engines import Engine, as_root
-from .runs import INVENTORY, ROOT, SERVERS, VAULT, environment
+from .runs import BESIDE, INVENTORY, ROOT, SERVERS, VAULT, environment
 
 # As in the inventory's group_vars/all, where it is a template.
-STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "test")
+STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "beside" if BESIDE else "test")
 LOCALHOST = "127.0.0.1"
 
 
@@ -142,7 +143,11 @@ class Platform:
         if SERVERS:
             return servers.gateway()
         network = self.docker.networks.get(self.topology.network_name("shared-net"))
-        return next(str(part["Gateway"]) for part in network.attrs["IPAM"]["Config"] if "." in part["Subnet"])
+        parts = network.attrs["IPAM"]["Config"]
+        subnet = ipaddress.ip_network(next(part["Subnet"] for part in parts if "." in part["Subnet"]))
+        return str(
+            next(subnet.hosts())
+        )  # Docker's own choice, which it does not tell of a subnet that it was given
 
     def addresses(self, service: str) -> dict[str, tuple[str, str]]:
         """Address by (network's full name, "4" or "6") turned around: address → (network, family)."""

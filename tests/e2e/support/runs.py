@@ -18,7 +18,12 @@ ROOT = Path(__file__).resolve().parents[3]
 REPORTS = Path(os.environ.get("DOCKFRA_REPORTS") or ROOT / ".tests")
 # With DOCKFRA_SERVERS=1 the platform of the tests is on the two servers of molecule's scenario `production`.
 SERVERS = bool(os.environ.get("DOCKFRA_SERVERS"))
-INVENTORY = "molecule/production/inventory" if SERVERS else "tests/inventory"
+# A part of the tests (tests/e2e/conftest.py), empty for all of them; the second part has a platform of its own beside the first.
+PART = os.environ.get("DOCKFRA_E2E_PART", "")
+BESIDE = PART == "second"
+INVENTORY = (
+    "molecule/production/inventory" if SERVERS else "tests/inventory_beside" if BESIDE else "tests/inventory"
+)
 VAULT = ("--vault-id", f"production@{ROOT}/tests/servers/vault_password.py")
 # This machine's engine has most images already. That a server builds them is for the scenario itself.
 BUILT_HERE = ("-e", "dockfra_build_host=localhost")
@@ -150,7 +155,7 @@ def start(
         prefix: a command that runs ansible-playbook, such as setpriv.
         name: names the log.
     """
-    folder = REPORTS / "ansible"
+    folder = REPORTS / ("ansible-beside" if BESIDE else "ansible")
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / f"{next(_numbers):02d}-{name or Path(playbook).stem}.log"
     given = [word for inventory in inventories for word in ("-i", str(inventory))]

@@ -1,4 +1,4 @@
-"""In the place of the Docker Engine: what the test has written down, whatever is asked."""
+"""In the place of the Docker Engine: what the test has written down, whatever is asked, and the containers that a run has made since."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.dockfra.core.plugins.module_utils.errors import EngineError
 
 OWN = "this platform"
 
@@ -20,6 +22,8 @@ def read_state(
 ) -> dict[str, Any]:
     """The containers, networks, volumes and images that were asked for, all as declared."""
     state = json.loads(Path(os.environ["STAGED"], "engine.json").read_text())
+    made = {path.stem: json.loads(path.read_text()) for path in _made().glob("*.json")}
+    state["containers"] = {**state["containers"], **made}
     return {
         **state,
         **{
@@ -27,3 +31,13 @@ def read_state(
             for kind in ("containers", "networks")
         },
     }
+
+
+def wait_ready(client: None, name: str, service: str, timeout: float, log_lines: int) -> None:
+    """A container gets well at once, or never."""
+    if json.loads((_made() / f"{name}.json").read_text())["status"] != "healthy":
+        raise EngineError(f"{service} is not ready after {timeout:.0f} s. Its container {name} is unhealthy.")
+
+
+def _made() -> Path:
+    return Path(os.environ["STAGED"], "made")

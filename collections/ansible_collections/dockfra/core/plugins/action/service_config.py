@@ -28,7 +28,8 @@ class ActionModule(ActionBase):
         )
         names = arguments["services"]
         names = [task_vars["inventory_hostname"]] if names is None else names
-        result.update(changed=False, created=[], updated=[], removed=[])
+        begun = [{"name": name, "state": "begun"} for name in names]
+        result.update(changed=False, created=[], updated=[], removed=[], dockfra_service=begun)
         if not names:
             return result
         try:

@@ -9,8 +9,8 @@ module: backup_secrets
 short_description: Bring keys and secrets to what a backup has of them
 description:
   - Brings C(dockfra_state_dir) to what the backup has. What was there stays beside it, with C(.before-restore) at the end of its name.
-  - Secrets come from where the platform of the backup kept them, files or Ansible Vault, and go to where this one does, see C(dockfra_vault_file). A vault of the
-    backup needs its own password, which Ansible is given with C(--vault-id) as any other.
+  - Secrets come from where the platform of the backup kept them, files or Ansible Vault, and go to where this one does, see
+    C(dockfra_vault_file). A vault of the backup needs its own password, which Ansible is given with C(--vault-id) as any other.
   - Works on the controller alone, and writes nothing before all of it was read.
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)

@@ -46,7 +46,7 @@ EXAMPLES = r"""
 RETURN = r"""
 dockfra_service:
   description: Name and state of the service, for the progress display.
-  returned: success
+  returned: always
   type: dict
 waited:
   description: Seconds waited.
@@ -77,7 +77,8 @@ def main() -> None:
         if not module.check_mode:
             engine.wait_ready(engine.connect(), **module.params)
     except DockfraError as error:
-        module.fail_json(msg=str(error), dockfra_problems=[str(error)])
+        begun = {"name": module.params["service"], "state": "begun"}
+        module.fail_json(msg=str(error), dockfra_problems=[str(error)], dockfra_service=begun)
     ready = {"name": module.params["service"], "state": "ready"}
     module.exit_json(changed=False, dockfra_service=ready, waited=round(time.monotonic() - started, 1))
 

@@ -40,4 +40,5 @@ RETURN = r"""
 created: {description: Paths made., returned: success, type: list, elements: str}
 updated: {description: "Paths whose content, mode or owner changed.", returned: success, type: list, elements: str}
 removed: {description: Paths removed., returned: success, type: list, elements: str}
+dockfra_service: {description: "Name and state of each service, for the progress display.", returned: success, type: list, elements: dict}
 """

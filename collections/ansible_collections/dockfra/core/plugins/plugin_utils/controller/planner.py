@@ -12,10 +12,13 @@ from ...module_utils.containers import options, owner
 from ...module_utils.errors import ReleaseDamagedError, TopologyError
 from ...module_utils.files import tree as file_tree
 from ...module_utils.releases import links, record
+from ...module_utils.topology import upgrades
 from .desired import Desired, Platform
 from .images import Image
 
 _HEALTHY = {"running", "healthy"}
+# In which a container has something to lose.
+_SERVES = {*_HEALTHY, "starting"}
 
 
 @dataclass
@@ -32,6 +35,9 @@ class ServicePlan:
         role: the role that applies the service.
         levels: how many levels of images the run builds on this Docker host, the same for all its services.
         only_secrets: whether nothing differs but files with secrets that the service takes up while it runs.
+        alone: whether it is worked on alone, because it serves and the platform is upgraded one service after the other.
+        turn: its place among all services of the platform where that is so.
+        needs: the services of the platform without which it cannot work.
         before: settings that differ, as they are.
         after: the same settings, as they should be.
     """
@@ -45,6 +51,9 @@ class ServicePlan:
     levels: int = 0
     chain: list[dict[str, Any]] = field(default_factory=list)
     only_secrets: bool = False
+    alone: bool = False
+    turn: int = 0
+    needs: list[str] = field(default_factory=list)
     before: dict[str, Any] = field(default_factory=dict)
     after: dict[str, Any] = field(default_factory=dict)
 
@@ -173,6 +182,8 @@ def compare(
             service.action, service.reasons = "verify", ["full verification asked for"]
         if service.action != "none":
             plan.services.append(service)
+    if plan.services and platform.settings["dockfra_upgrade"] == "serial":
+        _take_turns(platform, desired, plan, state, remade)
     plan.foreign = sorted(
         entry.container["name"]
         for entry in desired.values()
@@ -288,6 +299,27 @@ def _compare_service(entry: Desired, state: Mapping[str, Any], remade: set[str])
         plan.action, plan.reasons = "start", [found["status"]]
         plan.before, plan.after = {"status": found["status"]}, {"status": "running"}
     return plan
+
+
+def _take_turns(
+    platform: Platform,
+    desired: Mapping[str, Desired],
+    plan: HostPlan,
+    state: Mapping[str, Any],
+    remade: set[str],
+) -> None:
+    """Say which services are worked on alone, and in which order."""
+    needs, turns = upgrades.needed(platform.topology), upgrades.order(platform.topology)
+    for service in plan.services:
+        found = state["containers"].get(desired[service.name].container["name"])
+        service.needs, service.turn = needs[service.name], turns.index(service.name)
+        service.alone = bool(
+            found
+            and service.action in ("recreate", "verify")
+            and found["status"] in _SERVES
+            # Whoever is on a network that is made anew is cut off by that already.
+            and not remade & found["options"]["networks"].keys()
+        )
 
 
 def _admitted(entry: Desired, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,13 @@ ACCOUNT_ROLE = "dockfra.core.link_account"
 _SERVICE_MARKS = {"dockfra_networks", "dockfra_user", "dockfra_uid"}
 
 # Variables that playbooks and plugins set themselves.
-_INTERNAL = {"dockfra_desired", "dockfra_plan", "dockfra_image_routes", vaults.VARIABLE}
+_INTERNAL = {
+    "dockfra_desired",
+    "dockfra_plan",
+    "dockfra_image_routes",
+    "dockfra_upgrade_order",
+    vaults.VARIABLE,
+}
 
 # Settings of the platform as a whole, which no service can have for itself.
 _OF_ALL = (
@@ -45,6 +51,7 @@ _OF_ALL = (
     "dockfra_data_root",
     "dockfra_hostnames",
     "dockfra_link_user",
+    "dockfra_upgrade",
 )
 
 # What is to be known of a service to reach it.

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The monitor's daemon that looks after every service: asks each all the time, writes down what it found, and tells what is wrong.
 
-It asks by the probes of `status`, in this process. What takes longer than a look (bastions, links, alerts on their way, the application's history) is done beside it.
+It asks by the probes of `status`, in this process. What takes longer than a look (bastions, links, alerts on their way, the
+application's history) is done beside it.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import host
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
@@ -366,6 +367,59 @@ def test_a_ready_made_image_that_is_gone_is_no_image_to_build(site: Site) -> Non
         ["image differs"],
         [],
     )
+
+
+# One service after the other -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def serial(site: Site) -> Site:
+    """A platform that is upgraded one service after the other, on which all containers differ."""
+    path = site.project.root / "hosts.yml"
+    inventory = yaml.safe_load(path.read_text())
+    inventory["all"]["vars"]["dockfra_upgrade"] = "serial"
+    inventory["all"]["hosts"]["store"]["dockfra_needs"] = ["cache"]
+    path.write_text(yaml.safe_dump(inventory))
+    for container in site.engine.containers.values():
+        container["HostConfig"]["Memory"] = 1
+    return site
+
+
+def turns(plan: planner.HostPlan) -> dict[str, tuple[int, bool]]:
+    return {service.name: (service.turn, service.alone) for service in plan.services}
+
+
+def test_what_serves_is_replaced_alone_behind_what_it_needs(serial: Site) -> None:
+    plan = serial.plan()
+    assert turns(plan) == {"store": (1, True), "web": (2, True), "cache": (0, True)}
+    assert {service.name: service.needs for service in plan.services}["store"] == ["cache"]
+    # The same of some services only.
+    assert turns(serial.plan("web")) == {"web": (2, True)}
+
+
+def test_what_does_not_serve_waits_for_no_turn(serial: Site) -> None:
+    serial.engine.containers["unit-store"]["State"]["Health"]["Status"] = "unhealthy"
+    serial.engine.containers["unit-web"]["State"] = {"Status": "exited"}
+    del serial.engine.containers["unit-cache"]
+    assert {name: alone for name, (_turn, alone) in turns(serial.plan()).items()} == dict.fromkeys(
+        ("store", "web", "cache"), False
+    )
+
+
+def test_one_that_is_starting_or_verified_has_its_turn(serial: Site) -> None:
+    serial.engine.containers["unit-web"]["State"]["Health"]["Status"] = "starting"
+    assert turns(serial.plan())["web"] == (2, True)
+    serial.apply()
+    assert turns(serial.plan()) == {}
+    assert turns(serial.plan(force=True))["web"] == (2, True)
+    # Only waited for, with the others.
+    serial.engine.containers["unit-web"]["State"]["Health"]["Status"] = "starting"
+    assert turns(serial.plan()) == {"web": (2, False)}
+
+
+def test_whom_a_network_that_is_made_anew_cuts_off_waits_for_no_turn(serial: Site) -> None:
+    serial.engine.networks["unit-front"]["Internal"] = True
+    assert turns(serial.plan()) == {"store": (1, True), "web": (2, False), "cache": (0, True)}
 
 
 # Networks, volumes, orphans ------------------------------------------------------------------------------------------
