@@ -40,7 +40,7 @@ SHARED = bool(os.environ.get("DOCKFRA_SHARED_HOST"))
 
 # First what only looks, then what disturbs the platform, and its end last.
 ORDER = [
-    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "servers", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "canaries", "lifecycle", "customize", "teardown",
+    "reachability", "hardening", "ssh", "services", "proxy", "data", "page", "resources", "roles", "between_roles", "tickets", "daily_use", "git", "health", "docker_gateway", "docker_engine", "builder", "github", "secrets", "guides", "watch", "deploys", "deploys_slow", "devices", "devices_arm64", "screens", "models", "implement", "autopilot", "faults", "cycles", "whole_loop", "servers", "failures", "daemons", "rotation", "wrong_use", "registry", "backup", "move", "canaries", "lifecycle", "customize", "teardown",
 ]  # fmt: skip
 # With DOCKFRA_E2E_PART=second only these run, on a platform of their own, and with "first" the others: so both can go on side by side.
 SECOND = {

@@ -9,108 +9,18 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.support import runs
+from tests.e2e.support.backups import CANARY, PATIENCE, Bench, kill
 from tests.e2e.support.platform import Platform, eventually
 from tests.e2e.support.roles import as_role, data
 
 pytestmark = pytest.mark.slow
-
-# Long enough for a backup or a restore on a busy machine.
-PATIENCE = 900
-CANARY = "canary-of-the-backup-7f3a91"
-
-
-@dataclass
-class Bench:
-    """The platform and a repository of the tests' own."""
-
-    platform: Platform
-    repository: Path
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("-e", f"dockfra_backup_repository={self.repository}")
-
-    @property
-    def password(self) -> Path:
-        return self.platform.state / "backup_password"
-
-    def backup(self, *options: str) -> runs.Run:
-        return runs.playbook("playbooks/backup.yml", *self.options, *options, timeout=PATIENCE)
-
-    def restore(self, *options: str) -> runs.Run:
-        return runs.playbook("playbooks/restore.yml", *self.restoring(*options), timeout=PATIENCE)
-
-    def restoring(self, *options: str) -> tuple[str, ...]:
-        return (*self.options, "-e", f"dockfra_confirm={self.platform.topology.project}", *options)
-
-    def sql(self, statement: str) -> str:
-        """What PostgreSQL's superuser is answered inside the container."""
-        line = 'exec psql -h /run/postgresql -p "$DOCKFRA_PORT_POSTGRES" -U postgres -d app -At -v ON_ERROR_STOP=1 -c "$1"'
-        done = self.platform.run("db", "/bin/sh", "-c", line, "sh", statement)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def ticket(self, title: str) -> str:
-        made = data(
-            as_role(self.platform, "manager", f"ticket-create '{title}' --desc {CANARY} --assign none --json")
-        )
-        return str(made["id"])
-
-    def tickets(self) -> dict[str, str]:
-        """Title by id, of every ticket."""
-        listed = data(as_role(self.platform, "manager", "ticket-list --json"))
-        tickets = listed["tickets"] if isinstance(listed, dict) else listed
-        return {ticket["id"]: ticket["title"] for ticket in tickets}
-
-    def refs(self) -> str:
-        done = self.platform.run("git", "git", "--git-dir=/srv/git/app.git", "for-each-ref")
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def owned(self) -> str:
-        """Mode, owner, size and time of the files that people would miss first."""
-        found = []
-        for service, place in (
-            ("ssh-manager", "/shared/tickets"),
-            ("ssh-manager", "/home/manager/.env"),
-            ("ssh-developer", "/home/developer/.env"),
-            ("git", "/srv/git/app.git/config"),
-            ("ssh-frontend", "/srv/releases"),
-        ):
-            line = 'find "$1" -type f ! -name .lock -printf "%p %m %U %G %s %T@\\n" | sort'
-            done = self.platform.run(service, "/bin/sh", "-c", line, "sh", place)
-            assert done.returncode == 0, done.stderr
-            found.append(done.stdout)
-        return "\n".join(found)
-
-    def chains(self) -> None:
-        """Every audit log is whole, as the monitor sees it."""
-        logs = json.loads(as_role(self.platform, "monitor", "verify --json").stdout)["audit"]
-        assert logs
-        assert {log["file"]: log["problems"] for log in logs if log["problems"]} == {}
-
-    def left(self) -> list[str]:
-        """What a run may not leave behind: copies, databases, directories beside the volumes."""
-        databases = self.sql("SELECT datname FROM pg_database WHERE datname LIKE '%dockfra%'").split()
-        found = [f"database {name}" for name in databases]
-        for path in (f"{self.platform.state}.backup-run", f"{self.platform.state}.restore-run"):
-            found += [path] if os.path.lexists(path) else []
-        for volume in self.platform.docker.volumes.list(
-            filters={"label": f"dockfra.project={self.platform.topology.project}"}
-        ):
-            folder = Path(volume.attrs["Mountpoint"]).parent
-            found += [str(path) for path in folder.glob("dockfra.*")]
-        return found
 
 
 @pytest.fixture(scope="module")
@@ -244,16 +154,6 @@ def test_a_restore_brings_everything_back_finding_backup(bench: Bench, stored: d
     assert as_role(bench.platform, "developer", "check-services").returncode == 0
 
 
-def descendants(pid: int) -> list[int]:
-    """A process and all below it, whatever sessions they made."""
-    listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    parents = {int(child): int(parent) for child, parent in map(str.split, listed.splitlines())}
-    found = [pid]
-    for each in found:
-        found += [child for child, parent in parents.items() if parent == each]
-    return found
-
-
 @pytest.mark.parametrize(
     ("step", "pause"), [("beside", 0.5), ("swap", 2.0), ("swap", 8.0), ("swap", 20.0), ("old", 0.3)]
 )
@@ -271,12 +171,7 @@ def test_a_restore_that_is_killed_goes_to_its_end_the_next_time_finding_backup(
     )
     started.wait_for(task, PATIENCE)
     time.sleep(pause)
-    for pid in descendants(started.process.pid):
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
-    started.process.wait()
+    kill(started)
     bench.restore().ok()
     bench.platform.wait_healthy(*bench.platform.names)
     same(bench, stored)

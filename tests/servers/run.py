@@ -3,7 +3,7 @@
 Each is a container that may run an engine of its own (Docker-in-Docker), and is reached as a real server is: by the address of its own, as a
 user with sudo, with a key of its own and a pinned host key. Nothing of them is published on this machine.
 
-usage: run.py create|destroy   (how they are reached is in .dockfra/molecule-servers: servers.json, the key and known_hosts)
+usage: run.py create|destroy   (how they are reached is in .dockfra/molecule-servers: servers.json, the key and known_hosts; the vault's password too)
 """
 
 from __future__ import annotations

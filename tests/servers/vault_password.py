@@ -4,7 +4,8 @@
 import secrets
 from pathlib import Path
 
-FILE = Path(__file__).parents[2] / ".dockfra/molecule-production/vault_password"
+# Not with the platform's state, which a restore replaces.
+FILE = Path(__file__).parents[2] / ".dockfra/molecule-servers/vault_password"
 
 if __name__ == "__main__":
     FILE.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -68,16 +68,18 @@ class Platform:
     Attributes:
         topology: what it should be.
         state: its state directory.
+        vaulted: whether its secrets are in a vault there.
     """
 
     topology: Topology
     state: Path = STATE
+    vaulted: bool = SERVERS
 
     @cached_property
     def engines(self) -> dict[str, Engine]:
         """The engines by their Docker hosts; a run of site.yml may have to install one first."""
         hosts = dict.fromkeys(service.docker_host for service in self.topology.containers())
-        return {host: Engine(host, host if SERVERS else "") for host in hosts}
+        return {host: Engine(host, host if host in servers.NAMES else "") for host in hosts}
 
     @property
     def docker(self) -> docker.DockerClient:
@@ -228,7 +230,7 @@ class Platform:
     @property
     def secrets(self) -> dict[str, str]:
         """The passwords and private keys of the platform, by their names in the state directory or the vault."""
-        if not SERVERS:
+        if not self.vaulted:
             files = [*(self.state / "secrets").rglob("*"), *self.state.glob("tls/*.key")]
             files += [*self.state.glob("keys/*/id_ed25519"), *self.state.glob("host_keys/*/ssh_host_*_key")]
             return {
@@ -252,7 +254,7 @@ class Platform:
     def key(self, name: str) -> Path:
         """The private key file of an SSH client key."""
         path = self.state / "keys" / name / "id_ed25519"
-        if not path.exists() and SERVERS:
+        if not path.exists() and self.vaulted:
             # Only what the operator's ssh needs is a file there.
             path = self.state / "keys-of-tests" / name
             path.parent.mkdir(mode=0o700, exist_ok=True)
@@ -274,7 +276,7 @@ class Platform:
 
     def url(self, path: str = "/") -> str:
         """An address of the platform's web page."""
-        name = self.engine("traefik").address if SERVERS else "localhost"
+        name = self.engine("traefik").address if self.vaulted else "localhost"
         return f"https://{name}:{self.published('traefik', 'https')}{path}"
 
     def ssh_servers(self) -> list[Service]:

@@ -82,6 +82,7 @@ class ActionModule(ActionBase):
         result["backup_volumes"] = [
             asdict(source) for source in backups.sources(platform.topology, arguments["docker_host"])
         ]
+        result["remade_volumes"] = backups.remade(platform.topology, arguments["docker_host"])
         monitor = platform.topology.places().get("monitor", "")
         on_host = [service.name for service in platform.topology.on_host(arguments["docker_host"])]
         result["watched_by"] = platform.topology.container_name(monitor) if monitor in on_host else ""

@@ -46,6 +46,9 @@ options:
     description: Directories instead of volumes, by the names of their parts.
     type: dict
     default: {}
+  vault:
+    description: The file of Ansible Vault with the platform's secrets, for O(directories). It has to be in one of them.
+    type: path
 requirements:
   - Docker SDK for Python (docker) 7 or later, for O(volumes)
 """
@@ -101,7 +104,9 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import Dockfra
 def run(params: dict[str, t.Any]) -> Manifest:
     """Make the archive for the module's parameters; raises DockfraError, OSError."""
     if params["directories"]:
-        return collection.of_directories(params["project"], params["directories"], params["folder"])
+        return collection.of_directories(
+            params["project"], params["directories"], params["folder"], params["vault"] or ""
+        )
     owner = os.geteuid() if params["owner"] is None else params["owner"]
     return collection.of_host(
         Host.connect(params["project"]),
@@ -121,6 +126,7 @@ def main() -> None:
             "place": {"type": "str", "default": ""},
             "volumes": {"type": "list", "elements": "dict", "default": []},
             "directories": {"type": "dict", "default": {}},
+            "vault": {"type": "path"},
         },
         supports_check_mode=True,
     )

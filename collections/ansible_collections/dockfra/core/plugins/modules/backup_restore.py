@@ -25,13 +25,17 @@ options:
     required: true
   state:
     description:
-      - V(possible) looks whether there is room for O(size) bytes.
+      - V(possible) looks whether there is room for O(size) bytes, and whether a restore before had come to its end but for old data.
       - V(prepared) puts everything beside what is there, and compares it with the backup.
-      - V(swapped) stops the platform, puts it in its place, starts the platform, and waits until it is healthy.
+      - V(stopped) has the platform stand still.
+      - V(swapped) puts everything in its place.
+      - V(started) starts the platform.
+      - V(healthy) waits until all of it is.
+      - V(decided) has it that nothing is undone from here on.
       - V(finished) removes the old data.
-      - V(undone) puts back what was before, and removes what was prepared.
+      - V(undone) puts back what was before, and removes what was prepared. Where there was anything, V(started) has to follow.
     type: str
-    choices: [possible, prepared, swapped, finished, undone]
+    choices: [possible, prepared, stopped, swapped, started, healthy, decided, finished, undone]
     required: true
   folder:
     description: Directory with the archive and its manifest, for O(state=prepared).
@@ -40,6 +44,11 @@ options:
     description: The volumes, as M(dockfra.core.plan) returns them as C(backup_volumes).
     type: list
     elements: dict
+    default: []
+  remade:
+    description: The volumes that begin anew, as M(dockfra.core.plan) returns them as C(remade_volumes).
+    type: list
+    elements: str
     default: []
   size:
     description: Bytes that are to be restored, for O(state=possible).
@@ -66,6 +75,10 @@ changed:
   description: Whether anything was done.
   returned: success
   type: bool
+decided:
+  description: Whether an earlier restore had come to its end, and only the old data is still to be removed.
+  returned: state=possible
+  type: bool
 """
 
 import typing as t
@@ -83,36 +96,59 @@ _DATA_ROOT = "/var/lib/docker"
 # What is restored stands in its archive, beside what is there, and as a database.
 _TIMES = 4
 
+_STATES = (
+    "possible",
+    "prepared",
+    "stopped",
+    "swapped",
+    "started",
+    "healthy",
+    "decided",
+    "finished",
+    "undone",
+)
+# What needs no engine yet.
+_ANY_TIME = ("possible", "undone")
 
-def run(params: dict[str, t.Any]) -> bool:
-    """Do a step and return whether anything was done; raises DockfraError, OSError."""
+
+def run(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Do a step and return the module's result; raises DockfraError, OSError."""
     project, state = params["project"], params["state"]
     try:
+        if sdk.IMPORT_ERROR:
+            raise EngineError("There is no Docker SDK for Python, so nothing of a platform either.")
         host = Host.connect(project)
     except EngineError:
-        if state not in ("possible", "undone"):
+        if state not in _ANY_TIME:
             raise
         # A new machine: there is nothing that could be undone.
         if state == "possible":
             check_room(_DATA_ROOT, _TIMES * params["size"], "what is restored")
-        return False
-    swap = Swap(host, [Source.from_dict(entry) for entry in params["volumes"]])
+        return {"changed": False, "decided": False}
+    swap = Swap(host, [Source.from_dict(entry) for entry in params["volumes"]], params["remade"])
     if state == "possible":
         check_room(host.data_root(), _TIMES * params["size"], "what is restored")
-        return False
+        return {"changed": False, "decided": swap.decided()}
     if state == "undone":
-        return swap.undo()
-    if state == "prepared":
-        swap.prepare(Manifest.read(params["folder"]), params["folder"])
-    elif state == "swapped":
-        swap.swap()
+        return {"changed": swap.undo()}
+    if state == "healthy":
         client = engine.connect()
         for entry in host.containers():
             service = entry["name"].removeprefix(f"{project}-")
             engine.wait_ready(client, entry["name"], service, params["timeout"], 8)
+        return {"changed": False}
+    if state == "prepared":
+        swap.prepare(Manifest.read(params["folder"]), params["folder"])
     else:
-        swap.finish()
-    return True
+        steps = {
+            "stopped": swap.stop,
+            "swapped": swap.swap,
+            "started": swap.start,
+            "decided": swap.decide,
+            "finished": swap.finish,
+        }
+        steps[state]()
+    return {"changed": True}
 
 
 def main() -> None:
@@ -121,23 +157,24 @@ def main() -> None:
             "project": {"type": "str", "required": True},
             "state": {
                 "type": "str",
-                "choices": ["possible", "prepared", "swapped", "finished", "undone"],
+                "choices": list(_STATES),
                 "required": True,
             },
             "folder": {"type": "path"},
             "volumes": {"type": "list", "elements": "dict", "default": []},
+            "remade": {"type": "list", "elements": "str", "default": []},
             "size": {"type": "int", "default": 0},
             "timeout": {"type": "int", "default": 180},
         },
         required_if=[("state", "prepared", ["folder"])],
         supports_check_mode=True,
     )
-    if sdk.IMPORT_ERROR and module.params["state"] not in ("possible", "undone"):
+    if sdk.IMPORT_ERROR and module.params["state"] not in _ANY_TIME:
         module.fail_json(msg=missing_required_lib("docker"), exception=sdk.IMPORT_ERROR)
     if module.check_mode and module.params["state"] != "possible":
-        module.exit_json(changed=module.params["state"] != "undone")
+        module.exit_json(changed=module.params["state"] not in ("healthy", "undone"))
     try:
-        changed = run(module.params)
+        result = run(module.params)
     except DockfraError as error:
         module.fail_json(msg=str(error), dockfra_problems=[str(error)])
         return
@@ -145,7 +182,7 @@ def main() -> None:
         text = f"The data cannot be restored ({module.params['state']}): {error}"
         module.fail_json(msg=text, dockfra_problems=[text])
         return
-    module.exit_json(changed=changed)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,12 @@ backup_volumes:
   returned: success
   type: list
   elements: dict
+remade_volumes:
+  description: The volumes of the Docker host with what others have, which begin anew after a restore.
+  returned: success
+  type: list
+  elements: str
+  version_added: 0.4.0
 watched_by:
   description: The monitor's container, where it runs on this Docker host.
   returned: success

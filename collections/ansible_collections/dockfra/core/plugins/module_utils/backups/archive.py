@@ -197,6 +197,56 @@ def unpack(
         _dress(os.path.join(root, relative) if relative else root, member, owned)
 
 
+def share(path: str | os.PathLike[str], chosen: Callable[[str], BinaryIO | None]) -> None:
+    """Append each member of an archive, byte by byte, to another archive.
+
+    Args:
+        path: the archive.
+        chosen: gets a member's name and returns the file of the other archive; None leaves it out.
+
+    Raises:
+        BackupError: the archive is damaged.
+        OSError: something cannot be read or written.
+    """
+    with open(path, "rb") as source, _reading(path) as members:
+        for member, _file in members:
+            target = chosen(member.name)
+            if target is not None:
+                # With the headers that belong to it, and what fills its last block.
+                source.seek(member.offset)
+                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+                _copied(source, target, end - member.offset)
+
+
+def end(file: BinaryIO) -> None:
+    """Write the end of an archive that was made by `share`, and force all of it to the disk; raises OSError."""
+    file.write(b"\0" * 2 * tarfile.BLOCKSIZE)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def names(path: str | os.PathLike[str]) -> Iterator[str]:
+    """Yield the name of each member of an archive; raises BackupError where it is damaged, OSError."""
+    with _reading(path) as members:
+        for member, _source in members:
+            yield member.name
+
+
+def read_file(path: str | os.PathLike[str], name: str, most: int) -> bytes | None:
+    """Return the content of a file in an archive, None where there is none.
+
+    Raises:
+        BackupError: the archive is damaged, or the file is longer than ``most`` bytes.
+    """
+    with _reading(path) as members:
+        for member, source in members:
+            if member.name == name and source is not None:
+                if member.size > most:
+                    raise BackupError(f"{name} of the backup is too long ({member.size} bytes).")
+                return source.read(most)
+    return None
+
+
 def contents(root: str | os.PathLike[str], owned: bool = True) -> Contents:
     """Return what a directory holds that nobody writes to; raises OSError, UnsteadyError."""
     digest = _Digest(owned)
@@ -231,6 +281,15 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[tarfile.TarInfo, BinaryIO |
 def _forget(tar: tarfile.TarFile) -> None:
     """Let go of the members that tarfile keeps of an archive, all of them."""
     vars(tar)["members"] = []
+
+
+def _copied(source: BinaryIO, target: BinaryIO, size: int) -> None:
+    while size:
+        data = source.read(min(size, _CHUNK))
+        if not data:
+            raise EOFError("unexpected end of data")
+        target.write(data)
+        size -= len(data)
 
 
 def _private(path: str, flags: int) -> int:

@@ -73,18 +73,20 @@ def of_host(
     return manifest
 
 
-def of_directories(project: str, directories: Mapping[str, str], folder: str) -> Manifest:
+def of_directories(project: str, directories: Mapping[str, str], folder: str, vault: str = "") -> Manifest:
     """Make the archive of directories of the controller, whoever they belong to, and prove that it can be unpacked.
 
     Args:
         project: the platform.
         directories: what is copied, by the name of its part.
         folder: where the archive comes, see `fresh`.
+        vault: the file of Ansible Vault with the platform's secrets, where it keeps them in one.
 
     Raises:
-        BackupError: it cannot be made, or is not what it should be.
+        BackupError: it cannot be made, is not what it should be, or would lack the vault.
         OSError: the system refuses.
     """
+    kept = _vault_in(directories, vault) if vault else ""
     owner = (os.geteuid(), os.getegid())
     fresh(folder, owner)
     check_room(folder, 3 * sum(map(used, directories.values())) + _MARGIN, "a copy of keys and secrets")
@@ -97,10 +99,22 @@ def of_directories(project: str, directories: Mapping[str, str], folder: str) ->
             for name, place in directories.items()
         )
         writer.close()
-    manifest = Manifest(project, CONTROLLER, begun, os.stat(path).st_size, sha256_of(path), parts)
+    manifest = Manifest(project, CONTROLLER, begun, os.stat(path).st_size, sha256_of(path), parts, kept)
     trial.run(folder, manifest, None, {})
     _hand_over(folder, manifest, owner)
     return manifest
+
+
+def _vault_in(directories: Mapping[str, str], vault: str) -> str:
+    path = os.path.realpath(vault)
+    for name, place in directories.items():
+        folder = os.path.realpath(place)
+        if os.path.commonpath([path, folder]) == folder:
+            return f"{name}/{os.path.relpath(path, folder)}"
+    raise BackupError(
+        f"{vault} (dockfra_vault_file) is in none of the directories that are backed up ({', '.join(directories.values())}), and without it "
+        "a backup has no keys and passwords. Put it into the inventory's directory."
+    )
 
 
 def _collected(host: Host, place: str, sources: Iterable[Source], folder: str) -> Manifest:

@@ -7,6 +7,8 @@ Layout of a snapshot in the repository::
     hosts/<place>/archive.tar      the parts of a place, each below its name
     hosts/<place>/manifest.json    what they are: see `Manifest`
 
+`routes` makes of it, for a restore, the same for each Docker host of the inventory, below ``targets``.
+
 A place is a Docker host, or `CONTROLLER` for the keys and secrets of the person who runs Ansible.
 """
 
@@ -98,6 +100,11 @@ class Part:
     FOLDERS: ClassVar[Mapping[str, str]] = {FILES: "files", GIT: "files", POSTGRES: "databases"}
 
     @property
+    def volume(self) -> str:
+        """The volume that it belongs to."""
+        return self.name.partition("/")[0]
+
+    @property
     def folder(self) -> str:
         """Where it lies in the archive."""
         return f"{self.FOLDERS[self.kind]}/{self.name}"
@@ -114,6 +121,7 @@ class Manifest:
         size: bytes of the archive.
         sha256: of the archive.
         parts: what is in it.
+        vault: of `CONTROLLER`: the file of Ansible Vault with the secrets, as ``<part>/<path in it>``; empty where they are files.
     """
 
     project: str
@@ -122,6 +130,7 @@ class Manifest:
     size: int
     sha256: str
     parts: tuple[Part, ...] = field(default_factory=tuple)
+    vault: str = ""
 
     def write(self, folder: str | os.PathLike[str], owner: tuple[int, int] | None = None) -> None:
         """Put it beside the archive; raises OSError."""
@@ -160,6 +169,7 @@ class Manifest:
             int(values["size"]),
             str(values["sha256"]),
             tuple(parts),
+            str(values.get("vault") or ""),
         )
 
     def check(self, folder: str | os.PathLike[str]) -> None:

@@ -8,7 +8,7 @@ import glob
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple
 
 from ..errors import BackupError
@@ -120,7 +120,14 @@ def manifests(folder: str, project: str) -> dict[str, Manifest]:
     return found
 
 
-def put_back(folder: str, name: str, path: str, keep: str = "", dry_run: bool = False) -> tuple[bool, str]:
+def put_back(
+    folder: str,
+    name: str,
+    path: str,
+    keep: Collection[str] = (),
+    dry_run: bool = False,
+    change: Callable[[str], None] | None = None,
+) -> tuple[bool, str]:
     """Bring a directory of the controller to what a snapshot has of it.
 
     What was there is kept beside it, with `BEFORE` in its name, as long as nobody removes that.
@@ -129,11 +136,12 @@ def put_back(folder: str, name: str, path: str, keep: str = "", dry_run: bool = 
         Whether it differed, and where what was there is kept.
 
     Args:
-        folder: of the snapshot.
+        folder: of the snapshot, in the file system of the directory.
         name: of the part.
         path: the directory.
-        keep: a file in it that stays as it is.
+        keep: files in it that stay as they are.
         dry_run: only look.
+        change: gets what was unpacked, before it takes its place, and makes it what is wanted here.
 
     Raises:
         BackupError: the snapshot has no such part, or another directory is in the way.
@@ -141,22 +149,25 @@ def put_back(folder: str, name: str, path: str, keep: str = "", dry_run: bool = 
     """
     place = os.path.join(folder, HOSTS, CONTROLLER)
     part = _part(Manifest.read(place), name)
-    restored, before = f"{path}{_RESTORED}", f"{path}{BEFORE}"
-    kept = sorted(glob.glob(f"{glob.escape(before)}*"))
-    if not os.path.lexists(path) and kept:
-        os.rename(kept.pop(), path)  # a run was killed between the two renames
-    if os.path.isdir(path) and archive.contents(path, owned=False).digest == part.digest:
+    # With the snapshot, which goes when the restore has ended, or is begun again.
+    restored, before = os.path.join(folder, f"{name}{_RESTORED}"), f"{path}{BEFORE}"
+    kept = recovered(path)
+    if change is None and os.path.isdir(path) and archive.contents(path, owned=False).digest == part.digest:
         return False, ""
     if dry_run:
         return True, ""
     shutil.rmtree(restored, ignore_errors=True)
+    shutil.rmtree(f"{path}{_RESTORED}", ignore_errors=True)  # of an earlier version
     os.makedirs(os.path.dirname(path), exist_ok=True)
     archive.unpack(os.path.join(place, ARCHIVE), part.folder, restored, owned=False)
     compare_files(part, restored)
-    inside = os.path.relpath(keep, path) if keep else ""
-    if inside and not inside.startswith("..") and os.path.isfile(keep):
-        os.makedirs(os.path.dirname(os.path.join(restored, inside)), mode=0o700, exist_ok=True)
-        shutil.copy2(keep, os.path.join(restored, inside))
+    for file in keep:
+        inside = os.path.relpath(file, path)
+        if not inside.startswith("..") and os.path.isfile(file):
+            os.makedirs(os.path.dirname(os.path.join(restored, inside)), mode=0o700, exist_ok=True)
+            shutil.copy2(file, os.path.join(restored, inside))
+    if change is not None:
+        change(restored)
     os.sync()
     there = os.path.isdir(path)
     if there:
@@ -165,6 +176,18 @@ def put_back(folder: str, name: str, path: str, keep: str = "", dry_run: bool = 
         os.rename(path, before)
     os.rename(restored, path)
     return True, before if there else ""
+
+
+def recovered(path: str) -> list[str]:
+    """Have a directory where it was, should a run of `put_back` have been killed between its renames.
+
+    Returns:
+        What such runs have kept of it. Raises OSError.
+    """
+    kept = sorted(glob.glob(f"{glob.escape(f'{path}{BEFORE}')}*"))
+    if not os.path.lexists(path) and kept:
+        os.rename(kept.pop(), path)
+    return kept
 
 
 def _part(manifest: Manifest, name: str) -> Part:

@@ -6,13 +6,17 @@ A volume's files lie in a directory of the engine (``…/dockfra-tickets/_data``
 Then everything of the platform but its database servers is stopped, and for each volume ``_data`` becomes `BEFORE` and `RESTORED`
 becomes ``_data``; databases are renamed likewise, all of a server in one transaction. From the names that are there `undo` knows how far
 that came, wherever it was cut off: it puts back what was.
+
+Where a platform has several Docker hosts, each step is taken on all of them before the next one is: what one host has of another, such as
+mirrors of audit logs, would else be compared with data that is about to be replaced.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import stat
+from collections.abc import Iterator, Sequence
 
 from ..errors import BackupError
 from ..files import atomic
@@ -32,11 +36,15 @@ class Swap:
     Args:
         host: the Docker host.
         sources: the volumes of the platform there.
+        remade: those of what others have, which begin anew: no backup has them, and they would not fit what is restored.
     """
 
-    def __init__(self, host: Host, sources: Sequence[Source]) -> None:
+    def __init__(self, host: Host, sources: Sequence[Source], remade: Sequence[str] = ()) -> None:
         self._host = host
-        self._files = [source for source in sources if source.kind != POSTGRES]
+        self._sources = {source.volume: source for source in sources}
+        self._remade = remade
+        # The volumes that are swapped as directories.
+        self._files = [source.volume for source in sources if source.kind != POSTGRES] + list(remade)
         self._servers = [source for source in sources if source.kind == POSTGRES]
 
     # Steps ----------------------------------------------------------------------------------------------------------
@@ -52,8 +60,7 @@ class Swap:
             BackupError: there is no room or no place for something, or what comes is not what was backed up.
             OSError: the system refuses.
         """
-        by_name = {source.volume: source for source in (*self._files, *self._servers)}
-        missing = [part.name for part in manifest.parts if part.name.partition("/")[0] not in by_name]
+        missing = [part.name for part in manifest.parts if part.volume not in self._sources]
         if missing:
             raise BackupError(
                 f"The inventory has no place for {', '.join(missing)}; take the inventory that the backup was made with."
@@ -62,58 +69,95 @@ class Swap:
         # Files stand beside what is there; of a database the dump does, and what becomes of it.
         room = sum(part.bytes * (3 if part.kind == POSTGRES else 1) for part in manifest.parts) + _MARGIN
         for part in manifest.parts:
-            where = self._host.directory(part.name.partition("/")[0])
+            where = self._host.directory(part.volume)
             check_room(where, room, "what is restored, beside what is there")
         for part in manifest.parts:
             if part.kind == POSTGRES:
-                self._prepare_database(by_name, part, folder)
+                self._prepare_database(part, folder)
             else:
                 beside = self._beside(part.name, RESTORED)
                 archive.unpack(os.path.join(folder, ARCHIVE), part.folder, beside, part.owned)
                 trial.compare_files(part, beside)
+        for volume in self._remade:
+            if self._host.has(volume):
+                self._empty(volume)
         # All of it is on the disk before anything takes a name of what is there.
         os.sync()
 
+    def stop(self) -> None:
+        """Have the platform stand still, but for its database servers; raises BackupError."""
+        _own, others = self._containers()
+        self._host.stop(others)
+
     def swap(self) -> None:
-        """Put what was prepared in its place; what was stopped for that runs again. Raises BackupError, OSError."""
-        self._stopped(self._swap)
+        """Put what was prepared in its place, while the platform stands still. Raises BackupError, OSError."""
+        self.stop()
+        self._swap()
+
+    def start(self) -> None:
+        """Start everything, database servers anew; raises BackupError."""
+        own, others = self._containers()
+        # Roles, their passwords and what they may do in a database are put in force when the server starts.
+        self._host.stop(own)
+        self._host.start([*own, *others])
 
     def undo(self) -> bool:
         """Put back what was, and remove what was prepared, however far that came; returns whether there was anything.
+
+        Where there was, the platform may stand still afterwards.
 
         Raises:
             BackupError: that does not work.
             OSError: the system refuses.
         """
-        if os.path.exists(self._mark()):
+        if self.decided():
             # It was done, and only the old data was not removed to its end.
             self.finish()
             return False
         if self._is_swapped():
-            self._stopped(self._undo)
+            self.stop()
+            self._undo()
             return True
         return self._drop_prepared()
 
-    def finish(self) -> None:
-        """Remove the old data, after which nothing is undone; raises BackupError, OSError."""
-        # One name says so from here on, whatever of the old data is still there.
+    def decide(self) -> None:
+        """Have it that nothing is undone from here on; raises BackupError, OSError."""
+        # One name says so, whatever of the old data is still there.
         mark = self._mark()
         if mark:
             atomic.replace(mark, b"", mode=0o600)
+
+    def decided(self) -> bool:
+        """Whether nothing is to be undone any more, and the old data is still to be removed; raises BackupError."""
+        mark = self._mark()
+        return bool(mark) and os.path.exists(mark)
+
+    def finish(self) -> None:
+        """Remove the old data, after which nothing is undone; raises BackupError, OSError."""
+        self.decide()
+        mark = self._mark()
         for server in self._here():
             for name in server.beside(postgres.BEFORE):
                 server.drop(name + postgres.BEFORE)
-        for source in self._files:
-            if self._host.has(source.volume):
-                _remove(self._beside(source.volume, BEFORE))
+        for volume in self._files:
+            if self._host.has(volume):
+                _remove(self._beside(volume, BEFORE))
         if mark:
             atomic.remove(mark)
 
     # How ------------------------------------------------------------------------------------------------------------
 
-    def _prepare_database(self, by_name: Mapping[str, Source], part: Part, folder: str) -> None:
+    def _empty(self, volume: str) -> None:
+        """Put an empty directory beside a volume's own, for the same user."""
+        status = os.stat(self._data(volume))
+        beside = self._beside(volume, RESTORED)
+        os.mkdir(beside, 0o700)
+        os.chown(beside, status.st_uid, status.st_gid)
+        os.chmod(beside, stat.S_IMODE(status.st_mode))
+
+    def _prepare_database(self, part: Part, folder: str) -> None:
         volume, _slash, database = part.name.partition("/")
-        server = Server(self._host, by_name[volume])
+        server = Server(self._host, self._sources[volume])
         server.wait()
         scratch = os.path.join(folder, "database")
         _remove(scratch)
@@ -127,11 +171,13 @@ class Swap:
             raise BackupError(f"The database {part.name} is restored with other rows than the backup has.")
 
     def _swap(self) -> None:
-        for source in self._files:
-            restored = self._beside(source.volume, RESTORED)
+        for volume in self._files:
+            if not self._host.has(volume):
+                continue
+            restored = self._beside(volume, RESTORED)
             if os.path.isdir(restored):
-                data = self._data(source.volume)
-                os.rename(data, self._beside(source.volume, BEFORE))
+                data = self._data(volume)
+                os.rename(data, self._beside(volume, BEFORE))
                 os.rename(restored, data)
                 atomic.sync_directory(os.path.dirname(data))
         for server in self._here():
@@ -148,22 +194,22 @@ class Swap:
             for name in server.beside(postgres.BEFORE):
                 renames += [(name, name + postgres.RESTORED), (name + postgres.BEFORE, name)]
             server.rename(renames)
-        for source in self._files:
-            if not self._host.has(source.volume):
+        for volume in self._files:
+            if not self._host.has(volume):
                 continue
-            data, before = self._data(source.volume), self._beside(source.volume, BEFORE)
+            data, before = self._data(volume), self._beside(volume, BEFORE)
             if os.path.isdir(before):
                 if os.path.isdir(data):
-                    os.rename(data, self._beside(source.volume, RESTORED))
+                    os.rename(data, self._beside(volume, RESTORED))
                 os.rename(before, data)
                 atomic.sync_directory(os.path.dirname(data))
         self._drop_prepared()
 
     def _drop_prepared(self) -> bool:
         found = False
-        for source in self._files:
-            if self._host.has(source.volume):
-                found |= _remove(self._beside(source.volume, RESTORED))
+        for volume in self._files:
+            if self._host.has(volume):
+                found |= _remove(self._beside(volume, RESTORED))
         for server in self._here():
             for name in server.beside(postgres.RESTORED):
                 server.drop(name + postgres.RESTORED)
@@ -172,9 +218,7 @@ class Swap:
 
     def _is_swapped(self) -> bool:
         return any(
-            os.path.isdir(self._beside(source.volume, BEFORE))
-            for source in self._files
-            if self._host.has(source.volume)
+            os.path.isdir(self._beside(volume, BEFORE)) for volume in self._files if self._host.has(volume)
         ) or any(server.beside(postgres.BEFORE) for server in self._here())
 
     def _here(self) -> Iterator[Server]:
@@ -188,23 +232,15 @@ class Swap:
                 server.wait()
                 yield server
 
-    def _stopped(self, work: Callable[[], None]) -> None:
-        """Do something while the platform stands still but for its database servers, which start anew afterwards."""
+    def _containers(self) -> tuple[list[str], list[str]]:
+        """The containers of the database servers, and all others."""
         servers = {source.container for source in self._servers}
         names = [entry["name"] for entry in self._host.containers()]
-        others = [name for name in names if name not in servers]
-        own = [name for name in names if name in servers]
-        try:
-            self._host.stop(others)
-            work()
-        finally:
-            # Roles, their passwords and what they may do in a database are put in force when the server starts.
-            self._host.stop(own)
-            self._host.start([*own, *others])
+        return [name for name in names if name in servers], [name for name in names if name not in servers]
 
     def _mark(self) -> str:
         """The file that says that a restore is done."""
-        there = sorted(source.volume for source in self._files if self._host.has(source.volume))
+        there = sorted(volume for volume in self._files if self._host.has(volume))
         return self._beside(there[0], FINISHED) if there else ""
 
     def _data(self, volume: str) -> str:

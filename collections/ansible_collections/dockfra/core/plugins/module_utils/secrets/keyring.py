@@ -39,6 +39,9 @@ except ImportError as error:
 PASSWORD_LENGTH = 48
 PASSWORD_CHARACTERS = string.ascii_letters + string.digits
 
+# Where secrets, keys and certificates lie below the state directory.
+FOLDERS = ("secrets", "keys", "host_keys", "tls")
+
 # What the names of SSH keys begin with.
 _KEYS = ("keys/", "host_keys/")
 

@@ -15,12 +15,15 @@ from ...module_utils.containers.labels import digest
 from ...module_utils.secrets.keyring import Keyring
 from . import vaults
 
+# The secret by which Docker hosts know this checkout of the project.
+CHECKOUT = "platform/checkout"
+
 _opened: dict[tuple[str, str, bool, str], Keyring] = {}
 
 
 def checkout_identity(keyring: Keyring) -> str:
     """Return what tells this checkout of the project from others; a keyring that keeps nothing has none to keep either."""
-    return digest(keyring.password("platform/checkout"))
+    return digest(keyring.password(CHECKOUT))
 
 
 def named(content: bytes) -> bytes:

@@ -25,6 +25,9 @@ VARIABLE = "dockfra_vault"
 
 # In the state directory: tells whether what Ansible has decrypted is still what the file has, see `_note`.
 _NOTE = "vault.note"
+_LOCK = "vault.lock"
+# The files of a vault there.
+NOTES = (_NOTE, _LOCK)
 
 # Seconds to wait for another process that keeps a secret.
 _PATIENCE = 60.0
@@ -84,11 +87,25 @@ class Vault:
     def remove(self, relative: str) -> None:
         self._changed(lambda content: content.pop(relative, None))
 
+    def check(self) -> None:
+        """Raise KeyringError where the file could not be read or written for want of its password."""
+        self._secrets()
+        self._renew()
+
+    def replace(self, content: Mapping[str, str]) -> None:
+        """Have exactly these secrets in the file; raises KeyringError."""
+
+        def put(kept: dict[str, str]) -> None:
+            kept.clear()
+            kept.update(content)
+
+        self._changed(put)
+
     def _changed(self, change: Callable[[dict[str, str]], object]) -> dict[str, str]:
         """Change the content and return it; the file is replaced at once, or stays as it was."""
         try:
             self._state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with file_lock.held(self._state_dir / "vault.lock", _PATIENCE):
+            with file_lock.held(self._state_dir / _LOCK, _PATIENCE):
                 self._renew()
                 content = dict(self._known)
                 change(content)
@@ -121,14 +138,10 @@ class Vault:
 
     def _decrypted(self, encrypted: bytes) -> dict[str, str]:
         try:
-            plain = VaultLib(self._secrets()).decrypt(encrypted)
-            content = yaml.safe_load(plain)[VARIABLE] or {}
-            return {str(relative): str(text) for relative, text in content.items()}
-        except (AnsibleError, yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
-            # What is told of YAML would show a part of it.
-            reason = str(error) if isinstance(error, AnsibleError) else f"it has no {VARIABLE}"
+            return _read(encrypted, self._secrets())
+        except ValueError as error:
             raise KeyringError(
-                f"{self._path} cannot be decrypted: {reason}. Give its password, or put back a copy of the file."
+                f"{self._path} cannot be decrypted: {error}. Give its password, or put back a copy of the file."
             ) from error
 
     def _save(self, content: Mapping[str, str]) -> None:
@@ -159,6 +172,30 @@ class Vault:
                 f"--vault-id {self._identity}@FILE with a file or a program that has it."
             )
         return list(context.secrets)
+
+
+def decrypted(encrypted: bytes) -> dict[str, str]:
+    """Return the content of a vault that is not the platform's own, with whatever passwords Ansible was given.
+
+    Raises:
+        ValueError: none of them opens it, or it is no such file.
+    """
+    context = VaultSecretsContext.current(optional=True)
+    if context is None or not context.secrets:
+        raise ValueError("no password was given")
+    return _read(encrypted, list(context.secrets))
+
+
+def _read(encrypted: bytes, secrets: list[tuple[str, VaultSecret]]) -> dict[str, str]:
+    """Return the secrets in a file; ValueError says why not."""
+    try:
+        content = yaml.safe_load(VaultLib(secrets).decrypt(encrypted))[VARIABLE] or {}
+        return {str(relative): str(text) for relative, text in content.items()}
+    except AnsibleError as error:
+        raise ValueError(str(error).rstrip(".")) from error
+    except (yaml.YAMLError, AttributeError, KeyError, TypeError) as error:
+        # What is told of YAML would show a part of it.
+        raise ValueError(f"it has no {VARIABLE}") from error
 
 
 def _note(encrypted: bytes, content: Mapping[str, str]) -> str:

@@ -129,7 +129,7 @@ def test_what_is_stored_comes_back_finding_backup(bench: Bench) -> None:
     assert set(found) == {"one", CONTROLLER}
     (bench.state / "secrets" / "one").write_text("changed\n")
     (bench.state / "backup_password").write_text("of now\n")
-    keep = str(bench.state / "backup_password")
+    keep = [str(bench.state / "backup_password"), str(bench.password), str(bench.state / "none")]
     changed, before = snapshots.put_back(str(bench.folder / "fetched"), "state", str(bench.state), keep)
     assert changed
     assert (bench.state / "secrets" / "one").read_text() == "first\n"
@@ -328,18 +328,22 @@ def test_a_backup_that_is_killed_leaves_the_one_before_and_the_next_one_goes_fin
     assert bench.fetch()[0] == last
 
 
-@pytest.mark.parametrize("left", ["state.restored", "only before"])
+@pytest.mark.parametrize("left", ["state.restored", "of an earlier version", "only before"])
 def test_keys_come_back_after_a_kill_at_any_rename_finding_backup(stored: Bench, left: str) -> None:
     stored.fetch()
     (stored.state / "secrets" / "one").write_text("changed\n")
     if left == "only before":
         stored.state.rename(f"{stored.state}{snapshots.BEFORE}")
-    else:
+    elif left == "of an earlier version":
         shutil.copytree(stored.state, f"{stored.state}.restored")
+    else:
+        shutil.copytree(stored.state, stored.folder / "fetched" / "state.restored")
     changed, before = snapshots.put_back(str(stored.folder / "fetched"), "state", str(stored.state))
     assert changed
     assert (stored.state / "secrets" / "one").read_text() == "first\n"
     assert (Path(before) / "secrets" / "one").read_text() == "changed\n"
+    assert not Path(f"{stored.state}.restored").exists()
+    assert not (stored.folder / "fetched" / "state.restored").exists()
 
 
 def test_every_error_is_one_line_that_says_what_to_do(bench: Bench) -> None:

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.backups import collection, postgres, swap
+from ansible_collections.dockfra.core.plugins.module_utils.backups import collection, postgres, routes, swap
 from ansible_collections.dockfra.core.plugins.module_utils.backups.parts import (
     ARCHIVE,
+    CONTROLLER,
     FILES,
     POSTGRES,
     Manifest,
@@ -54,7 +55,7 @@ class FakeHost(Host):
         return str(path)
 
     def running(self, container: str) -> bool:
-        return True
+        return container not in self.stopped
 
     def containers(self) -> list[dict[str, str]]:
         return [{"name": name, "state": "running"} for name in ("unit-db", "unit-manager")]
@@ -193,7 +194,11 @@ def test_a_restore_swaps_everything_and_ends_without_a_trace_finding_backup(benc
     assert bench.state() == OLD
     bench.swap.prepare(bench.manifest, str(bench.archive))
     assert bench.state() == OLD
+    bench.swap.stop()
+    assert bench.host.stopped == ["unit-manager"]
     bench.swap.swap()
+    assert bench.host.stopped == ["unit-manager", "unit-manager"]
+    bench.swap.start()
     assert bench.state() == NEW
     status = (bench.host.folder / "tickets" / "_data" / "file").stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (10011, 10011, 0o600)
@@ -207,11 +212,73 @@ def test_a_restore_swaps_everything_and_ends_without_a_trace_finding_backup(benc
     assert bench.state() == NEW
 
 
+def test_what_others_have_begins_anew_and_comes_back_where_it_is_undone_finding_backup(bench: Bench) -> None:
+    mirror = bench.host.folder / "audit-elsewhere" / "_data"
+    mirror.mkdir(parents=True)
+    try:
+        (mirror / "log").write_text("of then")
+        os.chown(mirror, 10023, 10023)
+        mirror.chmod(0o750)
+        made = swap.Swap(bench.host, sources(bench.host), ["audit-elsewhere"])
+        made.prepare(bench.manifest, str(bench.archive))
+        made.swap()
+        status = mirror.stat()
+        assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (10023, 10023, 0o750)
+        assert list(mirror.iterdir()) == []
+        (mirror / "log").write_text("anew")
+        assert made.undo()
+        assert (mirror / "log").read_text() == "of then"
+        assert bench.left() == []
+        made.prepare(bench.manifest, str(bench.archive))
+        made.swap()
+        made.start()
+        made.finish()
+        assert list(mirror.iterdir()) == []
+        assert bench.left() == []
+    finally:
+        shutil.rmtree(mirror.parent)
+
+
+def test_what_was_decided_is_not_undone_finding_backup(bench: Bench) -> None:
+    bench.swap.prepare(bench.manifest, str(bench.archive))
+    bench.swap.swap()
+    assert not bench.swap.decided()
+    bench.swap.decide()
+    bench.swap.start()
+    again = swap.Swap(bench.host, sources(bench.host))
+    assert again.decided()
+    assert not again.undo()
+    assert not again.decided()
+    assert bench.state() == NEW
+    assert bench.left() == []
+
+
+def test_a_database_and_volumes_that_go_apart_are_restored_each_where_it_is_finding_backup(
+    bench: Bench, tmp_path: Path
+) -> None:
+    """Two Docker hosts, on one the tickets, on the other one the database and a home."""
+    hosts = {"left": sources(bench.host)[:1], "right": sources(bench.host)[1:]}
+    folder = tmp_path / "fetched"
+    shutil.copytree(bench.archive, folder / "hosts" / "one")
+    found = {"one": bench.manifest, CONTROLLER: Manifest("unit", CONTROLLER, 1.0, 0, "")}
+    routes.regroup(str(folder), found, hosts, routes.ways(found, hosts))
+    swaps = [swap.Swap(bench.host, each) for each in hosts.values()]
+    for name, each in zip(hosts, swaps, strict=True):
+        target = str(folder / routes.TARGETS / name)
+        each.prepare(Manifest.read(target), target)
+    for step in ("stop", "swap", "start", "decide", "finish"):
+        for each in swaps:
+            getattr(each, step)()
+    assert bench.state() == NEW
+    assert bench.left() == []
+
+
 def test_a_role_that_is_gone_comes_back_without_a_login(bench: Bench) -> None:
     bench.sql("DROP TABLE t")
     bench.server.query("DROP ROLE kept")
     bench.swap.prepare(bench.manifest, str(bench.archive))
     bench.swap.swap()
+    bench.swap.start()
     bench.swap.finish()
     assert bench.state() == NEW
     assert bench.sql("SELECT rolcanlogin FROM pg_roles WHERE rolname = 'kept'") == "f"
@@ -247,6 +314,8 @@ def test_killed_at_any_rename_the_old_data_comes_back_finding_backup(
         monkeypatch.undo()
     else:
         fresh.undo()
+    fresh.start()
+    assert bench.host.stopped == []
     assert bench.state() == OLD
     assert bench.left() == []
     # And the next restore goes to its end.
@@ -277,7 +346,6 @@ def kill_at(monkeypatch: pytest.MonkeyPatch, bench: Bench, number: int) -> None:
 
     monkeypatch.setattr(swap.os, "rename", renamed)
     monkeypatch.setattr(postgres.Server, "rename", renamed_databases)
-    assert bench.host.stopped == []
 
 
 def test_killed_while_the_old_data_is_removed_the_new_stays_finding_backup(
