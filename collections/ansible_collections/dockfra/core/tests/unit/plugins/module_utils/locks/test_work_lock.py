@@ -110,10 +110,8 @@ def test_of_many_only_one_has_it(start: Callable[..., Run], tmp_path: Path) -> N
         deadline = time.monotonic() + 20
         while holder is None and time.monotonic() < deadline:
             left = {run.pid: run for run in runs if run.poll() is None}
-            with_lock = (
-                json.loads((tmp_path / "unit.lock").read_text() or "{}") if list(tmp_path.iterdir()) else {}
-            )
-            holder = left.get(with_lock.get("pid", 0))
+            known = WorkLock(tmp_path, "unit").holder()
+            holder = left.get(known.pid) if known else None
         assert holder is not None
         order.append(holder.pid)
         output, _errors = holder.communicate("")
