@@ -17,7 +17,7 @@ CACHE=${XDG_CACHE_HOME:-~/.cache}/dockfra
 REPORTS=$ROOT/.tests
 COLLECTION=collections/ansible_collections/dockfra/core
 PROCESSES=${DOCKFRA_TEST_PROCESSES:-4} # that run unit tests side by side; more than cores, as tests wait, too
-ROOMY=4 # cores from which on two platforms are tested at the same time
+PLATFORMS=${DOCKFRA_TEST_PLATFORMS:-1} # that end-to-end tests have at the same time, 1 or 2
 BEFORE=() # what runs pytest
 
 usage() {
@@ -198,10 +198,10 @@ target_unit() {
   return "$failed"
 }
 
-# Where there is room for it in two parts side by side, each on a platform of its own. On two cores they only wait for each other.
+# Where that is asked for, in two parts side by side, each on a platform of its own. On two cores they only wait for each other.
 target_e2e() {
   local second failed=0
-  if (($(nproc) < ROOMY)); then
+  if ((PLATFORMS < 2)); then
     run_pytest e2e python tests/e2e -m 'not slow' "$@"
     return
   fi
