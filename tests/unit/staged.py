@@ -54,7 +54,8 @@ class Staged(Project):
         (self.root / "collections").unlink()
         real = ROOT / "collections/ansible_collections/dockfra/core"
         made = self.root / "collections/ansible_collections/dockfra/core"
-        shadow(real, made, "plugins/module_utils/containers/engine.py", (FAKES / "engine.py").read_text())
+        for name in ("engine.py", "ports.py"):
+            shadow(real, made, f"plugins/module_utils/containers/{name}", (FAKES / name).read_text())
         shadow(real, made, "roles/link_account/tasks/main.yml", f"---\n{LINK}")
         action = made.parents[1] / "community/docker/plugins/action"
         action.mkdir(parents=True)
