@@ -110,11 +110,11 @@ class Bench:
         found = [f"database {name}" for name in databases]
         for path in (f"{self.platform.state}.backup-run", f"{self.platform.state}.restore-run"):
             found += [path] if os.path.lexists(path) else []
-        for volume in self.platform.docker.volumes.list(
-            filters={"label": f"dockfra.project={self.platform.topology.project}"}
-        ):
-            folder = Path(volume.attrs["Mountpoint"]).parent
-            found += [str(path) for path in folder.glob("dockfra.*")]
+        ours = {"label": f"dockfra.project={self.platform.topology.project}"}
+        for engine in self.platform.engines.values():
+            for volume in engine.client.volumes.list(filters=ours):
+                folder = engine.path(volume.attrs["Mountpoint"]).parent
+                found += [str(path) for path in folder.glob("dockfra.*")]
         return found
 
 
