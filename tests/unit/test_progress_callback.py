@@ -349,6 +349,16 @@ def test_failure_ends_with_service_task_reason_and_next_step(project: Project) -
     assert "[3/4] " in out
 
 
+def test_failure_of_a_roles_task_is_named_by_the_task_alone(project: Project) -> None:
+    tasks = project.path / "roles/start/tasks"
+    tasks.mkdir(parents=True)
+    (tasks / "main.yml").write_text("- {name: Look, fake: {failed: true, msg: it is ill}}\n")
+    code, out = project.pipe(apply_play("{include_role: {name: start}}"), "--limit", "db")
+    assert code == 2
+    assert "TASK [start : Look]" in out
+    assert "FAILED db: Look: it is ill\n" in out
+
+
 def test_failure_of_a_loop_names_the_item_that_failed(project: Project) -> None:
     fail = "{name: Many, fake: {failed: '{{ item == 2 }}', msg: 'no {{ item }}'}, loop: [1, 2, 3]}"
     code, out = project.pipe(apply_play(fail), "--limit", "db")

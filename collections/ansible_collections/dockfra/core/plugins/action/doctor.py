@@ -8,7 +8,7 @@ import socket
 import time
 from typing import Any
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.doctor import examine, network
@@ -24,6 +24,8 @@ _ARGUMENTS = {"docker_host": {"type": "str", "default": ""}}
 _MEMORY = 2 * 1024**3
 _DISK = 4 * 1024**3
 _CONTROLLER_DISK = 256 * 1024**2
+# How often a host is asked whose ssh ends too early to say why.
+_TRIES = 3
 
 
 class ActionModule(ActionBase):
@@ -80,13 +82,28 @@ class ActionModule(ActionBase):
         place = platform.settings["dockfra_state_dir"] if platform else "."
         return {"checks": list(examine.CONTROLLER), "disk": _CONTROLLER_DISK, "directory": place}
 
+    def _ask(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What the module says; raises AnsibleError where it cannot be run."""
+        for _ in range(_TRIES - 1):
+            try:
+                return self._module(options, task_vars)
+            except AnsibleConnectionFailure as error:
+                if not isinstance(error.__cause__, OSError):
+                    raise
+                # ssh ended while it was still being written to, and its own words, which say why, were not read.
+        return self._module(options, task_vars)
+
+    def _module(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        said: dict[str, Any] = self._execute_module(
+            module_name="dockfra.core.doctor", module_args=options, task_vars=task_vars
+        )
+        return said
+
     def _machine(self, options: dict[str, Any], task_vars: dict[str, Any]) -> list[Finding]:
         """What the module finds there, and the clock."""
         before = time.time()
         try:
-            said = self._execute_module(
-                module_name="dockfra.core.doctor", module_args=options, task_vars=task_vars
-            )
+            said = self._ask(options, task_vars)
         except AnsibleError as error:
             reason = " ".join(str(error).split()).rstrip(".")
             remedy = "Try it by hand with ssh; the inventory has the address (ansible_host), user (ansible_user) and port (ansible_port)."

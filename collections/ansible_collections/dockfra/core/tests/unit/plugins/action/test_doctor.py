@@ -125,6 +125,35 @@ def test_a_host_that_does_not_answer_is_one_finding(behind_ssh: Project, engine:
     assert "UNREACHABLE" not in shown
 
 
+def test_an_ssh_that_ended_before_it_was_written_to_is_asked_again(
+    behind_ssh: Project, engine: FakeEngine, tmp_path: Path
+) -> None:
+    mark, script = tmp_path / "asked", tmp_path / "ssh"
+    script.write_text(
+        f"""#!/bin/sh
+case "$*" in *" -G "*) exec ssh "$@" ;; esac
+if [ ! -e {mark} ]; then
+  exec <&-
+  touch {mark}
+  sleep 1
+  exit 255
+fi
+exec ssh "$@"
+"""
+    )
+    script.chmod(0o755)
+    inventory = yaml.safe_load((behind_ssh.root / "hosts.yml").read_text())
+    inventory["all"]["children"]["docker_hosts"]["hosts"]["app"] |= {
+        "ansible_ssh_executable": str(script),
+        "ansible_pipelining": True,
+    }
+    (behind_ssh.root / "hosts.yml").write_text(yaml.safe_dump(inventory))
+    status, report, _shown = examine(behind_ssh, engine, host="app")
+    assert status != 0
+    assert mark.exists()
+    assert "Connection refused" in found(report, "reach")["what"]
+
+
 @pytest.mark.skipif(bool(live_sshd.why_not()), reason=live_sshd.why_not())
 def test_pinned_host_keys(behind_ssh: Project, tmp_path: Path) -> None:
     with live_sshd.server(tmp_path / "sshd") as server:
