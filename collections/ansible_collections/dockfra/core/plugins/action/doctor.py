@@ -84,7 +84,7 @@ class ActionModule(ActionBase):
 
     def _ask(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """What the module says; raises AnsibleError where it cannot be run."""
-        for _ in range(_TRIES - 1):
+        for _try in range(_TRIES - 1):
             try:
                 return self._module(options, task_vars)
             except AnsibleConnectionFailure as error:
