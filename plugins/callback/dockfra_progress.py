@@ -477,7 +477,7 @@ class CallbackModule(Default):
         host = result.host.get_name()
         # A failed loop itself only says that some item failed.
         error = self._progress.item_errors.get(host) or first_error(result.result)
-        # From ansible-core 2.20 on the name begins with the task's role.
+        # With ansible-core 2.21 the name begins with the task's role.
         role = result.task._role
         name = str(result.task_name).removeprefix(f"{role.get_name()} : " if role else "")
         self._progress.failures[host] = (clean(name), error)

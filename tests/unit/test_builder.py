@@ -13,6 +13,8 @@ import io
 import json
 import os
 import socket
+import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -22,6 +24,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.dockfra.core.plugins.module_utils.builds import wire
 from ansible_collections.dockfra.core.plugins.module_utils.builds.wire import Order
 from ansible_collections.dockfra.core.plugins.module_utils.errors import (
     BuildAnswerError,
@@ -247,6 +250,79 @@ def test_a_build_whose_caller_is_gone_ends_at_once(builder: Builder, tmp_path: P
         os.kill(int(mark.read_text()), 0)
 
 
+def test_a_builder_is_there_until_its_caller_has_the_answer(builder: Builder) -> None:
+    """With a container's network goes what its kernel still holds."""
+    builder.start()
+    wait_for(lambda: health(builder) == "ready")
+    files = {**PAGES, "web/site/large": os.urandom(200_000).hex()}
+    body = tree(files).read()
+    with socket.create_connection(("127.0.0.1", builder.port), 20) as connection:
+        head = f"POST {Order({'web': 'web'}, False).target()} HTTP/1.1\r\nHost: b\r\nContent-Length: {len(body)}\r\n\r\n"
+        connection.sendall(head.encode() + body)
+        # Whoever looks without taking it has left all of it in the kernel.
+        wait_for(lambda: b"archive" in connection.recv(65536, socket.MSG_PEEK))
+        with pytest.raises(subprocess.TimeoutExpired):
+            builder.ended(2)
+        answer = connection.makefile("rb").read()
+        assert b'"done"' in answer
+        assert len(answer) > 200_000
+    assert builder.ended() == 0
+
+
+# A builder that answers and then has nothing more to say.
+SILENT = """
+import socket, sys, time
+with socket.create_server(("10.255.251.2", 9090)) as server:
+    print("ready", flush=True)
+    connection, _peer = server.accept()
+    connection.recv(65536)
+    connection.sendall(b"HTTP/1.1 100 \\r\\n\\r\\n")
+    time.sleep(1)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\n\\r\\n")
+    time.sleep(100)
+"""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[list[str]]:
+    """A network of its own, whose one machine is 10.255.251.2; how a program is started there."""
+    space, near = f"builder-{os.getpid()}", f"b{os.getpid()}"
+    inside = ["ip", "netns", "exec", space]
+    subprocess.run(["ip", "netns", "add", space], check=True)
+    try:
+        for words in (
+            ["ip", "link", "add", near, "type", "veth", "peer", "name", "there", "netns", space],
+            ["ip", "address", "add", "10.255.251.1/30", "dev", near],
+            ["ip", "link", "set", near, "up"],
+            [*inside, "ip", "address", "add", "10.255.251.2/30", "dev", "there"],
+            [*inside, "ip", "link", "set", "there", "up"],
+        ):
+            subprocess.run(words, check=True)
+        yield inside
+    finally:
+        subprocess.run(["ip", "netns", "delete", space], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="networks are root's to make")
+def test_a_builder_whose_network_is_gone_is_noticed(
+    elsewhere: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "_KEEPALIVE", {"TCP_KEEPIDLE": 1, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 2})
+    with subprocess.Popen([*elsewhere, sys.executable, "-c", SILENT], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ready\n"
+        gone = threading.Timer(
+            3, subprocess.run, [[*elsewhere, "ip", "link", "set", "there", "down"]], {"check": True}
+        )
+        gone.start()
+        begin = time.monotonic()
+        with pytest.raises(BuildUnreachableError, match="broke off"):
+            ask(9090, tmp_path, host="10.255.251.2", deadline_seconds=90.0)
+        process.kill()
+    gone.join()
+    assert time.monotonic() - begin < 60
+
+
 def test_the_deadline_ends_a_build(builder: Builder) -> None:
     with pytest.raises(LateError, match="not done in time"):
         builder.build(python_service("import time\ntime.sleep(600)\n"), deadline_seconds=4)
@@ -360,7 +436,7 @@ def test_a_forged_answer_is_no_report(tmp_path: Path, answer: bytes, error: type
     assert str(caught.value).isprintable()
 
 
-def ask(port: int, folder: Path, **options: Any) -> Any:
+def ask(port: int, folder: Path, host: str = "127.0.0.1", **options: Any) -> Any:
     given = {
         "tests": True,
         "folder": folder,
@@ -368,7 +444,7 @@ def ask(port: int, folder: Path, **options: Any) -> Any:
         "on_event": lambda _event: None,
         **options,
     }
-    return builds.build("127.0.0.1", port, tree(PAGES), {"web": "web"}, **given)
+    return builds.build(host, port, tree(PAGES), {"web": "web"}, **given)
 
 
 def test_a_forged_failure_is_shown_without_what_nobody_sees(tmp_path: Path) -> None:

@@ -85,6 +85,8 @@ class BoundedSocket:
         try:
             count = source.readinto(buffer) or 0
         except TimeoutError as error:
+            if error.errno is not None:
+                raise  # the kernel gave the connection up (ETIMEDOUT): no bound of ours
             raise self._bounds.late() from error
         self._taken += count
         if self._taken > self._bounds.size:

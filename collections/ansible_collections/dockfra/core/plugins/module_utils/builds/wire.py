@@ -20,6 +20,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import socket
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,9 +48,19 @@ MAX_LINES = 8 * 1024 * 1024
 MAX_LOG = 16 * 1024
 MAX_TEXT = 300
 
+# After how many seconds without a word the other side is asked whether it is there, how often, and how many times; see tcp(7).
+_KEEPALIVE = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
 _PATH = re.compile(r"[A-Za-z0-9._+@~-]{1,100}(/[A-Za-z0-9._+@~-]{1,100}){0,9}", re.ASCII)
 _TERMINAL = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)", re.DOTALL)
 _HIDDEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")
+
+
+def notice_gone(connection: socket.socket) -> None:
+    """Let a connection fail soon after its other side went away without a word, as a container's network does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in _KEEPALIVE.items():
+        connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from http.client import responses
 from typing import IO, Any
 
-from ...module_utils.builds.wire import HEALTH, PATH, TREE, Order, line
+from ...module_utils.builds.wire import HEALTH, PATH, TREE, Order, line, notice_gone
 from ...module_utils.errors import BuildError, UsageError
 from .build import Build, StepError
 from .means import Means
@@ -191,10 +191,7 @@ class _Caller:
         self.builds = False
         self._reader, self._writer = reader, writer
         self._connection = h11.Connection(h11.SERVER, max_incomplete_event_size=_HEAD)
-        connected = writer.get_extra_info("socket")
-        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3)):
-            connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+        notice_gone(writer.get_extra_info("socket"))
 
     async def _event(self, seconds: float) -> Any:
         try:
@@ -239,12 +236,7 @@ class _Caller:
         await self._write(h11.Data(data=body))
         await self._write(h11.EndOfMessage())
         # What the caller still sends is taken for a moment, or it would lose the answer to that.
-        with contextlib.suppress(OSError, TimeoutError):
-            self._writer.write_eof()
-            async with asyncio.timeout(2):
-                left = 4 * _PART
-                while left > 0 and (data := await self._reader.read(_PART)):
-                    left -= len(data)
+        await self._taken(2)
 
     async def begin(self) -> None:
         """Begin the answer to a build."""
@@ -260,9 +252,20 @@ class _Caller:
         await self._write(h11.Data(data=data))
 
     async def last(self, data: bytes) -> None:
-        """Send the last part of the answer."""
+        """Send the last part of the answer, and wait until the caller has it or the time for that is over."""
         await self.send(data)
         await self._write(h11.EndOfMessage())
+        # The container ends next, and with its network all that the kernel has not delivered.
+        await self._taken(_UNREAD_SECONDS)
+
+    async def _taken(self, seconds: float) -> None:
+        """End this side, and wait until the caller closes the other one; some of what it still sends is read meanwhile."""
+        with contextlib.suppress(OSError, TimeoutError):
+            self._writer.write_eof()
+            async with asyncio.timeout(seconds):
+                left = 4 * _PART
+                while left > 0 and (data := await self._reader.read(_PART)):
+                    left -= len(data)
 
     async def left(self) -> None:
         """Return when the caller closes the connection, or sends more than its request."""

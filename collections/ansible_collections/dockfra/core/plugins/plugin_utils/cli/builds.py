@@ -203,6 +203,7 @@ class _Talk:
             # So that a tree that comes through a pipe is not lost to a refusal.
             connection.putheader("Expect", "100-continue")
             connection.endheaders()
+            wire.notice_gone(connection.sock)
             if not _continues(connection, self._left(_CONNECT_SECONDS)):
                 self._refused(self._answer(connection, _MAX_REFUSAL, self._left(_CONNECT_SECONDS)))
         except BaseException:
