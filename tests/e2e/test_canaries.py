@@ -46,7 +46,7 @@ HOLDERS = {
     "redis/health": {"redis", "ssh-monitor"},  # the watch probes with it
     "tls/server.key": {"traefik"},
 }
-# redis-cli takes a password from its environment, which nobody but its own user reads, or else from its arguments.
+# Scripts give redis-cli its password in its environment, which nobody but its own user and root read; the other ways are its arguments and a prompt.
 _REDIS = re.compile(rb"(?<=REDISCLI_AUTH=)[^\0]*")
 _SERVICE = re.compile(r"/var/lib/dockfra/[^/]+/services/([^/]+)/")
 _VOLUME = re.compile(r".*/volumes/([^/]+)/_data/(.*)")
