@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 def shown(value: object) -> str:
     """Return a value for a message: one short line without control characters."""
@@ -25,15 +27,28 @@ def invisible(text: str, allowed: str = "") -> str:
     These are white space other than space, tab and line feed, and formatting signs: those that have no width, join or
     part words, turn the direction of writing, or mark the order of bytes.
     """
+    for sign in _hidden(text):
+        if sign not in allowed:
+            import unicodedata  # rarely needed
+
+            return f"U+{ord(sign):04X} ({unicodedata.name(sign, 'without a name')})"
+    return ""
+
+
+def visible(text: str) -> bool:
+    """Whether a person sees anything of a text."""
+    hidden = {*_hidden(text)}
+    return any(sign not in hidden and not sign.isspace() for sign in text)
+
+
+def _hidden(text: str) -> Iterator[str]:
     if text.isascii():
-        return ""
+        return
     import unicodedata  # rarely needed
 
     for sign in text:
-        hidden = unicodedata.category(sign) in ("Cf", "Zs", "Zl", "Zp") or sign in _BLANKS
-        if hidden and sign != " " and sign not in allowed:
-            return f"U+{ord(sign):04X} ({unicodedata.name(sign, 'without a name')})"
-    return ""
+        if sign != " " and (unicodedata.category(sign) in ("Cf", "Zs", "Zl", "Zp") or sign in _BLANKS):
+            yield sign
 
 
 # Letters and marks that are drawn as nothing.

@@ -26,6 +26,8 @@ _WORDS: Mapping[str, bool] = {
     "no": False,
     "off": False,
 }
+# Halves of surrogate pairs have no form in UTF-8; an escape can write them.
+_HALVES = re.compile("[\ud800-\udfff]")
 _TAG = "tag:yaml.org,2002:"
 
 
@@ -105,7 +107,8 @@ class _Document:
         try:
             self._bound(yaml)
             node = yaml.compose(self._text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError as error:
+        # PyYAML lets through what its own conversions raise, such as for a sign beyond Unicode.
+        except (yaml.YAMLError, ValueError, ArithmeticError) as error:
             mark = getattr(error, "problem_mark", None)
             self._lines[()] = mark.line + 1 if mark else 1
             problem = getattr(error, "problem", None) or str(error).partition("\n")[0]
@@ -148,6 +151,8 @@ class _Document:
             if not text or text in seen:
                 reason = "the key stands there twice" if text else "a key is a word"
                 raise DocumentError(reason, (*where, text[:60]), at_key=True)
+            if _HALVES.search(text):
+                raise DocumentError("a key has half of a sign", (*where, text[:60]), at_key=True)
             seen.add(text)
             yield key, value
 
@@ -158,10 +163,14 @@ class _Document:
         if kind == "null":
             return None
         if kind == "bool":
+            if text.lower() not in _WORDS:
+                raise DocumentError(f"{shown(text)} is neither true nor false", where)
             return _WORDS[text.lower()]
         if kind == "int":
             if not _INTEGER.fullmatch(text):
                 raise DocumentError(f"{shown(text)} is no plain whole number", where)
             return int(text)
+        if _HALVES.search(text):
+            raise DocumentError(f"{shown(text)} has a sign that is none by itself (half of a pair)", where)
         # Times and fractions mean nothing here: as text they are told in messages as they stand.
         return text

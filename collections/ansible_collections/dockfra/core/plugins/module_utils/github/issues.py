@@ -7,7 +7,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from typing import Any
 
 from ..errors import GitHubDeniedError, GitHubError, GitHubGoneError, GitHubMovedError, GitHubUnavailableError
@@ -24,6 +24,9 @@ from .objects import (
 )
 from .refusals import Answer, refusal
 from .transport import PER_PAGE, REDIRECTS, Transport
+
+# Entries of one list: what is longer has no end, or is more than a platform's tickets can be.
+MAX_ENTRIES = 100_000
 
 _LINK = re.compile(r'<([^<>]*)>\s*;[^,]*\brel="?next"?')
 
@@ -97,11 +100,16 @@ class IssueGateway:
         url: str | None = path(self.repo, "issues", number, "comments")
         query: dict[str, str] | None = {"per_page": str(PER_PAGE)}
         found: list[RemoteComment] = []
+        asked: set[str] = set()
         while url is not None:
+            if url in asked:
+                raise self._in_a_circle()
+            asked.add(url)
             answer = self._transport.send("GET", url, query)
             if answer.status in REDIRECTS:
                 raise GitHubGoneError("The issue has moved.")
             found += map(read_comment, self._entries(answer, issue=True))
+            self._bounded(found)
             url, query = self._next(answer), None  # the link has the query in it
         return in_order(found)
 
@@ -161,6 +169,7 @@ class IssueGateway:
         """
         entries: list[dict[str, Any]] = []
         number = 1
+        reached: datetime.datetime | None = None
         while True:
             query = {**parameters, "sort": "updated", "direction": "asc", "per_page": str(PER_PAGE)}
             query |= {"page": str(number)} if number > 1 else {}
@@ -173,13 +182,30 @@ class IssueGateway:
             entries += page
             if self._next(answer) is None or not page:
                 return entries
+            self._bounded(entries)
             first, last = (changed_at(entry) for entry in (page[0], page[-1]))
             # Whether GitHub counts the very second as since is not said.
-            before = last - datetime.timedelta(seconds=1)
+            before = last - min(datetime.timedelta(seconds=1), last - datetime.datetime.min)
             if before > first:
+                # Otherwise the page would be asked for again, for ever.
+                if reached is not None and before <= reached:
+                    raise self._in_a_circle()
+                reached = before
                 since, number = f"{before:%Y-%m-%dT%H:%M:%SZ}", 1
             else:
                 number += 1
+
+    def _in_a_circle(self) -> GitHubUnavailableError:
+        return GitHubUnavailableError(
+            f"{self.api_url} gives the same part of a list again and again; check the API address."
+        )
+
+    def _bounded(self, entries: Sized) -> None:
+        """A list is longer than any that a platform can take, or it has no end."""
+        if len(entries) > MAX_ENTRIES:
+            raise GitHubUnavailableError(
+                f"{self.api_url} gives a list of more than {MAX_ENTRIES} entries; check the API address and the repository."
+            )
 
     def _entries(self, answer: Answer, *, issue: bool) -> list[dict[str, Any]]:
         """The entries of one page of a list."""
@@ -251,7 +277,8 @@ class IssueGateway:
         with contextlib.suppress(GitHubError):
             url = self._own(str(answer.headers.get("location", ""))).partition("?")[0]
             issues = self._transport.send("GET", url, {"state": "all", "per_page": "1"}).data
-            if isinstance(issues, list) and issues and (name := repo_of(issues[0].get("repository_url"))):
+            first = issues[0] if isinstance(issues, list) and issues else None
+            if isinstance(first, dict) and (name := repo_of(first.get("repository_url"))):
                 return f" to {ascii(name[:150])[1:-1]}"
         return ""
 

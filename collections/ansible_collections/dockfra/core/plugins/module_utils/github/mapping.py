@@ -222,7 +222,15 @@ def _fitting(text: str, room: int) -> str:
     sent = quiet(text)
     if len(sent) <= room:
         return sent
-    return f"{quiet(text[: room - 1 - (len(sent) - len(text))])}\N{HORIZONTAL ELLIPSIS}"
+    # The longest beginning that fits: how much longer a text becomes depends on what is in it.
+    fits, most = 0, min(len(text), room - 1)
+    while fits < most:
+        middle = (fits + most + 1) // 2
+        if len(quiet(text[:middle])) < room:
+            fits = middle
+        else:
+            most = middle - 1
+    return f"{quiet(text[:fits])}\N{HORIZONTAL ELLIPSIS}"
 
 
 def tail_of(issue: RemoteIssue) -> str:

@@ -12,6 +12,9 @@ from typing import Any
 
 from ..errors import GitHubUnavailableError
 
+# What odd values raise where they are read; numbers can be infinite and times out of range.
+_ODD = (KeyError, TypeError, ValueError, ArithmeticError)
+
 
 @dataclass(frozen=True, slots=True)
 class RemoteIssue:
@@ -76,7 +79,7 @@ def read_issue(values: Mapping[str, Any]) -> RemoteIssue:
             updated_at=str(values["updated_at"]),
             url=str(values.get("html_url") or ""),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _ODD as error:
         raise GitHubUnavailableError(
             f"GitHub's answer is no issue ({type(error).__name__}); check the API address."
         ) from error
@@ -93,7 +96,7 @@ def read_comment(values: Mapping[str, Any]) -> RemoteComment:
             created_at=str(values["created_at"]),
             updated_at=str(values["updated_at"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except _ODD as error:
         raise GitHubUnavailableError(
             f"GitHub's answer is no comment ({type(error).__name__}); check the API address."
         ) from error
@@ -102,7 +105,7 @@ def read_comment(values: Mapping[str, Any]) -> RemoteComment:
 def changed_at(values: Mapping[str, Any]) -> datetime.datetime:
     try:
         return datetime.datetime.strptime(values["updated_at"], "%Y-%m-%dT%H:%M:%SZ")
-    except (KeyError, TypeError, ValueError) as error:
+    except _ODD as error:
         raise GitHubUnavailableError(
             f"GitHub's answer has no time ({type(error).__name__}); check the API address."
         ) from error

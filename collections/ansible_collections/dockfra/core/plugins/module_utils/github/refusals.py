@@ -88,8 +88,8 @@ def asked_wait(answer: Answer, otherwise: float) -> float:
     if (seconds := _retry_after(headers)) is not None:
         return max(seconds, 0.0)
     if str(headers.get("x-ratelimit-remaining")) == "0":
-        with contextlib.suppress(KeyError, ValueError, TypeError):
-            now = email.utils.parsedate_to_datetime(headers["date"]) if "date" in headers else _now()
+        with contextlib.suppress(KeyError, ValueError, TypeError, ArithmeticError):
+            now = (date_of(headers["date"]) if "date" in headers else None) or _now()
             # It is not said when within that second.
             return max(float(headers["x-ratelimit-reset"]) - now.timestamp() + 1, 0.0)
     return otherwise
@@ -99,8 +99,17 @@ def _retry_after(headers: Mapping[str, Any]) -> float | None:
     text = str(headers.get("retry-after", "")).strip()
     if text.isdecimal():
         return float(text[:9])
-    with contextlib.suppress(ValueError, TypeError):
-        return (email.utils.parsedate_to_datetime(text) - _now()).total_seconds()
+    moment = date_of(text)
+    return None if moment is None else (moment - _now()).total_seconds()
+
+
+def date_of(text: object) -> datetime.datetime | None:
+    """Return the time that a header says (RFC 9110, section 5.6.7), or None where it says none."""
+    with contextlib.suppress(ValueError, TypeError, ArithmeticError):
+        found = email.utils.parsedate_to_datetime(str(text))
+        # "-0000" leaves open which zone it is; a time that no other can be compared with would be of no use.
+        found = found if found.tzinfo else found.replace(tzinfo=datetime.UTC)
+        return found.astimezone(datetime.UTC)
     return None
 
 

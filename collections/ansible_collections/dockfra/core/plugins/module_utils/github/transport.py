@@ -9,9 +9,7 @@ asks, and drops the query of a list that was redirected, which then looks comple
 
 from __future__ import annotations
 
-import contextlib
 import datetime
-import email.utils
 import re
 import time
 import traceback
@@ -23,7 +21,7 @@ from ..answers.http import Bounds
 from ..errors import GitHubSettingError, GitHubUnavailableError, GitHubUnclearError, LateError, TooMuchError
 from . import connections
 from .address import clean_api_url, host_of
-from .refusals import Answer, asked_wait, is_limit, may_be_limit
+from .refusals import Answer, asked_wait, date_of, is_limit, may_be_limit
 
 if TYPE_CHECKING:
     from github.Requester import Requester
@@ -205,8 +203,7 @@ class Transport:
             self._sleep(self._write_pause)
 
     def _note_time(self, headers: Mapping[str, Any]) -> None:
-        with contextlib.suppress(TypeError, ValueError):
-            self.server_time = email.utils.parsedate_to_datetime(str(headers.get("date", "")))
+        self.server_time = date_of(headers.get("date", "")) or self.server_time
 
     @property
     def _requester(self) -> Requester:

@@ -169,7 +169,8 @@ def _asked(target: Target, begin: float, deadline: float) -> Result:
     except OSError as error:
         away = REFUSED if isinstance(error, ConnectionRefusedError) else ""
         detail = (error.strerror or str(error)).lower()
-    except (ValueError, IndexError, struct.error):
+    # Whoever answers can send anything, and must not choose that nobody learns of it.
+    except (ValueError, LookupError, ArithmeticError, RecursionError, TypeError, struct.error):
         detail = f"the answer is not what {target.kind} sends"
     line = " ".join(detail.split())
     taken = round((time.monotonic() - begin) * 1000)
@@ -459,7 +460,8 @@ def _hmac(key: bytes, message: bytes) -> bytes:
 
 def _printable(text: str) -> str:
     """Foreign text as one short line; of JSON that tells what is down, only that."""
-    with suppress(ValueError):
+    # Nested deep enough, what is sent is more than the reader can take.
+    with suppress(ValueError, RecursionError):
         data = json.loads(text)
         if isinstance(data, dict):
             text = ", ".join(f"{key} {value}" for key, value in data.items())

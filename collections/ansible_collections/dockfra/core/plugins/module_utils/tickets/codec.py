@@ -12,7 +12,7 @@ from typing import Any
 
 from ..errors import TicketDamagedError, TicketInvalidError, TicketNewerError
 from ..policy.roles import ROLES
-from ..text import shown
+from ..text import shown, visible
 from .model import CLEANERS, COMMENT_FIELDS, FIELDS, SCHEMA, Comment, Ticket, clean_comment, clean_further
 from .values import (
     MAX_COMMENTS,
@@ -136,7 +136,7 @@ def _ordinary(identity: str, values: Mapping[str, Any]) -> Ticket | None:
         read = []
         for comment in comments:
             by, remark = comment["author"], comment["text"]
-            if not (_is_ordinary_line(by, MAX_NAME) and _is_ordinary_text(remark) and remark.strip()):
+            if not (_is_ordinary_line(by, MAX_NAME) and _is_ordinary_text(remark) and visible(remark)):
                 return None
             extra = {} if len(comment) == len(COMMENT_FIELDS) else clean_comment(comment).extra
             read.append(Comment(by, remark, clean_timestamp(comment["timestamp"]), extra))

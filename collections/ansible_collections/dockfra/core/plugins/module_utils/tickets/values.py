@@ -11,7 +11,7 @@ from typing import TypeGuard
 
 from ..errors import TicketInvalidError
 from ..policy.roles import ROLES
-from ..text import shown, trimmed
+from ..text import shown, trimmed, visible
 
 STATUSES = ("open", "in_progress", "closed")
 PRIORITIES = ("low", "normal", "high", "critical")
@@ -85,8 +85,10 @@ def acceptable(text: str, limit: int = MAX_TEXT, *, one_line: bool = False) -> s
     """Return foreign text as a ticket may hold it: without what is forbidden, cut to ``limit`` characters.
 
     Otherwise it stays as it is, but for blank lines at its ends and trailing white space; a single line loses that at its
-    beginning too.
+    beginning too. Of what nobody sees nothing is left.
     """
+    if not visible(text):
+        return ""
     if one_line:
         bad, text = _BAD_IN_LINE, re.sub(r"[^\S ]+", " ", text.strip())
     else:
@@ -113,7 +115,7 @@ def clean_text(value: object, name: str, *, empty: bool = True) -> str:
         raise TicketInvalidError(f"{name} has {len(value)} characters; at most {MAX_TEXT} are allowed.")
     if not is_plain(value) and (bad := _BAD_IN_TEXT.search(value)):
         raise TicketInvalidError(f"{name} holds the control character {bad[0]!a}; remove it.")
-    if not empty and not value.strip():
+    if not empty and not visible(value):
         raise TicketInvalidError(f"{name} is empty; write one.")
     return value
 
@@ -123,7 +125,7 @@ def _line(value: object, name: str, limit: int) -> str:
     if not isinstance(value, str):
         raise TicketInvalidError(f"{name} has to be text, not {shown(value)}.")
     value = value.strip()
-    if not value:
+    if not visible(value):
         raise TicketInvalidError(f"{name} is empty; write one.")
     if len(value) > limit:
         raise TicketInvalidError(f"{name} has {len(value)} characters; at most {limit} are allowed.")

@@ -8,16 +8,29 @@ import functools
 import ipaddress
 import posixpath
 import re
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
+from typing import TypeVar
 
+from ..text import shown
 from .model import OPERATOR, Service
 from .problem import HOW_NAMES_ARE, NAME, Problem, Problems, nearest
+
+T = TypeVar("T")
 
 # A service's name is a host name, part of an image's name and of a DNS name.
 _SERVICE = re.compile(r"[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?")
 
 # The system's own users are below. Root inside a container is never needed here.
 _LOWEST_UID = 1000
+# The most that Docker takes.
+_HIGHEST_UID = 2**31 - 1
+
+# A user's name becomes a line of passwd(5) and an argument of ssh.
+_USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}", re.ASCII)
+
+# A port's name becomes part of a variable's.
+_PORT = re.compile(r"[a-z]([a-z0-9_-]{0,40}[a-z0-9])?", re.ASCII)
 
 # Type, key in base64, and perhaps a comment, as in sshd(8), "AUTHORIZED_KEYS FILE FORMAT".
 _HOST_KEY = re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?")
@@ -29,7 +42,10 @@ _EVERY_TARGET = "all"
 _SHARE = re.compile(r"[1-9]\d{0,4}|([1-9]\d?|100)%", re.ASCII)
 
 # Whoever may write here has the host. The sockets of engines are let in where the inventory says so.
-_SYSTEM = ("/boot", "/dev", "/etc", "/home", "/proc", "/root", "/run", "/sys", "/usr", "/var/lib/docker")
+_SYSTEM = (
+    "/bin", "/boot", "/dev", "/etc", "/home", "/lib", "/lib32", "/lib64", "/libx32", "/proc", "/root", "/run", "/sbin",
+    "/sys", "/usr", "/var/lib/containerd", "/var/lib/docker", "/var/lib/dpkg", "/var/lib/systemd", "/var/spool/cron",
+)  # fmt: skip
 
 
 def problems(service: Service, keys: Collection[str]) -> Problems:
@@ -56,6 +72,14 @@ def _service(service: Service) -> Problems:
         )
     if service.uid < _LOWEST_UID:
         yield at("dockfra_uid", f"dockfra_uid is {service.uid}; choose {_LOWEST_UID} or more.")
+    if service.uid > _HIGHEST_UID:
+        yield at("dockfra_uid", f"dockfra_uid is {service.uid}; choose {_HIGHEST_UID} or less.")
+    if service.user and not _USER.fullmatch(service.user):
+        yield at(
+            "dockfra_user",
+            f"dockfra_user is {shown(service.user)}, no name of a user; it has lower-case letters, digits, '-' and '_', at most "
+            "32 of them, and begins with a letter.",
+        )
     if service.external_address and not service.variables.get("dockfra_host_key"):
         yield at(
             "dockfra_address",
@@ -72,6 +96,8 @@ def _service(service: Service) -> Problems:
         )
     if not service.networks:
         yield at("dockfra_networks", "dockfra_networks is empty; name at least one network.")
+    for network in _repeated(service.networks):
+        yield at("dockfra_networks", f"dockfra_networks has '{network}' twice; once is enough.")
     for network in service.networks:
         if not NAME.fullmatch(network):
             yield at(
@@ -90,17 +116,27 @@ def _health(service: Service) -> Problems:
             )
 
 
+def _repeated(values: Sequence[T]) -> list[T]:
+    """Those of some values that are there more than once."""
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
 def _is_url_path(path: str) -> bool:
     return path.startswith("/") and path.isascii() and path.isprintable() and not set(path) & set(' `"\\')
 
 
 def _ports(service: Service) -> Problems:
     at = functools.partial(Problem, service, "dockfra_ports")
-    names = [port.name for port in service.ports]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    for name in (port.name for port in service.ports):
+        if not _PORT.fullmatch(name):
+            yield at(
+                f"dockfra_ports has {shown(name)}, no name of a port; it has lower-case letters, digits, '-' and '_', and "
+                "begins with a letter."
+            )
+    # Variables have no '-' in their names.
+    for name in _repeated([port.name.replace("_", "-") for port in service.ports]):
         yield at(f"dockfra_ports has two entries named '{name}'; give each a name of its own.")
-    published = [port.publish for port in service.ports if port.publish is not None]
-    for number in sorted({number for number in published if published.count(number) > 1}):
+    for number in _repeated([port.publish for port in service.ports if port.publish is not None]):
         yield at(f"publishes port {number} twice; change `publish` of one of them.")
     taken: dict[tuple[int, str], str] = {}
     for port in service.ports:
@@ -216,19 +252,19 @@ def _mounts(service: Service) -> Problems:
     mounts = [("dockfra_volumes", volume.name, volume.path) for volume in service.volumes]
     mounts += [("dockfra_binds", bind.source, bind.path) for bind in service.binds]
     for variable, name, path in mounts:
-        if not path.startswith("/") or posixpath.normpath(path) != path or path == "/":
+        if not _is_plain_path(path) or path == "/":
             yield Problem(
                 service,
                 variable,
                 f"{variable} puts {name} at '{path}'; write an absolute path, like /srv/data.",
             )
-        other = places.setdefault(path, name)
-        if other != name:
+        if path in places:
             yield Problem(
                 service,
                 variable,
-                f"{variable} puts {name} at {path}, where {other} is already; give each its own.",
+                f"{variable} puts {name} at {path}, where {places[path]} is already; give each its own.",
             )
+        places.setdefault(path, name)
     for volume in service.volumes:
         if not NAME.fullmatch(volume.name):
             yield Problem(
@@ -239,11 +275,16 @@ def _mounts(service: Service) -> Problems:
             )
 
 
+def _is_plain_path(path: str) -> bool:
+    """Whether a path is absolute and says the shortest way where it leads; POSIX keeps two slashes at the beginning."""
+    return path.startswith("/") and not path.startswith("//") and posixpath.normpath(path) == path
+
+
 def _binds(service: Service) -> Problems:
     at = functools.partial(Problem, service, "dockfra_binds")
     for bind in service.binds:
         source = bind.resolved
-        if not bind.source.startswith("/") or posixpath.normpath(bind.source) != bind.source:
+        if not _is_plain_path(bind.source):
             yield at(f"dockfra_binds has the source '{bind.source}'; write an absolute path without '..'.")
         elif bind.is_engine:
             if not service.variables.get("dockfra_docker_socket"):

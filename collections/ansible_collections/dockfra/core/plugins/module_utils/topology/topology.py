@@ -126,7 +126,8 @@ class Topology(Placement):
                     continue
                 found.append(
                     ServedRoute(
-                        name=service.name if number == 0 else f"{service.name}-{number + 1}",
+                        # No service has a name with this sign in it.
+                        name=service.name if number == 0 else f"{service.name}_{number + 1}",
                         service=service.name,
                         host=there.host,
                         port=there.port,

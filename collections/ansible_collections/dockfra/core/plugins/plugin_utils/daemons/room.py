@@ -3,7 +3,8 @@
 """The room that what a container may write takes on the disk, which all containers share.
 
 A directory that comes near its limit is told; at the limit everything in the container is ended and nobody gets in
-until there is room again: the operator removes files with ``docker exec``.
+until there is room again: the operator removes files with ``docker exec``. What cannot be looked into is told as well, as
+more than the limit may be there.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ...module_utils.files.usage import Usage
+from ...module_utils.text import shown
 from .daemon import Daemon
 from .limits import Limits
 
@@ -55,11 +57,8 @@ class Room:
             directories: limit in bytes by path; those that cannot be written from here are left out.
         """
         self._rounds += 1
-        full = [
-            problem
-            for path, limit in directories.items()
-            if os.access(path, os.W_OK) and (problem := self._look(path, limit))
-        ]
+        watched = {path: limit for path, limit in directories.items() if _may_be_written(path)}
+        full = [problem for path, limit in watched.items() if (problem := self._look(path, limit))]
         if full and not self._ended:
             self._daemon.log("closed", problem=full[0])
             self._closed.touch()
@@ -71,6 +70,17 @@ class Room:
             self._closed.unlink()
             self._daemon.log("opened")
         yield from full
+        for path in watched:
+            if unseen := self._usages[path].unseen:
+                yield self._hidden(path, unseen)
+
+    def _hidden(self, path: str, unseen: str) -> str:
+        """Tell of what cannot be looked into."""
+        self._limits.reached(self._who, f"room in {path}: not all of it can be looked into", "warned")
+        return (
+            f"what is in {shown(unseen)} cannot be seen, so the room in {path} is not known: "
+            "make it readable for its owner, or remove it with docker exec"
+        )
 
     def _look(self, path: str, limit: int) -> str:
         usage = self._usages.setdefault(path, Usage(path))
@@ -79,6 +89,7 @@ class Room:
             usage.grown() > max(limit - usage.bytes, 0) / 20
             or self._rounds % ROUNDS == 0
             or self._closed.exists()
+            or bool(usage.unseen)
         )
         if usage.walking or due:
             usage.step(SLICE)
@@ -90,6 +101,16 @@ class Room:
                 self._who, f"room in {path}: {usage.bytes >> 20} of {limit >> 20} MiB", "warned"
             )
         return ""
+
+
+def _may_be_written(path: str) -> bool:
+    """Whether who is watched may write there; its owner may, whatever the mode says now."""
+    try:
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            return False
+        return os.access(path, os.W_OK) or os.stat(path).st_uid == os.geteuid()
+    except FileNotFoundError:
+        return False
 
 
 def end_all(me: int) -> None:

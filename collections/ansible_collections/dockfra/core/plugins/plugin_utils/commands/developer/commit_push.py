@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ....module_utils.errors import CommandError, UsageError
+from ....module_utils.text import visible
 from ...cli import workspace
 from ...cli.call import Call
 from ...cli.output import Style
@@ -57,8 +58,10 @@ def run(call: Call) -> dict[str, Any]:
     branch, changed = _state(tree)
     wanted = [path for path, staged in changed if staged or not call.options.staged]
     if wanted:
-        if not (message or "").strip():
+        if not visible(message or ""):
             raise UsageError(f"{_counted(wanted)} to commit, and no message that says what they do")
+        if "\0" in message:
+            raise UsageError("the message holds a zero byte, with which git would end it; remove it")
         _commit(tree, message.strip("\n"), call.options.staged)
     commit = workspace.git(tree, "rev-parse", "--quiet", "--verify", "HEAD").stdout.strip()
     if not commit:
@@ -151,13 +154,15 @@ def _commit(tree: Path, message: str, staged: bool) -> None:
     try:
         if not staged:
             _add(tree)
-        workspace.asked(tree, "commit", "--quiet", f"--message={message}")
+        # By its input: no argument is as long as a message may be.
+        said = workspace.as_bytes(f"{message}\n")
+        workspace.asked(tree, "commit", "--quiet", "--file=-", data=said)
         if workspace.asked(tree, "show", "--no-patch", "--format=%B", "HEAD").strip("\n") != message:
             # A hook may refuse a commit; what it says was not for it to choose.
             workspace.asked(
-                tree, "commit", "--quiet", "--amend", "--only", f"--message={message}", hooks=False
+                tree, "commit", "--quiet", "--amend", "--only", "--file=-", hooks=False, data=said
             )
-    except CommandError:
+    except BaseException:  # Ctrl-C and a hook that does not end as well
         workspace.git(tree, "read-tree", before)
         raise
 

@@ -188,3 +188,13 @@ def test_comments_come_once_and_edits_replace_them() -> None:
     edited = [dataclasses.replace(remark, body=f"{remark.body.split('<!--')[0]}!") for remark in remarks]
     again = run(base, after, theirs, *edited)
     assert [comment.text for comment in again.changes["comments"]] == ["mine\n\n!", "    theirs!"]
+
+
+@pytest.mark.parametrize("piece", ["@a ", "x", "words and @alice, ", "```\n@a\n", "<b>@a "])
+def test_as_much_of_a_long_text_is_sent_as_there_is_room_for_finding_h2(piece: str) -> None:
+    text = piece * (60_000 // len(piece) + 1)
+    body = mapping.body_of(text, "<!-- tail -->")
+    assert len(body) <= mapping.MAX_BODY
+    assert body.endswith("\n\n<!-- tail -->")
+    # What calls people takes more room; the rest of it is used.
+    assert len(body) > mapping.MAX_BODY - 100 or len(text) <= len(body)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.github.refusals import (
     Answer,
     asked_wait,
+    date_of,
     is_limit,
     may_be_limit,
 )
@@ -63,3 +65,29 @@ def test_the_wait_is_what_the_server_asks_for() -> None:
         403, x_ratelimit_remaining="0", x_ratelimit_reset="1000000010", date="Sun, 09 Sep 2001 01:46:40 GMT"
     )
     assert asked_wait(spent, 1.0) == 11.0
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"retry_after": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"},
+        {"retry_after": "Mon, 01 Jan 2024 00:00:00 +99999999999999999999"},
+        {
+            "x_ratelimit_remaining": "0",
+            "x_ratelimit_reset": "1e999",
+            "date": "Mon, 01 Jan 0001 00:00:00 +2359",
+        },
+    ],
+)
+def test_a_time_that_is_none_is_no_time_finding_h2(headers: dict[str, str]) -> None:
+    assert asked_wait(answer(429, **headers), 5.0) >= 0.0
+
+
+@pytest.mark.parametrize("text", ["Mon, 01 Jan 2024 00:00:00 +99999999999999999999", "", "soon"])
+def test_a_header_without_a_time_says_none_finding_h2(text: str) -> None:
+    assert date_of(text) is None
+
+
+def test_a_time_without_a_zone_can_be_compared() -> None:
+    found = date_of("Mon, 01 Jan 2024 00:00:00 -0000")
+    assert found == datetime.datetime(2024, 1, 1, tzinfo=datetime.UTC)

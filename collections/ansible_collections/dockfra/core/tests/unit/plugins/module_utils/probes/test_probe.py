@@ -164,6 +164,8 @@ def test_ssh(serve: Serve) -> None:
         (b'HTTP/1.1 503 No\r\n\r\n{"database": "down"}', False, "HTTP 503: database down"),
         (b"HTTP/1.1 404 Not Found\r\nA: b\r\n\r\nnot\there\x1b[31m", False, "HTTP 404: not here [31m"),
         (b"HTTP/1.1 500 Oops\r\n\r\n", False, "HTTP 500: no reason given"),
+        # Deeper than a reader of JSON can go.
+        (b"HTTP/1.0 500 x\r\n\r\n" + b"[" * 60_000, False, "HTTP 500: " + "[" * 150),
         (b"HTTP/1.1 abc\r\n\r\n", False, "the answer is not what http sends"),
     ],
 )

@@ -167,3 +167,17 @@ def test_what_a_build_writes_is_checked_again(tmp_path: Path, data: bytes) -> No
     (tmp_path / "spec.json").write_bytes(data)
     with pytest.raises(ReleaseDamagedError):
         spec.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"kind: python\nstart: !!bool maybe\n", 2),
+        (b'kind: "\\UFFFFFFFF"\n', 1),
+        (b'kind: static\nroot: "\\uD800"\n', 2),
+        (b'kind: static\n"\\uD800": x\n', 2),
+    ],
+)
+def test_what_no_text_can_be_is_an_error_with_its_line_finding_p4(text: bytes, line: int) -> None:
+    with pytest.raises(ReleaseInvalidError, match=rf":{line}: "):
+        spec_file.parse(text)

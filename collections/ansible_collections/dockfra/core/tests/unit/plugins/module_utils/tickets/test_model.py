@@ -446,3 +446,15 @@ def test_time_goes_on_even_when_the_clock_does_not() -> None:
     later = datetime.datetime(2027, 1, 1, tzinfo=datetime.UTC)
     assert values.next_time(later, NOW) == "2027-01-01T00:00:00.000000Z"
     assert values.next_time(later, "9998-12-31T23:59:59.999999Z") > "9998-12-31T23:59:59.999999Z"
+
+
+@pytest.mark.parametrize(
+    "text", ["\u200b", "\u00ad", "\u2800", "\u3164\u3164", "\u200f", "\ufeff", "\U000e0041"]
+)
+def test_what_nobody_sees_is_empty_finding_g5(text: str) -> None:
+    with pytest.raises(TicketInvalidError, match="is empty"):
+        values.clean_title(text)
+    with pytest.raises(TicketInvalidError, match="is empty"):
+        values.clean_text(text, "A comment", empty=False)
+    assert values.acceptable(text, one_line=True) == ""
+    assert values.clean_title(f"a{text}b") == f"a{text}b"

@@ -132,6 +132,12 @@ def test_a_shared_uid_is_fine_where_both_say_so() -> None:
         ({"source": "/var/run"}, "part of the Docker host's own system"),
         ({"source": "/var/lib/docker/volumes"}, "part of the Docker host's own system"),
         ({"source": "/srv/../etc"}, "write an absolute path without '..'"),
+        ({"source": "/bin"}, "part of the Docker host's own system"),
+        ({"source": "/lib64/x"}, "part of the Docker host's own system"),
+        ({"source": "/var/lib/containerd"}, "part of the Docker host's own system"),
+        # POSIX keeps two slashes at the beginning.
+        ({"source": "//run/docker.sock"}, "write an absolute path without '..'"),
+        ({"source": "//etc"}, "write an absolute path without '..'"),
         ({"source": "srv"}, "write an absolute path without '..'"),
     ],
 )
@@ -139,6 +145,40 @@ def test_binds_of_the_host_itself_are_refused(variables: dict[str, Any], message
     (problem,) = found(make("web", "a", binds=[{"path": "/x", **variables}]))
     assert problem.startswith("web: dockfra_binds ")
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("service", "message"),
+    [
+        (make("web", "a", uid=2**40), "dockfra_uid is 1099511627776; choose 2147483647 or less"),
+        (make("web", "a", user="a b"), "dockfra_user is 'a b', no name of a user"),
+        (make("web", "a", user="-x"), "dockfra_user is '-x', no name of a user"),
+        (make("web", "a", "a"), "dockfra_networks has 'a' twice"),
+        (
+            make("web", "a", volumes=[{"name": "data", "path": "/data"}, {"name": "data", "path": "/data"}]),
+            "puts data at /data, where data is already",
+        ),
+        (make("web", "a", volumes=[{"name": "data", "path": "//data"}]), "write an absolute path"),
+        (make("web", "a", ports=[{"name": "http-a=b\nX", "port": 80}]), "no name of a port"),
+        (
+            make("web", "a", ports=[{"name": "http-a", "port": 80}, {"name": "http_a", "port": 81}]),
+            "two entries named 'http-a'",
+        ),
+    ],
+)
+def test_what_docker_would_refuse_or_lose_is_refused_by_the_plan_finding_p4(
+    service: Service, message: str
+) -> None:
+    assert [problem for problem in found(service) if message in problem], found(service)
+
+
+def test_routes_of_two_services_never_share_a_name_finding_p9() -> None:
+    """Whatever the services are called: a name that stands twice would take one of them away."""
+    one = make("web", "front", ports=[{"name": "http", "port": 80}], routes=[{"path": "/a"}, {"path": "/b"}])
+    other = make("web-2", "front", ports=[{"name": "http", "port": 80}], routes=[{"path": "/c"}])
+    routes = Topology("p", (PROXY, one, other), {}, None).served_routes("proxy")
+    assert [route.path for route in routes] == ["/a", "/b", "/c"]
+    assert len({route.name for route in routes}) == 3
 
 
 def test_the_docker_socket_is_for_those_that_say_so() -> None:

@@ -15,7 +15,12 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError, DeniedError, UsageError
+from ansible_collections.dockfra.core.plugins.module_utils.errors import (
+    CommandError,
+    DeniedError,
+    LateError,
+    UsageError,
+)
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli import grammar, workspace
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Call, Place
@@ -429,6 +434,44 @@ def test_a_commit_that_fails_leaves_what_was_chosen_as_it_was_finding_g2(
     with pytest.raises(CommandError):
         push("second")
     assert git(origin, tree, "status", "--porcelain") == "A  chosen\n?? other"
+
+
+@pytest.mark.parametrize("how", ["late", "interrupted", "zero byte"])
+def test_whatever_ends_a_commit_leaves_what_was_chosen_as_it_was_finding_g2(
+    origin: Origin, tree: Path, push: Push, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tree / "chosen").write_text("chosen\n")
+    (tree / "other").write_text("other\n")
+    git(origin, tree, "add", "chosen")
+    asked = workspace.asked
+
+    def ended(tree: Path, *words: str, **more: Any) -> str:
+        if words[0] == "commit":
+            raise LateError("late") if how == "late" else KeyboardInterrupt
+        return asked(tree, *words, **more)
+
+    if how != "zero byte":
+        monkeypatch.setattr(workspace, "asked", ended)
+    with pytest.raises((LateError, KeyboardInterrupt, UsageError)):
+        push("-", text="a\0b\n" if how == "zero byte" else "second")
+    assert git(origin, tree, "status", "--porcelain") == "A  chosen\n?? other"
+
+
+def test_a_message_as_long_as_the_input_may_be_arrives_whole_finding_g2(
+    origin: Origin, tree: Path, push: Push
+) -> None:
+    """Longer than any argument."""
+    message = "Long\n\n" + "words of a long message\n" * 20_000
+    (tree / "other").write_text("other\n")
+    push("-", text=message)
+    assert git(origin, tree, "log", "-1", "--format=%B", "origin/main").strip() == message.strip()
+
+
+@pytest.mark.parametrize("message", ["\u200b", "\ufeff \u00ad", "\u3164"])
+def test_a_message_that_nobody_sees_is_none_finding_g5(tree: Path, push: Push, message: str) -> None:
+    (tree / "other").write_text("other\n")
+    with pytest.raises(UsageError, match="no message"):
+        push(message)
 
 
 # -- nothing stays behind unsaid --
