@@ -20,7 +20,12 @@ class Problem(NamedTuple):
 
 def how_ended(status: int) -> str:
     """What a process's end was, for a sentence; of one that a signal ended the status is negative."""
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"by signal {-status}"
 
 
 class Instance(ABC):
