@@ -21,6 +21,7 @@ from ...module_utils.locks import file_lock
 from ...module_utils.processes import child
 from ...module_utils.text import shown
 from ..cli import workspace
+from ..cli.flaws import tolerated
 
 # In the home of whoever deploys.
 PLACE = Path("~/.local/state/dockfra/origin.git")
@@ -28,7 +29,7 @@ MAIN = "main"
 
 # Objects that are not what they say are not taken, and what was fetched stays.
 _SETTINGS = {
-    "fetch.fsckObjects": "true",
+    **tolerated("fetch"),
     "gc.auto": "0",
     "maintenance.auto": "false",
     "core.useReplaceRefs": "false",
