@@ -181,6 +181,23 @@ def test_a_request_that_is_withdrawn_leaves_the_old_one(
 
 
 @pytest.mark.slow
+def test_a_request_that_is_withdrawn_when_the_old_one_was_killed_leaves_one_that_serves(
+    service: Service,
+) -> None:
+    release = service.release(settle=20)
+    [old] = service.workers()
+    service.store.ask(release)
+    tried(service, "settling")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: old not in service.workers())
+    with Load(service.port, slow=0.1) as load:
+        service.store.take_back()
+        tried(service, "withdrawn")
+        wait_for(lambda: service.get()[1] == "" and len(service.workers()) == 1)
+    assert load.failed == []
+
+
+@pytest.mark.slow
 def test_a_switch_that_nobody_confirms_is_taken_back(service: Service) -> None:
     """As when the bastion was killed and nobody comes to put its links right."""
     release = service.release()
