@@ -42,6 +42,7 @@ class Instance(ABC):
         admitted: whether it was told to accept.
         accepting: whether connections reach it.
         gone: whether nothing of it is left.
+        answers: whether it has answered what `watch` asked last; one that does not for long has a problem then.
         problem: why it cannot serve; None while it can.
     """
 
@@ -51,6 +52,7 @@ class Instance(ABC):
         self.admitted = False
         self.accepting = False
         self.gone = False
+        self.answers = True
         self.problem: Problem | None = None
 
     @property

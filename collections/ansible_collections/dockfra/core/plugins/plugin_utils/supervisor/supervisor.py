@@ -267,7 +267,7 @@ class Supervisor:
             self._take_back(trial, instance.problem)
         elif self._still_wanted(trial) is False:
             self._take_back(trial, _WITHDRAWN)
-        elif time.monotonic() >= trial.settles_at:
+        elif time.monotonic() >= trial.settles_at and instance.answers:
             self._trial = None
             self._failures = 0
             self._state = self._state.without_crash(trial.instance.release)

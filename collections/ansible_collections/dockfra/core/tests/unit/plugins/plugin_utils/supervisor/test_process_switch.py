@@ -156,8 +156,10 @@ def hang(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_hangs_soon_after_the_switch_is_taken_back(service: Service) -> None:
-    bad = service.release(settle=20)
+@pytest.mark.parametrize("settle", [5, 20])
+def test_one_that_hangs_soon_after_the_switch_is_taken_back(service: Service, settle: int) -> None:
+    # Also where it is watched no longer than it may take to answer.
+    bad = service.release(settle=settle)
     service.store.ask(bad)
     tried(service, "settling")
     hang(service)

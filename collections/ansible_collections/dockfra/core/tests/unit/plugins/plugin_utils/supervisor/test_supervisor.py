@@ -114,6 +114,31 @@ def test_a_release_that_is_withdrawn_when_the_old_one_has_ended_accepts_no_more(
     assert (serving.release, serving.accepting) == ("", True)
 
 
+def test_a_release_that_owes_an_answer_is_not_ready(world: World) -> None:
+    world.ask()
+    old, new = world.made
+    new.answers = False
+    world.now += 6
+    world.steps(2)
+    assert world.result() == "settling"
+    assert not old.gone
+    new.answers = True
+    world.steps(2)
+    assert (world.result(), "retire" in old.told) == ("ready", True)
+
+
+def test_a_release_that_owes_an_answer_for_long_is_taken_back(world: World) -> None:
+    world.ask()
+    old, new = world.made
+    new.answers = False
+    world.now += 5
+    world.steps(2)
+    new.problem = Problem("hung", "it does not answer for 5 s")
+    world.steps(2)
+    assert world.result() == "hung"
+    assert (old.accepting, new.gone) == (True, True)
+
+
 def test_a_release_that_is_withdrawn_leaves_the_old_one_serving(world: World) -> None:
     world.ask()
     old, new = world.made
