@@ -29,6 +29,7 @@ class Known(NamedTuple):
         trees: git's name for the directory that each of these is made of, by its id; empty where it does not say.
         crashed: releases that ended soon after they began to serve.
         holder: who works on them, in one line; empty where nobody does.
+        tried: the release that the service tried last and how that ended, see ``releases.state.RESULTS``; both empty where it says nothing.
     """
 
     current: str
@@ -38,6 +39,7 @@ class Known(NamedTuple):
     trees: Mapping[str, str]
     crashed: Collection[str]
     holder: str
+    tried: tuple[str, str] = ("", "")
 
     @property
     def serves(self) -> bool:
@@ -94,6 +96,7 @@ def _known(status: Mapping[str, Any]) -> Known:
         {release["id"]: release["tree"] for release in whole},
         tuple(status["crashed"]),
         (status["holder"] or {}).get("line", ""),
+        (tried["release"], tried["result"]) if (tried := status["tried"]) else ("", ""),
     )
 
 
@@ -103,6 +106,7 @@ def to_commit(
     there: Mapping[str, Known],
     commit: str,
     avoid: Mapping[str, Collection[str]] | None = None,
+    blamed: Mapping[str, Collection[str]] | None = None,
 ) -> list[Step]:
     """Return what brings services to a commit; nothing for those that serve the same already.
 
@@ -112,6 +116,7 @@ def to_commit(
         there: what is known of their releases.
         commit: the whole hash.
         avoid: commits by target whose content is not to be deployed again.
+        blamed: git's names for directories by service, likewise.
 
     Raises:
         CommandError: the commit does not have the directory of a service.
@@ -126,6 +131,8 @@ def to_commit(
             )
         now = there[entry.service]
         if now.serves and _tree(mirror, entry, now, now.current) == wanted:
+            continue
+        if wanted in (blamed or {}).get(entry.service, ()):
             continue
         if any(mirror.tree(other, entry.path) == wanted for other in (avoid or {}).get(entry.target, ())):
             continue
@@ -164,6 +171,7 @@ def back(
     there: Mapping[str, Known],
     release: str,
     failed: Mapping[str, Collection[str]],
+    blamed: Mapping[str, Collection[str]] | None = None,
 ) -> list[Step]:
     """Return what brings services back.
 
@@ -173,6 +181,7 @@ def back(
         release: an id: each service goes to what it served when that was made; else those that changed last go back to what served
             before.
         failed: commits by target that nobody goes back to.
+        blamed: git's names for directories by service, of which releases are none to go back to either.
 
     Raises:
         UsageError: nothing has that release, or there is none before.
@@ -191,6 +200,8 @@ def back(
         for entry in entries:
             now = there[entry.service]
             bad = {each for each, commit in now.commits.items() if commit in failed.get(entry.target, ())}
+            trees = (blamed or {}).get(entry.service, ())
+            bad |= {each for each, tree in now.trees.items() if tree in trees}
             last = now.current == newest_current
             wanted[entry.service] = (
                 history.before(now.current, now.previous, [*now.commits], {*bad, *now.crashed})
