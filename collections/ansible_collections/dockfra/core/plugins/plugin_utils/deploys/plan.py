@@ -30,6 +30,7 @@ class Known(NamedTuple):
         crashed: releases that ended soon after they began to serve.
         holder: who works on them, in one line; empty where nobody does.
         tried: the release that the service tried last and how that ended, see ``releases.state.RESULTS``; both empty where it says nothing.
+        unserved: releases that never served, as those of deploys that failed.
     """
 
     current: str
@@ -40,6 +41,12 @@ class Known(NamedTuple):
     crashed: Collection[str]
     holder: str
     tried: tuple[str, str] = ("", "")
+    unserved: Collection[str] = ()
+
+    @property
+    def to_go_back_to(self) -> list[str]:
+        """The releases that served, the oldest first."""
+        return [release for release in self.commits if release not in self.unserved]
 
     @property
     def serves(self) -> bool:
@@ -97,6 +104,7 @@ def _known(status: Mapping[str, Any]) -> Known:
         tuple(status["crashed"]),
         (status["holder"] or {}).get("line", ""),
         (tried["release"], tried["result"]) if (tried := status["tried"]) else ("", ""),
+        tuple(release["id"] for release in whole if not release.get("served", True)),
     )
 
 
@@ -184,13 +192,17 @@ def back(
         blamed: git's names for directories by service, of which releases are none to go back to either.
 
     Raises:
-        UsageError: nothing has that release, or there is none before.
+        UsageError: nothing has that release, or it never served; or there is none before.
     """
     if release:
-        if not any(release in now.commits for now in there.values()):
-            newest = sorted({known for now in there.values() for known in now.commits})[-5:]
-            raise UsageError(f"there is no release {release} here; there are {', '.join(newest) or 'none'}")
-        wanted = {entry.service: history.as_of(release, [*there[entry.service].commits]) for entry in entries}
+        if not any(release in now.to_go_back_to for now in there.values()):
+            newest = sorted({known for now in there.values() for known in now.to_go_back_to})[-5:]
+            never = any(release in now.commits for now in there.values())
+            problem = f"{release} never served" if never else f"there is no release {release} here"
+            raise UsageError(f"{problem}; there are {', '.join(newest) or 'none'}")
+        wanted = {
+            entry.service: history.as_of(release, there[entry.service].to_go_back_to) for entry in entries
+        }
     else:
         newest_current = max(now.current for now in there.values())
         if not newest_current:
@@ -204,7 +216,7 @@ def back(
             bad |= {each for each, tree in now.trees.items() if tree in trees}
             last = now.current == newest_current
             wanted[entry.service] = (
-                history.before(now.current, now.previous, [*now.commits], {*bad, *now.crashed})
+                history.before(now.current, now.previous, now.to_go_back_to, {*bad, *now.crashed})
                 if last
                 else now.current
             )
