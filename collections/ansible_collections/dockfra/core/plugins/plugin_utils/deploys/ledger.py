@@ -122,6 +122,13 @@ class Ledger:
         """Return git's names for the directories of which a service's releases failed; raises CommandError."""
         return frozenset(tree for tree, _commit in self._read().blamed.get(service, ()))
 
+    def blamed_for(self, commit: str) -> frozenset[str]:
+        """Return the services whose content of a commit failed; raises CommandError."""
+        blamed = self._read().blamed
+        return frozenset(
+            service for service, marks in blamed.items() if any(made == commit for _tree, made in marks)
+        )
+
     def commits(self) -> frozenset[str]:
         """Return the commits of which anything failed or was rolled back; raises CommandError."""
         noted = self._read()

@@ -120,8 +120,14 @@ class Mirror:
 
     def on_main(self, commit: str) -> bool:
         """Whether a commit is on the main branch."""
-        done = self._git("merge-base", "--is-ancestor", commit, f"refs/heads/{MAIN}")
-        return done.returncode == 0
+        return self._leads_to(commit, f"refs/heads/{MAIN}")
+
+    def before(self, commit: str, other: str) -> bool:
+        """Whether a commit is older than another one that is here, and part of what led to it."""
+        return commit != other and self._leads_to(commit, other)
+
+    def _leads_to(self, commit: str, other: str) -> bool:
+        return self._git("merge-base", "--is-ancestor", commit, other).returncode == 0
 
     def tree(self, commit: str, path: str) -> str:
         """Return git's name for a directory at a commit; empty where there is none."""

@@ -103,7 +103,7 @@ def _known(status: Mapping[str, Any]) -> Known:
         {release["id"]: release["tree"] for release in whole},
         tuple(status["crashed"]),
         (status["holder"] or {}).get("line", ""),
-        (tried["release"], tried["result"]) if (tried := status["tried"]) else ("", ""),
+        (tried["release"], tried["result"]) if (tried := status.get("tried")) else ("", ""),
         tuple(release["id"] for release in whole if not release.get("served", True)),
     )
 

@@ -60,6 +60,7 @@ def test_what_is_new_comes_and_what_is_gone_goes(origin: Origin, mirror: Mirror)
     assert mirror.fetch() == two
     assert [mirror.commit(ref) for ref in ("main", "topic", side, side[:12])] == [two, side, side, side]
     assert (mirror.on_main(one), mirror.on_main(side)) == (True, False)
+    assert (mirror.before(one, two), mirror.before(two, one), mirror.before(one, one)) == (True, False, False)
     origin.git("push", "-q", "origin", ":topic")
     mirror.fetch()
     with pytest.raises(UsageError, match="no branch or commit 'topic'"):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What the monitor does not deploy again by itself: the content of services that failed, and of no others."""
+"""What the monitor does not deploy again by itself: the content of services that failed, and of no others; nor on request."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.errors import CommandError
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import verbs
+from ansible_collections.dockfra.core.plugins.module_utils.errors import BusyError, CommandError, DeniedError
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import judgement, verbs
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import ledger, pipeline, plan, playbook
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.blame import BlamedError
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.configuration import (
@@ -32,6 +32,8 @@ TREES = {
     COMMITS[3]: {"backend": "b3", "frontend": "f2"},
     COMMITS[4]: {"backend": "b2", "frontend": "f2"},
 }
+SIDE = "e" * 40
+TREES[SIDE] = {"backend": "b9", "frontend": "f9"}
 ONE = f"20261121T131500Z-{COMMITS[1][:12]}"
 
 
@@ -55,7 +57,8 @@ class World:
         found = {}
         for entry in entries:
             release, tree = self.serves[entry.service]
-            commits, trees = {release: COMMITS[1]}, {release: tree}
+            commit = next(made for made in TREES if release.endswith(made[:12]))
+            commits, trees = {release: commit}, {release: tree}
             found[entry.service] = Known(
                 release, release, "", commits, trees, (), "", self.tried[entry.service]
             )
@@ -86,6 +89,12 @@ class Mirror:
 
     def known(self, _commit: str) -> bool:
         return True
+
+    def on_main(self, commit: str) -> bool:
+        return commit != SIDE
+
+    def before(self, commit: str, other: str) -> bool:
+        return commit < other
 
     def subjects(self, *_commits: str) -> list[str]:
         return []
@@ -179,3 +188,56 @@ def test_what_says_nothing_of_a_commit_leaves_no_mark(
     assert notes.commits() == frozenset()
     world.error = None
     assert sorted(changed(deploys)) == ["backend", "frontend"]
+
+
+def asked(ref: str = "") -> Request:
+    """A request of somebody who is no person."""
+    return Request("all", ref, "autopilot", avoid=True, judged=True)
+
+
+def test_on_request_what_is_new_on_main_is_deployed(world: World, deploys: Pipeline) -> None:
+    with pytest.raises(DeniedError, match="is not on main"):
+        deploys.deploy(asked(SIDE))
+    assert sorted(changed(deploys, asked())) == ["backend", "frontend"]
+    assert deploys.deploy(asked())["result"] == "unchanged"
+
+
+def test_on_request_nothing_is_deployed_that_failed_or_was_rolled_back(
+    world: World, deploys: Pipeline, notes: Ledger
+) -> None:
+    world.error = BlamedError("backend: test: 1 of 5 failed", "backend")
+    with pytest.raises(CommandError):
+        deploys.deploy(asked())
+    world.error = None
+    before = dict(world.serves)
+    with pytest.raises(DeniedError, match="failed or was rolled back"):
+        deploys.deploy(asked())
+    assert world.serves == before
+    notes.mark("frontend", COMMITS[3])
+    with pytest.raises(DeniedError, match="failed or was rolled back"):
+        deploys.deploy(asked(COMMITS[3]))
+    assert world.serves == before
+    # Of a newer one it is left out, as by itself.
+    assert changed(deploys, asked(COMMITS[4])) == []
+    assert sorted(changed(deploys, Request("all", COMMITS[3], "me"))) == ["backend", "frontend"]
+
+
+def test_on_request_nothing_goes_back(world: World, deploys: Pipeline) -> None:
+    world.newest = COMMITS[3]
+    deploys.deploy(asked())
+    before = dict(world.serves)
+    for old in (COMMITS[1], COMMITS[2]):
+        with pytest.raises(DeniedError, match=f"{old[:12]} is older than {COMMITS[3][:12]}"):
+            deploys.deploy(asked(old))
+    assert world.serves == before
+
+
+def test_deploys_on_request_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(judgement, "DEPLOYS_COUNTED", tmp_path / "asked.json")
+    monkeypatch.setattr(judgement, "ROLLBACKS_COUNTED", tmp_path / "rollbacks.json")
+    for _deploy in range(judgement.MOST_DEPLOYS):
+        judgement.deploy("backend")
+    with pytest.raises(BusyError, match="deploys are limited: backend had 3"):
+        judgement.deploy("backend")
+    judgement.deploy("frontend")
+    judgement.rollback("backend")
