@@ -438,6 +438,10 @@ def test_containers_and_room_are_read_of_the_monitors_answer() -> None:
         {"services": 5},
         {},
         {**STATUS, "deploys": [{}]},
+        {**STATUS, "age": 10**400},
+        {**STATUS, "age": float("nan")},
+        {"services": [{**STATUS["services"][0], "since": 10**400}]},  # type: ignore[index]
+        {"services": [{**STATUS["services"][0], "room": {"used": float("inf")}}]},  # type: ignore[index]
     ],
 )
 def test_an_answer_of_another_form_is_no_snapshot(broken: dict[str, Any]) -> None:

@@ -422,6 +422,7 @@ DONE = line(event="done")
         (line(event="begin", service="web", step="\x1b[2J", elapsed=0), BuildAnswerError),
         (line(event="begin", service="web", step="spec", elapsed="soon"), BuildAnswerError),
         (b'{"event": "begin", "service": "web", "step": "spec", "elapsed": NaN}\n', BuildAnswerError),
+        (line(event="begin", service="web", step="spec", elapsed=10**400), BuildAnswerError),
         (DONE, BuildAnswerError),
         (line(event="archive", service="../x", size=1) + b"x" + DONE, BuildAnswerError),
         (line(event="archive", service="web", size=-1), BuildAnswerError),

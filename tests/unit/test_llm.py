@@ -29,7 +29,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.llm.budget import Use
 from ansible_collections.dockfra.core.plugins.module_utils.llm.client import LLMClient, _use
 from ansible_collections.dockfra.core.plugins.module_utils.llm.model import Answer, Configuration, Question
 from ansible_collections.dockfra.core.plugins.module_utils.llm.prices import OFFERED, tokens_of
-from ansible_collections.dockfra.core.plugins.module_utils.llm.transport import Reply, Service
+from ansible_collections.dockfra.core.plugins.module_utils.llm.transport import Reply, Service, _cost
 from ansible_collections.dockfra.core.plugins.module_utils.settings.catalogue import TABLE
 from tests.fakes.openrouter import FakeOpenRouter, Turn
 from tests.fakes.openrouter.server import MODELS
@@ -367,6 +367,11 @@ def test_an_unknown_cost_counts_as_an_estimate_and_never_as_nothing(
     assert 0.0015 < answer.cost < 0.01
     assert client.budget.used() == Use(answer.tokens, answer.cost)
     assert (records[-1]["estimated"], records[-1]["cost"]) == (True, answer.cost)
+
+
+@pytest.mark.parametrize("cost", [10**400, float("nan"), float("inf"), -1, True, "1", None])
+def test_a_cost_that_nothing_has_is_an_unknown_one(cost: object) -> None:
+    assert _cost(cost) is None
 
 
 def test_what_a_failure_may_have_cost_counts_and_what_it_cannot_does_not(

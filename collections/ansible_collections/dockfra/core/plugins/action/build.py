@@ -53,7 +53,7 @@ class ActionModule(ActionBase):
         except BuildFailedError as error:
             for line in error.log.splitlines()[-20:]:
                 Display().display(codes.line("log", line))
-            return failed(result, error)
+            return {**failed(result, error), "dockfra_blamed": error.service}
         except DockfraError as error:
             return failed(result, error)
         archives = {

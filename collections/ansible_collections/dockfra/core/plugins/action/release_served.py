@@ -8,7 +8,7 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 
-from ..module_utils.errors import DockfraError
+from ..module_utils.errors import DockfraError, UnreachableError
 from ..plugin_utils.controller.failures import failed
 from ..plugin_utils.deploys import serving
 
@@ -35,6 +35,8 @@ class ActionModule(ActionBase):
             taken = serving.prove(
                 *(options[name] for name in ("service", "host", "port", "path", "release", "seconds"))
             )
-        except DockfraError as error:
+        except UnreachableError as error:
             return failed(result, error)
+        except DockfraError as error:
+            return {**failed(result, error), "dockfra_blamed": options["service"]}
         return {**result, "changed": False, "seconds": round(taken, 3)}

@@ -11,7 +11,7 @@ short_description: One JSON line for each step of a run
 description:
   - For a program that runs a playbook and shows people what happens. Each line is an object with C(step) (the task's name),
     C(service) (the host; empty for C(localhost)), C(result) (C(started), C(ok), C(changed), C(skipped) or C(failed)), C(seconds) since the
-    task began, and C(message) of a task that failed.
+    task began, and of a task that failed C(message) and C(blamed) (the service whose content is to blame, empty where none is).
   - What a task shows while it works stands between these lines, as it is.
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
@@ -49,11 +49,14 @@ class CallbackModule(CallbackBase):
         self._write(result.task, result.host, "skipped")
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        self._write(result.task, result.host, "failed", str(result.result.get("msg") or "it gives no reason"))
+        message = str(result.result.get("msg") or "it gives no reason")
+        self._write(
+            result.task, result.host, "failed", message, str(result.result.get("dockfra_blamed") or "")
+        )
 
     v2_runner_on_unreachable = v2_runner_on_failed
 
-    def _write(self, task: Any, host: Any, result: str, message: str = "") -> None:
+    def _write(self, task: Any, host: Any, result: str, message: str = "", blamed: str = "") -> None:
         name = host.get_name()
         event = {
             "step": task.get_name().rpartition(" : ")[2],
@@ -61,6 +64,7 @@ class CallbackModule(CallbackBase):
             "result": result,
             "seconds": 0.0 if result == "started" else round(time.monotonic() - self._began, 3),
             "message": message,
+            "blamed": blamed,
         }
         sys.stdout.write(json.dumps(event) + "\n")
         sys.stdout.flush()

@@ -296,11 +296,13 @@ class BuildFailedError(BuildError):
     Args:
         message: one line with service, step and reason.
         log: the end of what failed said, without signs that nobody sees.
+        service: of which it is; empty for what concerns all.
     """
 
-    def __init__(self, message: str, log: str = "") -> None:
+    def __init__(self, message: str, log: str = "", service: str = "") -> None:
         super().__init__(message)
         self.log = log
+        self.service = service
 
 
 class BuildUnreachableError(BuildError):

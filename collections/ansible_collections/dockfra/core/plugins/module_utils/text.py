@@ -1,16 +1,34 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Foreign values in messages, and signs in them that nobody sees."""
+"""Foreign values: in messages, with signs in them that nobody sees, and as numbers."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import Any
 
 
 def shown(value: object) -> str:
     """Return a value for a message: one short line without control characters."""
     text = ascii(value[:60]) if isinstance(value, str) else ascii(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def finite(value: Any) -> float:
+    """Return a value as a number that one can count with; raises ValueError or TypeError for any other.
+
+    JSON has whole numbers of any length, and Python's reader takes NaN and Infinity, too.
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("it is no number")
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise ValueError("it is too large a number") from error
+    if not math.isfinite(number):
+        raise ValueError("it is no finite number")
+    return number
 
 
 def trimmed(text: str) -> str:

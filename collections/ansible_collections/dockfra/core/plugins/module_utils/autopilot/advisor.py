@@ -16,6 +16,7 @@ from ..errors import AutopilotError, DockfraError, LLMBudgetError, LockBusyError
 from ..llm.client import LLMClient
 from ..llm.kept import Kept
 from ..llm.model import Answer
+from ..text import finite
 from . import planner, question, schema
 from .actions import Catalogue
 from .facts import View
@@ -137,7 +138,7 @@ class Advisor:
     def _remembered(self) -> tuple[str, float]:
         try:
             with self._memory.held(anew=True) as data:
-                return str(data.get("occasion", "")), float(data.get("time", 0.0))
+                return str(data.get("occasion", "")), finite(data.get("time", 0.0))
         except (OSError, LockBusyError, TypeError, ValueError):
             return "", 0.0
 

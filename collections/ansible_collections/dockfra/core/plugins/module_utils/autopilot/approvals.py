@@ -8,7 +8,6 @@ One file, replaced whole at each change. A yes holds for exactly one plan, is go
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from typing import Any
 from ..errors import AutopilotError, BusyError, LockBusyError, UsageError
 from ..files import atomic
 from ..locks import file_lock
-from ..text import shown
+from ..text import finite, shown
 from .judgement import Approval
 
 # Seconds that a plan waits for a person, and that a yes is good for.
@@ -165,10 +164,9 @@ def _request(values: Mapping[str, Any]) -> Request:
     request = Request(**{**values, "reasons": tuple(values["reasons"])})
     words = (request.digest, request.action, request.risk, request.by, *request.reasons)
     words += (*request.parameters.keys(), *request.parameters.values())
-    numbers = (request.asked, request.until)
-    if not all(isinstance(word, str) for word in words) or not all(map(math.isfinite, numbers)):
+    if not all(isinstance(word, str) for word in words):
         raise ValueError("no request looks like that")
-    return request
+    return replace(request, asked=finite(request.asked), until=finite(request.until))
 
 
 def _named(kept: Mapping[str, Request], request_id: str) -> Request:

@@ -11,6 +11,7 @@ from typing import Any
 from ..audit.limits import SETTINGS, WARNED
 from ..errors import SnapshotError
 from ..probes.probe import NAMELESS, REFUSED
+from ..text import finite
 from ..tickets import values
 from .inventory import Inventory
 from .snapshot import Budget, Container, Deploy, Probe, Service, Snapshot, Ticket, http_status
@@ -63,9 +64,9 @@ def snapshot(
             tuple(_deploy(entry, inventory) for entry in status.get("deploys", ())[:MOST_DEPLOYS]),
             str(main["commit"]) if main else "",
             budget or Budget(),
-            float(status.get("age", 0.0)),
+            finite(status.get("age", 0.0)),
         )
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise SnapshotError(f"What was gathered has another form than it has to have ({error!r}).") from error
 
 
@@ -85,7 +86,7 @@ def _service(entry: Mapping[str, Any], now: float, misconfigured: Collection[str
     return Service(
         str(entry["service"]),
         _state(entry["state"]),
-        float(entry.get("since") or now),
+        finite(entry.get("since") or now),
         probes,
         _container(entry.get("container")),
         int(room.get("used") or 0),
@@ -124,7 +125,7 @@ def _ticket(entry: Mapping[str, Any], known: Collection[str]) -> Ticket:
 def _deploy(entry: Mapping[str, Any], inventory: Inventory) -> Deploy:
     services = tuple(name for name in entry["services"] if name in inventory.services)
     texts = (str(entry["id"])[:40], str(entry["target"])[:40], services, str(entry["commit"])[:40])
-    return Deploy(*texts, str(entry["result"])[:20], float(entry["started"]), float(entry["seconds"]))
+    return Deploy(*texts, str(entry["result"])[:20], finite(entry["started"]), finite(entry["seconds"]))
 
 
 def _state(value: object) -> str:

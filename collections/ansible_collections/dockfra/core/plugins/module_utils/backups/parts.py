@@ -24,6 +24,7 @@ from typing import Any, ClassVar
 
 from ..errors import BackupError
 from ..files import atomic
+from ..text import finite
 
 # What a volume can hold: files; the bare repositories of a git server; the data of PostgreSQL, of which dumps are kept.
 FILES, GIT, POSTGRES = KINDS = ("files", "git", "postgres")
@@ -144,7 +145,15 @@ class Manifest:
         try:
             with open(path, "rb") as file:
                 return cls.from_dict(json.loads(file.read(_MAX_MANIFEST)))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+            OverflowError,
+        ) as error:
             raise BackupError(
                 f"The backup has no usable {MANIFEST} for {os.path.basename(folder)} ({_reason(error)}); take another snapshot."
             ) from error
@@ -165,7 +174,7 @@ class Manifest:
         return cls(
             str(values["project"]),
             str(values["place"]),
-            float(values["time"]),
+            finite(values["time"]),
             int(values["size"]),
             str(values["sha256"]),
             tuple(parts),

@@ -18,7 +18,6 @@ nothing that is not expected, and no more of anything than is declared here.
 from __future__ import annotations
 
 import json
-import math
 import re
 import socket
 import unicodedata
@@ -30,7 +29,7 @@ from urllib.parse import parse_qsl, urlencode
 from ..errors import BuildAnswerError, ReleaseInvalidError, UsageError
 from ..releases.archive import Limits
 from ..releases.ids import checked_service
-from ..text import shown
+from ..text import finite, shown
 
 PATH = "/build"
 HEALTH = "/health"
@@ -242,6 +241,4 @@ def _word(value: Any) -> str:
 
 
 def _seconds(value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise ValueError("no seconds")
-    return min(max(0.0, float(value)), 1e6)
+    return min(max(0.0, finite(value)), 1e6)

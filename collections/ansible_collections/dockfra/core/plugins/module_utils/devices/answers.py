@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from ..errors import (
@@ -23,6 +24,8 @@ MAX_ANSWER = 64 * 1024
 _MAX_RELEASES = 200
 _MAX_NUMBER = 2**53
 _MAX_SAID = 200
+# What a device calls no release.
+_NONE = "none"
 
 _MACHINE = re.compile(r"[A-Za-z0-9_.-]{1,40}", re.ASCII)
 _BOOT = re.compile(r"[A-Za-z0-9_.-]{1,80}", re.ASCII)
@@ -73,6 +76,7 @@ class State(NamedTuple):
         current: the release in use; empty without one.
         previous: the one before; empty without one.
         proven: whether it is well with what is in use, as far as anybody has waited for its word.
+        trusted: the release that it was well with last; empty for none.
         releases: those that it has, by id.
         halves: releases that it has half of.
     """
@@ -84,6 +88,7 @@ class State(NamedTuple):
     current: str
     previous: str
     proven: bool
+    trusted: str
     releases: dict[str, Release]
     halves: tuple[str, ...]
 
@@ -141,18 +146,32 @@ def state(device: str, answer: Answer) -> State:
         if found and valid_id(found[1]):
             releases[found[1]] = Release(int(found[2]), int(found[3]), found[4], found[5])
     halves = [value for word, value in lines if word == "half" and valid_id(value)]
-    links = {name: values.get(name, "") for name in ("current", "previous")}
+    # A link to what is not whole is as good as none.
+    links = {
+        name: release if (release := values.get(name, "")) in releases else ""
+        for name in ("current", "previous")
+    }
+    before = values.get("unproven")
     return State(
         machine=matching(device, _MACHINE, values.get("machine", "")),
         bits=number(device, values.get("bits", "0")),
         boot=matching(device, _BOOT, values.get("boot", "")),
         free=number(device, values.get("free", "")) * 1024,
-        # A link to what is not whole is as good as none.
-        **{name: release if release in releases else "" for name, release in links.items()},
-        proven="unproven" not in values,
+        **links,
+        proven=before is None,
+        trusted=_trusted(before, links, releases),
         releases=releases,
         halves=tuple(halves[:_MAX_RELEASES]),
     )
+
+
+def _trusted(before: str | None, links: Mapping[str, str], releases: Collection[str]) -> str:
+    """What it was well with last; a mark that names nothing is from earlier versions, or was cut."""
+    if before is None:
+        return links["current"]
+    if before == _NONE:
+        return ""
+    return before if before in releases else links["previous"]
 
 
 def checksum(device: str, answer: Answer) -> str:

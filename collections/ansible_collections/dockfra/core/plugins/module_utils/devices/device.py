@@ -66,7 +66,7 @@ class Received(NamedTuple):
 
 
 class Switched(NamedTuple):
-    """What a switch did: the release before and the one now, each empty for none."""
+    """What a switch did: the release that the device was well with before and the one now, each empty for none."""
 
     before: str
     now: str
@@ -250,39 +250,40 @@ class Device:
         Args:
             release: the id; empty for none.
             version: what the release's program has to say of itself; whatever it says will do where this is empty.
-            before: what it goes back to where that does not work; by default what is in use.
+            before: what it goes back to where that does not work; by default what it was well with last. That is not what is in use
+                where a switch was cut before the device was well.
 
         Raises:
             DeviceRefusedError: the release does not work there. The one before is in use.
             DeviceError: it has no such release, or cannot change.
         """
         found = self.state()
+        back = found.trusted if before is None else before
         if release:
             if checked_id(release) not in found.releases:
                 known = ", ".join(sorted(found.releases)) or "none"
                 raise DeviceError(f"{self.name} has no release {release}; it has {known}")
-            self._try(release, version)
+            if problem := self._tried(release, version):
+                if found.current == release and not found.proven:
+                    raise DeviceRefusedError(self._back(back, release, problem))
+                raise DeviceRefusedError(f"{self.name} does not use {release}: {problem}")
         self._do(scripts.SWITCH, [release])
         # Also where it is in use already: a device that started anew in between may not have taken it up.
         if problem := self._taken_up():
-            raise DeviceRefusedError(
-                self._back(found.current if before is None else before, release, problem)
-            )
+            raise DeviceRefusedError(self._back(back, release, problem))
         self._do(scripts.PROVEN)
-        return Switched(found.current, release)
+        return Switched(back, release)
 
-    def _try(self, release: str, version: str) -> None:
+    def _tried(self, release: str, version: str) -> str:
+        """Run a release's program, and return what is wrong with it; empty where it is well."""
         tried = self._do(scripts.TRY, [release], seconds=scripts.TRIAL_SECONDS + QUICK)
         said = answers.printable(tried.get("said", ""))
         if tried.get("status") != "0":
-            raise DeviceRefusedError(
-                f"{self.name} does not use {release}: its program ends with {answers.printable(tried.get('status', ''))} there"
-                f"{said and ': '}{said}"
-            )
+            status = answers.printable(tried.get("status", ""))
+            return f"its program ends with {status} there{said and ': '}{said}"
         if version and version not in said.split():
-            raise DeviceRefusedError(
-                f"{self.name} does not use {release}: its program says {said!r} of itself, not {version}"
-            )
+            return f"its program says {said!r} of itself, not {version}"
+        return ""
 
     def _taken_up(self) -> str:
         """Let it take up what is in use, and return what is wrong with it then; empty where it is well."""
@@ -344,12 +345,12 @@ def _about(release: str, artifact: Artifact, sequence: int) -> list[str]:
 
 
 def spare(found: State, kept: int) -> list[str]:
-    """Return which releases a device does not need: all but those in use or before, and the newest of the others, up to a number in all.
+    """Return which releases a device does not need: all but those in use or before, the one that it was well with last, and the newest of the others, up to a number in all.
 
     Args:
         found: how the device is.
         kept: the number.
     """
-    needed = {found.current, found.previous} - {""}
+    needed = {found.current, found.previous, found.trusted} - {""}
     others = sorted(set(found.releases) - needed, key=lambda release: found.releases[release].sequence)
     return others[: max(0, len(others) - max(0, kept - len(needed)))]

@@ -9,7 +9,7 @@ releases/<id>/program        what the release brought for this kind of device
 releases/<id>/about          a line: sequence number, size, SHA-256, name
 releases/<id>.part/          half a release, of a transfer that goes on where it was cut
 releases/current, previous   links to ids: what is in use, and what was before
-releases/unproven            there from when that changes until the device has said that it is well
+releases/unproven            there from when that changes until the device has said that it is well; names what it was well with before
 .dockfra/restart, healthy, reboot   programs that the device may have, to take up a release, to say whether it is well, to start anew
 ```
 
@@ -61,7 +61,7 @@ df -Pk "$place" | { read -r _; read -r _ _ _ free _; say free "$free"; }
 for link in current previous; do
   [ ! -L "releases/$link" ] || say "$link" "$(readlink "releases/$link")"
 done
-[ ! -e releases/unproven ] || say unproven yes
+[ ! -e releases/unproven ] || say unproven "$(head -c 300 releases/unproven)"
 for folder in releases/*; do
   case $folder in
     *.part) [ ! -d "$folder" ] || say half "$(basename "$folder" .part)" ;;
@@ -127,7 +127,8 @@ cd releases
 point() { rm -f ".$1.new"; ln -s "$2" ".$1.new"; mv -T ".$1.new" "$1"; safe .; }
 old=$(readlink current || :)
 if [ "$old" != "$1" ]; then
-  : >unproven
+  # What it was well with last is what it goes back to, however often it changes before it is well again.
+  [ -s unproven ] || printf '%s\\n' "${old:-none}" >unproven
   safe unproven .
   [ -z "$old" ] || point previous "$old"
   if [ -n "$1" ]; then

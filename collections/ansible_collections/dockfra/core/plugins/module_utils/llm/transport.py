@@ -272,7 +272,8 @@ def _count(value: object) -> int | None:
 
 def _cost(value: object) -> float | None:
     fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return float(value) if fits and 0 <= float(value) <= _MOST_COST else None  # type: ignore[arg-type]
+    # Compared as it is: a whole number may be too long for a float.
+    return float(value) if fits and 0 <= value <= _MOST_COST else None  # type: ignore[arg-type, operator]
 
 
 # -- the SDK --

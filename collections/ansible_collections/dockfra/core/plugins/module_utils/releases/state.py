@@ -19,6 +19,7 @@ from typing import Any
 
 from ..errors import ReleaseDamagedError
 from ..files import atomic
+from ..text import finite
 from .ids import valid_id
 
 NAME = "state.json"
@@ -139,8 +140,8 @@ def _state(values: Any) -> State:
     return State(
         running=_id(values["running"]),
         tried=None if tried is None else _try(tried),
-        crashed={_id(key): float(when) for key, when in list(values["crashed"].items())[:MAX_CRASHED]},
-        time=float(values["time"]),
+        crashed={_id(key): finite(when) for key, when in list(values["crashed"].items())[:MAX_CRASHED]},
+        time=finite(values["time"]),
     )
 
 
@@ -148,7 +149,7 @@ def _try(values: Any) -> Try:
     if values["result"] not in RESULTS or not (values["token"] == "" or _TOKEN.fullmatch(values["token"])):
         raise ValueError("no result")
     reason = one_line(values["reason"])
-    return Try(_id(values["release"]), values["token"], values["result"], reason, float(values["time"]))
+    return Try(_id(values["release"]), values["token"], values["result"], reason, finite(values["time"]))
 
 
 def _id(text: Any) -> str:

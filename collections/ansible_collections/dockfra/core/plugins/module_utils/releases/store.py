@@ -5,6 +5,7 @@
 ```text
 <id>/release.json     what it is, see record
 <id>/content/         what the archive had: spec.json, packages/, the service's files
+<id>/unserved         until it serves for the first time; one from before there were such marks counts as served
 current, previous     links to ids: what serves, and what served before
 next                  a link too, while a switch is asked for
 .new-…                half-written, of a process that was killed; the next one removes it
@@ -50,6 +51,7 @@ RESERVE = 64 * 1024 * 1024
 _SYNC_SECONDS = 120.0
 
 _HALF = ".new-"
+_UNSERVED = "unserved"
 _LOCKS = ".lock"
 # No service has such a name.
 _DEPLOY = "deploy_"
@@ -190,6 +192,12 @@ class Store:
         found = links.read(self.folder, name)
         return found.release if found else ""
 
+    def served(self, release: str) -> bool:
+        """Whether a release is, or was, the current one: what came and did not serve is nothing to go back to."""
+        if release in (self.current(), self.previous()):
+            return True
+        return not os.path.lexists(os.path.join(self._existing(release), _UNSERVED))
+
     def record(self, release: str) -> Record:
         """Return what a release is.
 
@@ -302,6 +310,7 @@ class Store:
         os.unlink(packed)
         spec.load(content)  # what cannot serve is refused before anybody asks for it
         atomic.create(os.path.join(half, records.NAME), record.to_json(), mode=0o644)
+        atomic.create(os.path.join(half, _UNSERVED), b"", mode=0o644)
         os.chmod(half, 0o755)  # noqa: S103  the service reads it as another user
         _sync(half)
 
@@ -320,6 +329,9 @@ class Store:
             if before and before != release:
                 links.point(self.folder, PREVIOUS, before)
             links.point(self.folder, CURRENT, release)
+            # One before whose confirmation was cut here, too.
+            for served in filter(None, (before, release)):
+                atomic.remove(os.path.join(self.folder, served, _UNSERVED))
             links.remove(self.folder, NEXT)
 
     def leave(self) -> None:

@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from ..text import finite
+
 # A file that is larger is none of ours.
 MAX_SIZE = 4 * 1024 * 1024
 
@@ -35,8 +37,8 @@ def read(path: str | os.PathLike[str], fresh: float) -> dict[str, Any] | None:
     try:
         with open(path, "rb") as file:
             data = json.loads(file.read(MAX_SIZE + 1))
-        age = _boottime() - float(data.pop("boottime"))
-        data["time"] = float(data["time"])
+        age = _boottime() - finite(data.pop("boottime"))
+        data["time"] = finite(data["time"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     return {**data, "age": round(age, 1)} if 0 <= age <= fresh else None

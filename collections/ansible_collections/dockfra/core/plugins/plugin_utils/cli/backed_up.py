@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.text import finite
 from .output import Style
 
 RECORD = Path("~/.local/state/dockfra/backup.json")
@@ -37,7 +38,8 @@ def last(path: Path | None = None, now: float | None = None) -> dict[str, Any] |
 
 def checked(entry: Mapping[str, Any], now: float | None = None) -> dict[str, Any]:
     """Return what `last` returns, each part in its form; raises KeyError, TypeError, ValueError."""
-    verified, most = float(entry["verified"]), float(entry["max_age_hours"])
+    # A variable from the command line is a text.
+    verified, most = finite(entry["verified"]), finite(float(str(entry["max_age_hours"])))
     snapshot = str(entry["snapshot"])
     if not _SNAPSHOT.fullmatch(snapshot):
         raise ValueError("a snapshot that is none")

@@ -275,7 +275,7 @@ class _Talk:
         failure = self._reader.failure
         if failure is not None:
             where = f"{failure.service}: {failure.step}" if failure.service else failure.step
-            raise BuildFailedError(f"{where}: {failure.reason}", failure.log)
+            raise BuildFailedError(f"{where}: {failure.reason}", failure.log, failure.service)
         return Report(archives, self._reader.steps)
 
     def _events(self, answer: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

@@ -17,9 +17,16 @@ from .engines import Engine
 MOST_RESTARTS = 3
 HOUR = 3600.0
 COUNTED = Path("~/.local/state/dockfra/restarts.json")
-# Likewise rollbacks of one target.
+# Likewise deploys and rollbacks of one target.
+MOST_DEPLOYS = 3
+DEPLOYS_COUNTED = Path("~/.local/state/dockfra/deploys-asked.json")
 MOST_ROLLBACKS = 3
 ROLLBACKS_COUNTED = Path("~/.local/state/dockfra/rollbacks.json")
+
+
+def deploy(target: str) -> None:
+    """Judge how often a target is deployed on request, and count it where that is admitted; raises as `rollback` does."""
+    _counted("deploys", DEPLOYS_COUNTED, MOST_DEPLOYS, target)
 
 
 def rollback(target: str) -> None:
@@ -29,10 +36,14 @@ def rollback(target: str) -> None:
         BusyError: a target had as many as there may be.
         PolicyError: what was counted cannot be read or written.
     """
+    _counted("rollbacks", ROLLBACKS_COUNTED, MOST_ROLLBACKS, target)
+
+
+def _counted(what: str, path: Path, most: int, target: str) -> None:
     try:
-        Quota(ROLLBACKS_COUNTED.expanduser(), MOST_ROLLBACKS, HOUR).take(target)
+        Quota(path.expanduser(), most, HOUR).take(target)
     except BusyError as error:
-        raise BusyError(f"rollbacks are limited: {error}") from error
+        raise BusyError(f"{what} are limited: {error}") from error
 
 
 def restart(

@@ -20,6 +20,7 @@ from ...module_utils.processes import child
 from ...module_utils.text import shown
 from . import codes
 from .call import Call
+from .flaws import tolerated
 
 DIRECTORY = Path("/srv/git")
 
@@ -51,29 +52,10 @@ _RULES = {
     "receive.autogc": "false",
     "receive.denyNonFastForwards": "true",
     "receive.denyDeleteCurrent": "refuse",
-    "receive.fsckObjects": "true",
     "receive.unpackLimit": "1",  # a pack stays one, so that many small pushes do not become many files
     "core.useReplaceRefs": "false",
     "advice.graftFileDeprecated": "false",
 }
-
-# What old history has and git itself reads without trouble: flaws of dates, of names, and of the way a mode was written.
-# None of them changes which files a checkout makes, or where.
-_TOLERATED = (
-    "badDate",
-    "badDateOverflow",
-    "badEmail",
-    "badName",
-    "badTimezone",
-    "missingEmail",
-    "missingNameBeforeEmail",
-    "missingSpaceBeforeDate",
-    "missingSpaceBeforeEmail",
-    "multipleAuthors",
-    "nulInCommit",
-    "zeroPaddedDate",
-    "zeroPaddedFilemode",
-)
 
 
 def add_repository(parser: argparse.ArgumentParser, default: str | None = None) -> None:
@@ -106,7 +88,7 @@ def serve(call: Call, service: str) -> int:
     rules = {
         "core.hooksPath": str(HOOKS),
         **_RULES,
-        **{f"receive.fsck.{flaw}": "ignore" for flaw in _TOLERATED},
+        **tolerated("receive"),
     }
     options = [word for name, value in rules.items() for word in ("-c", f"{name}={value}")]
     command = [_GIT, *options, service, str(find(call.options.repository))]

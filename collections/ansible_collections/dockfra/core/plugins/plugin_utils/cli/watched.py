@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.text import finite
 from ...module_utils.watch import snapshot
 from ...module_utils.watch.history import Reader
 from . import backed_up, bastions, fleets, limits
@@ -58,7 +59,7 @@ def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {"services": list(answer["services"]), "limits": list(answer.get("limits", ()))}
     if "by" in answer:
         found |= {key: str(answer[key]) for key in ("by", "problem")}
-        found |= {key: float(answer[key]) for key in ("time", "age")}
+        found |= {key: finite(answer[key]) for key in ("time", "age")}
         found["alerts"] = list(map(str, answer["alerts"]))
         found["releases"] = [bastions.checked(entry) for entry in answer["releases"]]
         found["devices"] = [fleets.checked(entry) for entry in answer.get("devices", ())]
@@ -70,7 +71,7 @@ def of_answer(answer: Mapping[str, Any]) -> dict[str, Any]:
 def _deploy(entry: Mapping[str, Any]) -> dict[str, Any]:
     """A deploy as `status` tells it, each part in its form; raises KeyError, TypeError, ValueError."""
     texts = {key: str(entry[key]) for key in ("id", "target", "commit", "release", "who", "result", "reason")}
-    numbers = {key: float(entry[key]) for key in ("started", "seconds")}
+    numbers = {key: finite(entry[key]) for key in ("started", "seconds")}
     return {**texts, **numbers, **{key: list(map(str, entry[key])) for key in ("services", "tickets")}}
 
 

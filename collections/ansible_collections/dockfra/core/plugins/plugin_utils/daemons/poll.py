@@ -216,15 +216,12 @@ def main() -> int:
     configuration = Configuration.load()
     notes = Ledger()
 
-    def failed() -> frozenset[str]:
-        return frozenset().union(*map(notes.failed, configuration.targets()))
-
     poll = Poll(
         daemon,
         EnvFile.of(place.name),
         Mirror(configuration.origin).fetch,
         deploy,
-        failed,
+        notes.commits,
         SETTLED.expanduser(),
     )
     return daemon.serve(Beside(daemon, poll, daemon.run / watched.POLLED).step, PERIOD, children=True)

@@ -21,6 +21,7 @@ from ...module_utils.locks import file_lock
 from ...module_utils.processes import child
 from ...module_utils.text import shown
 from ..cli import workspace
+from ..cli.flaws import tolerated
 
 # In the home of whoever deploys.
 PLACE = Path("~/.local/state/dockfra/origin.git")
@@ -28,7 +29,7 @@ MAIN = "main"
 
 # Objects that are not what they say are not taken, and what was fetched stays.
 _SETTINGS = {
-    "fetch.fsckObjects": "true",
+    **tolerated("fetch"),
     "gc.auto": "0",
     "maintenance.auto": "false",
     "core.useReplaceRefs": "false",
@@ -38,6 +39,8 @@ _SETTINGS = {
 _ATTRIBUTES = "* -export-ignore -export-subst\n"
 
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,199}", re.ASCII)
+_HASH = re.compile(r"[0-9A-Fa-f]{4,64}", re.ASCII)
+_WHOLE = re.compile(r"[0-9A-Fa-f]{40}|[0-9A-Fa-f]{64}", re.ASCII)
 _TICKET = re.compile(r"\bT-[0-9]{4,9}\b", re.ASCII)
 # Of commits between two releases, so many are looked through.
 _MAX_COMMITS = 200
@@ -83,16 +86,33 @@ class Mirror:
     def commit(self, ref: str) -> str:
         """Return the whole hash of what a branch's name or the beginning of a hash means.
 
+        A whole hash means its commit, whatever branches are called.
+
         Raises:
-            UsageError: there is no such commit here.
+            UsageError: there is no such commit here, or a branch of that name beside it.
         """
         # Names come from people and programs: none of them is an option, a range or an expression.
         if _REF.fullmatch(ref) and ".." not in ref and "@{" not in ref:
-            for name in (f"refs/heads/{ref}", ref):
-                done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-                if done.returncode == 0:
-                    return done.stdout.strip()
+            branch = "" if _WHOLE.fullmatch(ref) else self._resolved(f"refs/heads/{ref}")
+            commits = self._beginning(ref) if _HASH.fullmatch(ref) else []
+            if branch and set(commits) - {branch}:
+                raise UsageError(
+                    f"{ref} is a branch, and other commits begin so; give the whole hash, {branch} for the branch"
+                )
+            found = branch or (commits[0] if len(commits) == 1 else "")
+            if found:
+                return found
         raise UsageError(f"there is no branch or commit {shown(ref)} at the origin; see git-status")
+
+    def _resolved(self, name: str) -> str:
+        """The commit that a name means; empty where there is none."""
+        done = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    def _beginning(self, text: str) -> list[str]:
+        """The commits whose hash begins so; no name of a branch counts."""
+        objects = self._git("rev-parse", f"--disambiguate={text.lower()}").stdout.split()
+        return [name for name in objects if self._git("cat-file", "-t", name).stdout.strip() == "commit"]
 
     def known(self, commit: str) -> bool:
         """Whether a commit is here."""
@@ -100,8 +120,14 @@ class Mirror:
 
     def on_main(self, commit: str) -> bool:
         """Whether a commit is on the main branch."""
-        done = self._git("merge-base", "--is-ancestor", commit, f"refs/heads/{MAIN}")
-        return done.returncode == 0
+        return self._leads_to(commit, f"refs/heads/{MAIN}")
+
+    def before(self, commit: str, other: str) -> bool:
+        """Whether a commit is older than another one that is here, and part of what led to it."""
+        return commit != other and self._leads_to(commit, other)
+
+    def _leads_to(self, commit: str, other: str) -> bool:
+        return self._git("merge-base", "--is-ancestor", commit, other).returncode == 0
 
     def tree(self, commit: str, path: str) -> str:
         """Return git's name for a directory at a commit; empty where there is none."""

@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ...module_utils.errors import CommandError, DeniedError, DockfraError
+from ...module_utils.errors import CommandError, DockfraError
 from ...module_utils.processes.signals import Signals
 from ...module_utils.releases import history
 from ..cli import verbs
-from . import fleet, ledger, plan, playbook
+from . import blame, fleet, ledger, plan, playbook, requested
 from .configuration import Configuration, Deployable
 from .fleet import Move
 from .ledger import Deploy, Ledger
@@ -49,7 +49,7 @@ class Request(NamedTuple):
         ref: a branch or a commit.
         who: asks for it.
         avoid: whether what failed before is left out.
-        only_main: whether the commit has to be on the main branch.
+        judged: whether only what is new on the main branch may be deployed; see `requested`.
         reboot: whether devices that change start anew.
     """
 
@@ -57,7 +57,7 @@ class Request(NamedTuple):
     ref: str
     who: str
     avoid: bool = False
-    only_main: bool = False
+    judged: bool = False
     reboot: bool = False
 
 
@@ -129,7 +129,7 @@ class Pipeline:
 
         Raises:
             UsageError: there is no such target or commit, or it lacks a service.
-            DeniedError: the commit is not on main, and has to be.
+            DeniedError: the commit is judged, and not what may be deployed.
             BusyError: somebody else deploys there.
             CommandError: it was not deployed, and what served serves; or devices are behind, and which.
         """
@@ -149,6 +149,8 @@ class Pipeline:
             def served() -> None:
                 for target in sorted({step.entry.target for step in steps}):
                     self._ledger.unmark(target, commit)
+                for step in steps:
+                    self._ledger.acquit(step.entry.service, step.tree)
 
             variables = {"deploy_commit": commit}
             work = Work("deploy.yml", _DEPLOY_SECONDS, variables, served, commit, request.reboot)
@@ -172,7 +174,7 @@ class Pipeline:
         failed = {name: self._ledger.failed(name) for name in self._configuration.targets()}
         with self._held(entries, f"goes back to {release or 'the release before'}", who):
             there = plan.known(entries)
-            steps = plan.back(entries, there, release, failed)
+            steps = plan.back(entries, there, release, failed, self._blamed(entries))
             if not steps:
                 return self._result(request, "unchanged", "", steps)
             left = {
@@ -215,18 +217,21 @@ class Pipeline:
     def _planned(self, request: Request, entries: Sequence[Deployable]) -> tuple[str, list[Step]]:
         self._mirror.fetch()
         commit = self._mirror.commit(request.ref or MAIN)
-        if request.only_main and not self._mirror.on_main(commit):
-            raise DeniedError(
-                f"{commit[:12]} is not on {MAIN}, and only what is there is deployed on request; merge it first"
-            )
         return commit, self._steps(request, entries, commit)
 
     def _steps(self, request: Request, entries: Sequence[Deployable], commit: str) -> list[Step]:
         there = plan.known(entries)
-        avoid: dict[str, Collection[str]] = {}
+        avoid = blamed = None
         if request.avoid:
             avoid = {target: self._ledger.failed(target) for target in self._configuration.targets()}
-        return plan.to_commit(self._mirror, entries, there, commit, avoid)
+            blamed = self._blamed(entries)
+        steps = plan.to_commit(self._mirror, entries, there, commit, avoid, blamed)
+        if request.judged:
+            requested.check(self._mirror, self._ledger, entries, there, steps, commit)
+        return steps
+
+    def _blamed(self, entries: Sequence[Deployable]) -> dict[str, Collection[str]]:
+        return {entry.service: self._ledger.blamed(entry.service) for entry in entries}
 
     def _moves(
         self, request: Request, entries: Sequence[Deployable], steps: Sequence[Step], commit: str
@@ -342,8 +347,11 @@ class Pipeline:
                     self._begins(noted)
                     self._played(noted, work, steps)
             except BaseException as error:
+                to_blame = blame.found(error, steps) if work.commit else []
                 self._put_back(steps)
-                self._failed(noted, error, {(step.entry.target, work.commit) for step in steps})
+                self._failed(noted, error)
+                for step in to_blame:
+                    self._ledger.blame(step.entry.service, step.tree, work.commit)
                 if isinstance(error, DockfraError):
                     reason = plan.reason(error).rstrip(".")
                     serves = "; ".join(f"{step.entry.service} serves {_shown(step.before)}" for step in steps)
@@ -365,7 +373,7 @@ class Pipeline:
     def _target(self, move: Move) -> str:
         return self._configuration.services[move.device.service].target
 
-    def _failed(self, noted: Deploy, error: BaseException, bad: Collection[tuple[str, str]]) -> None:
+    def _failed(self, noted: Deploy, error: BaseException, bad: Collection[tuple[str, str]] = ()) -> None:
         """Note how a deploy has failed, and for each target the commit that is not to be tried again by itself; empty for none."""
         stopped = not isinstance(error, Exception)
         reason = "it was ended from outside" if stopped else plan.reason(error)

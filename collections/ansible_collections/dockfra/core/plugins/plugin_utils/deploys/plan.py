@@ -29,6 +29,8 @@ class Known(NamedTuple):
         trees: git's name for the directory that each of these is made of, by its id; empty where it does not say.
         crashed: releases that ended soon after they began to serve.
         holder: who works on them, in one line; empty where nobody does.
+        tried: the release that the service tried last and how that ended, see ``releases.state.RESULTS``; both empty where it says nothing.
+        unserved: releases that never served, as those of deploys that failed.
     """
 
     current: str
@@ -38,6 +40,13 @@ class Known(NamedTuple):
     trees: Mapping[str, str]
     crashed: Collection[str]
     holder: str
+    tried: tuple[str, str] = ("", "")
+    unserved: Collection[str] = ()
+
+    @property
+    def to_go_back_to(self) -> list[str]:
+        """The releases that served, the oldest first."""
+        return [release for release in self.commits if release not in self.unserved]
 
     @property
     def serves(self) -> bool:
@@ -94,6 +103,8 @@ def _known(status: Mapping[str, Any]) -> Known:
         {release["id"]: release["tree"] for release in whole},
         tuple(status["crashed"]),
         (status["holder"] or {}).get("line", ""),
+        (tried["release"], tried["result"]) if (tried := status.get("tried")) else ("", ""),
+        tuple(release["id"] for release in whole if not release.get("served", True)),
     )
 
 
@@ -103,6 +114,7 @@ def to_commit(
     there: Mapping[str, Known],
     commit: str,
     avoid: Mapping[str, Collection[str]] | None = None,
+    blamed: Mapping[str, Collection[str]] | None = None,
 ) -> list[Step]:
     """Return what brings services to a commit; nothing for those that serve the same already.
 
@@ -112,6 +124,7 @@ def to_commit(
         there: what is known of their releases.
         commit: the whole hash.
         avoid: commits by target whose content is not to be deployed again.
+        blamed: git's names for directories by service, likewise.
 
     Raises:
         CommandError: the commit does not have the directory of a service.
@@ -126,6 +139,8 @@ def to_commit(
             )
         now = there[entry.service]
         if now.serves and _tree(mirror, entry, now, now.current) == wanted:
+            continue
+        if wanted in (blamed or {}).get(entry.service, ()):
             continue
         if any(mirror.tree(other, entry.path) == wanted for other in (avoid or {}).get(entry.target, ())):
             continue
@@ -164,6 +179,7 @@ def back(
     there: Mapping[str, Known],
     release: str,
     failed: Mapping[str, Collection[str]],
+    blamed: Mapping[str, Collection[str]] | None = None,
 ) -> list[Step]:
     """Return what brings services back.
 
@@ -173,15 +189,20 @@ def back(
         release: an id: each service goes to what it served when that was made; else those that changed last go back to what served
             before.
         failed: commits by target that nobody goes back to.
+        blamed: git's names for directories by service, of which releases are none to go back to either.
 
     Raises:
-        UsageError: nothing has that release, or there is none before.
+        UsageError: nothing has that release, or it never served; or there is none before.
     """
     if release:
-        if not any(release in now.commits for now in there.values()):
-            newest = sorted({known for now in there.values() for known in now.commits})[-5:]
-            raise UsageError(f"there is no release {release} here; there are {', '.join(newest) or 'none'}")
-        wanted = {entry.service: history.as_of(release, [*there[entry.service].commits]) for entry in entries}
+        if not any(release in now.to_go_back_to for now in there.values()):
+            newest = sorted({known for now in there.values() for known in now.to_go_back_to})[-5:]
+            never = any(release in now.commits for now in there.values())
+            problem = f"{release} never served" if never else f"there is no release {release} here"
+            raise UsageError(f"{problem}; there are {', '.join(newest) or 'none'}")
+        wanted = {
+            entry.service: history.as_of(release, there[entry.service].to_go_back_to) for entry in entries
+        }
     else:
         newest_current = max(now.current for now in there.values())
         if not newest_current:
@@ -191,9 +212,11 @@ def back(
         for entry in entries:
             now = there[entry.service]
             bad = {each for each, commit in now.commits.items() if commit in failed.get(entry.target, ())}
+            trees = (blamed or {}).get(entry.service, ())
+            bad |= {each for each, tree in now.trees.items() if tree in trees}
             last = now.current == newest_current
             wanted[entry.service] = (
-                history.before(now.current, now.previous, [*now.commits], {*bad, *now.crashed})
+                history.before(now.current, now.previous, now.to_go_back_to, {*bad, *now.crashed})
                 if last
                 else now.current
             )

@@ -13,6 +13,7 @@ from ...module_utils.errors import CommandError, LateError, TooMuchError
 from ...module_utils.processes import child
 from ..cli import ansible_runs
 from ..cli.codes import line as one_line
+from .blame import BlamedError
 
 PROGRAM = ansible_runs.PROGRAM
 COLLECTIONS = ansible_runs.COLLECTIONS
@@ -45,6 +46,7 @@ def run(
         seconds: how long it may take.
 
     Raises:
+        BlamedError: a task failed for what a service is made of.
         CommandError: a task failed; the message is the first that did. Or it cannot be started, or does not end in time.
     """
     inventory, given = folder / "inventory.json", folder / "variables.json"
@@ -73,6 +75,8 @@ def run(
         said = [
             line for line in done.errors.decode(errors="replace").splitlines() if line.startswith("[ERROR]")
         ]
+        if told.blamed:
+            raise BlamedError(one_line("", told.failed).removeprefix(": "), told.blamed)
         reason = told.failed or (said[0] if said else f"{playbook.name} ended with {done.status}")
         raise CommandError(one_line("", reason).removeprefix(": "))
 
@@ -81,7 +85,7 @@ class _Told:
     """Takes the lines of the callback `steps`, and those that tasks show while they work."""
 
     def __init__(self, tell: Tell) -> None:
-        self.failed = ""
+        self.failed = self.blamed = ""
         self._tell = tell
 
     def take(self, line: bytes) -> None:
@@ -99,6 +103,7 @@ class _Told:
             self.failed = (
                 f"{event['service']}: {event['message']}" if event["service"] else str(event["message"])
             )
+            self.blamed = str(event.get("blamed", ""))
         if event["result"] != "skipped":
             self._tell(_line(event), event)
 

@@ -8,7 +8,7 @@ import http.client
 import time
 
 from ...module_utils.answers import http as answers
-from ...module_utils.errors import CommandError, LateError, TooMuchError
+from ...module_utils.errors import CommandError, LateError, TooMuchError, UnreachableError
 
 HEADER = "X-Release"
 SECONDS = 30.0
@@ -35,21 +35,23 @@ def prove(service: str, host: str, port: int, path: str, release: str, seconds: 
         seconds: how long to wait.
 
     Raises:
-        CommandError: it does not; says what it answers.
+        UnreachableError: it gives no answer.
+        CommandError: it answers otherwise; says what.
     """
-    begin, good, last = time.monotonic(), 0, ""
+    begin, good, last, reached = time.monotonic(), 0, "", False
     while good < _IN_A_ROW:
         try:
             status, found = asked(service, host, port, path)
         except (OSError, http.client.HTTPException, LateError, TooMuchError) as error:
-            good, last = 0, str(error) or type(error).__name__
+            good, last, reached = 0, str(error) or type(error).__name__, False
         else:
+            reached = True
             good = good + 1 if (status, found) == (200, release) else 0
             if not good:
                 last = f"HTTP {status}, {HEADER} {found or 'missing'}"
         if good < _IN_A_ROW and time.monotonic() - begin > seconds:
             wanted = release or "what its image brought"
-            raise CommandError(
+            raise (CommandError if reached else UnreachableError)(
                 f"{service} does not answer with {wanted} at {path} after {seconds:g} s: {last}"
             )
         if not good:

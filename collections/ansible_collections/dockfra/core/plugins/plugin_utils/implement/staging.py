@@ -17,6 +17,7 @@ from ...module_utils.edits.apply import Changes
 from ...module_utils.edits.paths import FILES
 from ...module_utils.errors import BusyError, CommandError
 from ..cli import workspace
+from ..cli.flaws import tolerated
 
 MAIN = "refs/heads/main"
 
@@ -27,7 +28,7 @@ _MADE = "refs/heads/made/"
 _SETTINGS = {
     "gc.auto": "0",
     "maintenance.auto": "false",
-    "fetch.fsckObjects": "true",
+    **tolerated("fetch"),
     "core.useReplaceRefs": "false",
 }
 # A tree is given as it is, whatever attributes it has itself: these count before those.

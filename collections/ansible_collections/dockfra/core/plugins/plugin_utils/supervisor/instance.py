@@ -20,7 +20,12 @@ class Problem(NamedTuple):
 
 def how_ended(status: int) -> str:
     """What a process's end was, for a sentence; of one that a signal ended the status is negative."""
-    return f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"by {signal.Signals(-status).name}"
+    except ValueError:  # a real-time signal has no name
+        return f"by signal {-status}"
 
 
 class Instance(ABC):
@@ -37,6 +42,7 @@ class Instance(ABC):
         admitted: whether it was told to accept.
         accepting: whether connections reach it.
         gone: whether nothing of it is left.
+        answers: whether it has answered what `watch` asked last; one that does not for long has a problem then.
         problem: why it cannot serve; None while it can.
     """
 
@@ -46,6 +52,7 @@ class Instance(ABC):
         self.admitted = False
         self.accepting = False
         self.gone = False
+        self.answers = True
         self.problem: Problem | None = None
 
     @property

@@ -66,7 +66,7 @@ class Process(Instance):
         self._unhealthy = ""
         self._deadline = self._kill_at = self._drained_by = float("inf")
         self._drained = self._retiring = False
-        self._asked_at = self._answered_at = 0.0
+        self._asked_at = 0.0
 
     @property
     def pid(self) -> int:
@@ -160,11 +160,11 @@ class Process(Instance):
 
     def watch(self) -> None:
         now = time.monotonic()
-        if self._asked_at > self._answered_at:
+        if not self.answers:
             if now - self._asked_at > HUNG and not self.problem:
                 self.problem = Problem("hung", f"it does not answer for {HUNG:g} s")
         elif now - self._asked_at > _PING:
-            self._asked_at = now
+            self._asked_at, self.answers = now, False
             self._order(do="ping")
 
     def descriptors(self) -> list[int]:
@@ -208,7 +208,7 @@ class Process(Instance):
         elif event == "drained":
             self._drained = True
         elif event == "pong":
-            self._answered_at = time.monotonic()
+            self.answers = True
         elif event == "unhealthy":
             self._unhealthy = reason
         elif event in ("failed", "refused") and not self.problem:

@@ -267,7 +267,7 @@ class Supervisor:
             self._take_back(trial, instance.problem)
         elif self._still_wanted(trial) is False:
             self._take_back(trial, _WITHDRAWN)
-        elif time.monotonic() >= trial.settles_at:
+        elif time.monotonic() >= trial.settles_at and instance.answers:
             self._trial = None
             self._failures = 0
             self._state = self._state.without_crash(trial.instance.release)
@@ -286,10 +286,13 @@ class Supervisor:
         if old is None or old.problem:
             # It has ended too. What the links say is started, as after any end.
             self.serving = None
+            if old:
+                self._end(old)
         else:
             self.serving = old
             old.resume()
-            trial.instance.drain()
+        # Also where nothing serves for now: what is retired and still accepts would never be through.
+        trial.instance.drain()
         self._state = replace(
             self._state, running=self.serving.release if self.serving else self._state.running
         )

@@ -64,7 +64,7 @@ def _status(kept: Store) -> dict[str, Any]:
 
 def _release(kept: Store, release: str) -> dict[str, Any]:
     try:
-        return {**asdict(kept.record(release)), "problem": ""}
+        return {**asdict(kept.record(release)), "served": kept.served(release), "problem": ""}
     except ReleaseError as error:
         return {"id": release, "problem": str(error)}
 

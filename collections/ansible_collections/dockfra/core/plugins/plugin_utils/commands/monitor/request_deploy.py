@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Ask the monitor for a deploy.
 
-It does so by its own rules, or says which one stands in the way: only of what is on main, and not while another runs.
+It does so by its own rules, or says which one stands in the way: only what is on main, newer than what serves, and neither failed nor was
+rolled back; of a target at most three times within an hour, and not while a deploy runs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ...cli import judgement
 from ...cli.call import Call
 from ...deploys import configuration, face, telling
 from ...deploys.pipeline import Pipeline, Request
@@ -28,9 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(call: Call) -> dict[str, Any]:
     options = call.options
-    request = Request(options.target, options.ref, face.who(call), only_main=True)
+    request = Request(options.target, options.ref, face.who(call), avoid=True, judged=True)
     with telling.told(call) as begins:
-        return Pipeline(call.tell, begins=begins).deploy(request)
+        pipeline = Pipeline(call.tell, begins=begins)
+        pipeline.check_target(request.target)
+        judgement.deploy(request.target)
+        return pipeline.deploy(request)
 
 
 render = face.render

@@ -324,6 +324,62 @@ def test_a_device_that_is_not_well_goes_back(
     assert reached(home).state().proven
 
 
+def cut_before_it_was_well(home: Home, release: str, built: Artifact) -> None:
+    """Bring a release into use as where the way breaks before anybody asks whether the device is well."""
+    reached(home).receive(release, built)
+    home(scripts.line(scripts.SWITCH, [release]), b"", 10)
+    assert (home.in_use(), reached(home).state().proven) == (release, False)
+
+
+@pytest.mark.parametrize("program_fails", [False, True])
+def test_a_switch_that_was_cut_goes_back_to_what_was_well(
+    home: Home, old: Artifact, new: Artifact, program_fails: bool
+) -> None:
+    deploy(home, OLD, old)
+    cut_before_it_was_well(home, NEW, new)
+    assert reached(home).state().trusted == OLD
+    home.hook("healthy", f'[ "$(readlink "$HOME/releases/current")" = {OLD} ] || {{ echo no; exit 1; }}')
+    version = "3.0.0" if program_fails else "2.0.0"
+    words = "its program says 'status 2.0.0' of itself, not 3.0.0" if program_fails else "it is not well: no"
+    with pytest.raises(DeviceRefusedError, match=f"{words}. It is back at {OLD}."):
+        reached(home).switch(NEW, version)
+    found = reached(home).state()
+    assert (home.in_use(), found.proven, found.trusted) == (OLD, True, OLD)
+
+
+def test_a_switch_that_was_cut_is_taken_up_again_where_all_is_well(
+    home: Home, old: Artifact, new: Artifact
+) -> None:
+    deploy(home, OLD, old)
+    cut_before_it_was_well(home, NEW, new)
+    assert reached(home).switch(NEW, "2.0.0") == Switched(OLD, NEW)
+    found = reached(home).state()
+    assert (found.current, found.proven, found.trusted) == (NEW, True, NEW)
+
+
+def test_the_first_release_of_a_device_goes_where_it_is_not_well(home: Home, new: Artifact) -> None:
+    cut_before_it_was_well(home, NEW, new)
+    home.hook("healthy", '[ ! -e "$HOME/releases/current" ] || { echo no; exit 1; }')
+    with pytest.raises(DeviceRefusedError, match=r"it is not well: no. It is back at no release."):
+        reached(home).switch(NEW, "2.0.0")
+    assert (home.in_use(), reached(home).state().proven) == ("", True)
+
+
+def test_what_it_was_well_with_stays_what_it_goes_back_to(home: Home, old: Artifact, new: Artifact) -> None:
+    deploy(home, OLD, old)
+    home.hook("healthy", "echo too hot; exit 1")
+    with pytest.raises(DeviceRefusedError, match="but it is not well"):
+        deploy(home, NEW, new)
+    # Not the one that was refused, though it was in use in between.
+    assert reached(home).state().previous == NEW
+    with pytest.raises(DeviceRefusedError, match="It was in use before, too"):
+        reached(home).switch(OLD)
+    assert home.in_use() == OLD
+    # A mark of an earlier version names nothing.
+    (home.releases / "unproven").write_text("")
+    assert reached(home).state().trusted == NEW
+
+
 def test_a_device_that_stays_unwell_says_so(home: Home, old: Artifact, new: Artifact) -> None:
     deploy(home, OLD, old)
     home.hook("healthy", "echo too hot; exit 1")
@@ -445,7 +501,7 @@ def test_foreign_things_among_the_releases_are_left_alone(home: Home, new: Artif
     (home.releases / "notes.part").mkdir()
     (home.releases / "current").symlink_to("/etc")
     device = reached(home)
-    assert device.state()[4:] == ("", "", True, {}, ())
+    assert device.state()[4:] == ("", "", True, "", {}, ())
     deploy(home, NEW, new)
     device.tidy()
     assert {"notes", "notes.part"} <= set(home.names())

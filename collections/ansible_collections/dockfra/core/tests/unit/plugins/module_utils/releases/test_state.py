@@ -90,6 +90,12 @@ TRIED = {"release": TWO, "token": "1.2", "result": "ready", "reason": "", "time"
         {**GOOD, "tried": {**TRIED, "token": "/etc/passwd"}},
         {**GOOD, "tried": {**TRIED, "reason": 5}},
         {**GOOD, "time": [1]},
+        {**GOOD, "time": 10**400},
+        {**GOOD, "time": float("nan")},
+        {**GOOD, "crashed": {ONE: 10**400}},
+        {**GOOD, "crashed": {ONE: float("inf")}},
+        {**GOOD, "tried": {**TRIED, "time": 10**400}},
+        {**GOOD, "tried": {**TRIED, "time": float("nan")}},
     ],
 )
 def test_what_says_something_else_is_damage(tmp_path: Path, values: object) -> None:

@@ -181,6 +181,37 @@ def test_a_switch_moves_the_links(tmp_path: Path) -> None:
         assert links.read(where.folder, "next") is None
 
 
+def test_what_never_served_is_known_as_such(tmp_path: Path) -> None:
+    where = store(tmp_path)
+    one, two, three = (add(where, DATA, number) for number in (1, 2, 3))
+    assert not any(map(where.served, (one, two, three)))
+    where.confirm(one)
+    where.ask(two)
+    where.take_back()
+    where.confirm(three)
+    assert [where.served(release) for release in (one, two, three)] == [True, False, True]
+    where.confirm(one)
+    where.leave()
+    assert [where.served(release) for release in (one, two, three)] == [True, False, True]
+
+
+def test_a_confirmation_that_was_cut_counts(tmp_path: Path) -> None:
+    where = store(tmp_path)
+    one, two, three = (add(where, DATA, number) for number in (1, 2, 3))
+    links.point(where.folder, links.CURRENT, one)
+    assert where.served(one)
+    where.confirm(two)
+    where.confirm(three)
+    assert [where.served(release) for release in (one, two, three)] == [True, True, True]
+
+
+def test_a_release_from_before_there_were_marks_counts_as_served(tmp_path: Path) -> None:
+    where = store(tmp_path)
+    release = add(where, DATA)
+    os.unlink(os.path.join(where.folder, release, "unserved"))
+    assert where.served(release)
+
+
 def test_each_request_has_a_token_of_its_own(tmp_path: Path) -> None:
     where = store(tmp_path)
     release = add(where, DATA)

@@ -50,6 +50,8 @@ def test_anything_else_is_none(tmp_path: Path, content: str) -> None:
     path.write_text(content, encoding="latin-1")
     assert snapshot.read(path, 1e12) is None
     assert snapshot.read(tmp_path / "missing", 1e12) is None
+    path.write_text('{"boottime": 0, "time": 1' + "0" * 400 + "}")
+    assert snapshot.read(path, 1e12) is None
 
 
 def test_a_reader_never_sees_half_of_it(tmp_path: Path) -> None:

@@ -49,7 +49,15 @@ def test_a_backup_is_too_old_when_that_is_asked_for_finding_backup(
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"verified": "x"}', '{"verified": 1, "snapshot": "\\u001b", "max_age_hours": 1}']
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"verified": "x"}',
+        '{"verified": 1, "snapshot": "\\u001b", "max_age_hours": 1}',
+        f'{{"verified": 1{"0" * 400}, "snapshot": "1a2b3c4d", "max_age_hours": 1}}',
+    ],
 )
 def test_without_a_backup_or_with_a_broken_record_there_is_nothing_to_say(tmp_path: Path, text: str) -> None:
     path = tmp_path / "backup.json"

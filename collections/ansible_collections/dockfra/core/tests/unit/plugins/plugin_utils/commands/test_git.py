@@ -326,6 +326,27 @@ def test_only_branches_and_tags_are_taken_finding_s1(origin: Origin, reference: 
     assert allowed.returncode == 0, allowed.stderr
 
 
+@pytest.mark.parametrize("name", ["{head}", "ABCDEF0123" * 4, "0" * 63 + "a"])
+def test_no_branch_is_called_like_a_commit(origin: Origin, name: str) -> None:
+    tree = cloned(origin)
+    head = origin.heads()["main"]
+    reference = f"refs/heads/{name.format(head=head)}"
+    done = origin.git("developer", "push", "origin", f"main:{reference}", cwd=tree)
+    assert done.returncode == 1
+    assert f"{reference} is called like a commit" in done.stderr
+    assert set(origin.heads()) == {"main"}
+    # Others that look like it are, and one that lies there from earlier times can go.
+    git = ("git", f"--git-dir={origin.repository}")
+    environment = origin.environment("developer")
+    assert run(*git, "update-ref", reference, head, cwd=tree, env=environment).returncode == 0
+    assert origin.git("developer", "push", "origin", f":{reference}", cwd=tree).returncode == 0
+    other = f"main:refs/heads/{head[:39]}"
+    assert (
+        origin.git("developer", "push", "origin", other, f"main:refs/heads/x/{head}", cwd=tree).returncode
+        == 0
+    )
+
+
 # -- old history --
 
 

@@ -162,6 +162,7 @@ def test_a_release_is_received_switched_to_and_taken_back(bastion: Bastion) -> N
     assert (found["running"], found["current"], found["previous"]) == (one, one, two)
     assert [entry["id"] for entry in found["releases"]] == [one, two]
     assert [entry["who"] for entry in found["releases"]] == ["monitor", "monitor"]
+    assert [entry["served"] for entry in found["releases"]] == [True, True]
     assert (found["tried"]["release"], found["tried"]["result"], found["holder"]) == (one, "ready", None)
     shown = bastion.call("release-status").stdout.decode()
     assert f"frontend runs {one}" in shown

@@ -1,9 +1,10 @@
 # Copyright (c) 2026 Dockfra contributors
 # SPDX-License-Identifier: Apache-2.0
-"""``request-alert`` and ``request-cleanup`` at the monitor: what the autopilot may ask for, and what it may not."""
+"""``request-alert``, ``request-cleanup`` and ``request-deploy`` at the monitor: what the autopilot may ask for, and what it may not."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -13,20 +14,25 @@ from typing import Any
 import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.audit.log import AuditLog
+from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
 from ansible_collections.dockfra.core.plugins.module_utils.policy.model import Policy
 from ansible_collections.dockfra.core.plugins.module_utils.watch import requests
-from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health, runner, watched
+from ansible_collections.dockfra.core.plugins.plugin_utils.cli import health, judgement, runner, watched
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.call import Place
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.gate import Gate
 from ansible_collections.dockfra.core.plugins.plugin_utils.cli.output import Style
-from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import request_alert
+from ansible_collections.dockfra.core.plugins.plugin_utils.commands.monitor import (
+    request_alert,
+    request_deploy,
+)
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import configuration as deployed
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.pipeline import Request
 
 POLICY = Policy(
     {},
     {
         name: {"on_path": False, "at": {"monitor": ["autopilot"]}}
-        for name in ("request-alert", "request-cleanup")
+        for name in ("request-alert", "request-cleanup", "request-deploy")
     },
 )
 PLACE = Place("monitor", "ssh-monitor", POLICY, {"monitor": "ssh-monitor", "autopilot": "ssh-autopilot"})
@@ -163,3 +169,33 @@ def test_nothing_is_removed_while_a_deploy_is_under_way(monitor: Monitor) -> Non
     assert outcome.status == 75
     assert "deploy of backend" in outcome.message
     assert "release-prune" not in monitor.calls.read_text()
+
+
+def test_a_deploy_is_judged_and_counted(
+    monitor: Monitor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Request] = []
+
+    class Deploys:
+        """As the pipeline does what it is asked for."""
+
+        def __init__(self, *_words: object, **_options: object) -> None: ...
+
+        def check_target(self, target: str) -> None:
+            if target != "backend":
+                raise UsageError(f"there is no target {target}")
+
+        def deploy(self, request: Request) -> dict[str, Any]:
+            asked.append(request)
+            return {"result": "unchanged", "target": request.target, "commit": ""}
+
+    monkeypatch.setattr(request_deploy, "Pipeline", Deploys)
+    monkeypatch.setattr(request_deploy.telling, "told", lambda _call: contextlib.nullcontext())
+    monkeypatch.setattr(judgement, "DEPLOYS_COUNTED", tmp_path / "counts" / "deploys.json")
+    assert monitor.asked("request-deploy nothing").status == 2
+    for _number in range(judgement.MOST_DEPLOYS):
+        assert monitor.asked("request-deploy backend").status == 0
+    assert set(asked) == {Request("backend", "", "autopilot", avoid=True, judged=True)}
+    outcome = monitor.asked("request-deploy backend")
+    assert (outcome.status, "deploys are limited" in outcome.message) == (75, True)
+    assert len(asked) == judgement.MOST_DEPLOYS

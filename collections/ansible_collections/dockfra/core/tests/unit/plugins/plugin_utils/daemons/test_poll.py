@@ -79,7 +79,7 @@ class Bench:
             self.settings,
             self.fetch,
             self.deploy,
-            lambda: self.notes.failed(TARGET),
+            self.notes.commits,
             self.folder / "state" / "polled.json",
             lambda: self.now,
         )
@@ -151,7 +151,7 @@ def test_only_main_is_deployed(bench: Bench) -> None:
 
 def test_what_failed_is_not_tried_again_and_the_next_commit_is(bench: Bench) -> None:
     def fail(commit: str) -> Ended:
-        bench.notes.mark(TARGET, commit)
+        bench.notes.blame("backend", "tree", commit)
         return Ended(1, "deploy-all: backend: its tests fail")
 
     bench.ends = fail

@@ -71,6 +71,25 @@ def test_what_failed_is_marked_for_its_target_until_it_serves(
     assert notes.failed("backend") == {"c"}
 
 
+def test_what_a_service_is_blamed_for_is_its_content(notes: Ledger, tmp_path: Path) -> None:
+    notes.mark("backend", "a")
+    notes.blame("backend", "tree-1", "b")
+    notes.blame("backend", "tree-2", "c")
+    assert (notes.blamed("backend"), notes.blamed("frontend")) == ({"tree-1", "tree-2"}, frozenset())
+    assert (notes.commits(), notes.failed("backend")) == ({"a", "b", "c"}, {"a"})
+    notes.acquit("backend", "tree-1")
+    assert (notes.blamed("backend"), notes.commits()) == ({"tree-2"}, {"a", "c"})
+
+
+def test_a_file_from_before_services_were_blamed_is_read(tmp_path: Path) -> None:
+    place = tmp_path / "deploys.json"
+    place.write_text('{"deploys": [], "failed": {"backend": ["a"]}}')
+    notes = Ledger(place)
+    assert (notes.failed("backend"), notes.blamed("backend"), notes.commits()) == ({"a"}, frozenset(), {"a"})
+    notes.blame("backend", "tree", "b")
+    assert (notes.failed("backend"), notes.commits()) == ({"a"}, {"a", "b"})
+
+
 def test_many_at_once_lose_nothing(notes: Ledger) -> None:
     threads = [
         threading.Thread(target=lambda number=number: notes.mark("backend", f"c{number}"))

@@ -60,6 +60,7 @@ def test_what_is_new_comes_and_what_is_gone_goes(origin: Origin, mirror: Mirror)
     assert mirror.fetch() == two
     assert [mirror.commit(ref) for ref in ("main", "topic", side, side[:12])] == [two, side, side, side]
     assert (mirror.on_main(one), mirror.on_main(side)) == (True, False)
+    assert (mirror.before(one, two), mirror.before(two, one), mirror.before(one, one)) == (True, False, False)
     origin.git("push", "-q", "origin", ":topic")
     mirror.fetch()
     with pytest.raises(UsageError, match="no branch or commit 'topic'"):
@@ -77,11 +78,31 @@ def test_only_names_and_hashes_are_taken(origin: Origin, mirror: Mirror, ref: st
         mirror.commit(ref)
 
 
-def test_a_branch_goes_before_a_commit_that_begins_with_its_name(origin: Origin, mirror: Mirror) -> None:
+def test_a_whole_hash_is_its_commit_whatever_branches_are_called(origin: Origin, mirror: Mirror) -> None:
     one = origin.commit("first", backend__a="1")
-    two = origin.commit("second", one[:8], backend__a="2")
+    two = origin.commit("second", "aside", backend__a="2")
+    for name in (one, "a" * 40, "b" * 64):
+        origin.git("push", "-q", "origin", f"aside:refs/heads/{name}")
     mirror.fetch()
-    assert mirror.commit(one[:8]) == two
+    assert mirror.commit(one) == mirror.commit(one.upper()) == one
+    for name in ("a" * 40, "b" * 64):
+        with pytest.raises(UsageError, match="no branch or commit"):
+            mirror.commit(name)
+    assert mirror.commit("aside") == two
+
+
+def test_a_branch_that_is_the_beginning_of_another_commit_is_not_guessed(
+    origin: Origin, mirror: Mirror
+) -> None:
+    one = origin.commit("first", backend__a="1")
+    two = origin.commit("second", one[:12], backend__a="2")
+    origin.git("push", "-q", "origin", f"{two}:refs/heads/{two[:12]}", f"{two}:refs/heads/0123abcd0123")
+    mirror.fetch()
+    with pytest.raises(UsageError, match=f"{one[:12]} is a branch, and other commits begin so; .*{two}"):
+        mirror.commit(one[:12])
+    # One that leads to that commit, or begins no other, is meant.
+    assert mirror.commit(two[:12]) == mirror.commit("0123abcd0123") == two
+    assert mirror.commit(one[:13]) == one
 
 
 def test_an_unreachable_origin_is_told_and_what_is_here_stays(origin: Origin, mirror: Mirror) -> None:

@@ -20,6 +20,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import (
     plan,
     playbook,
 )
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.blame import BlamedError
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.configuration import (
     Configuration,
     Deployable,
@@ -76,7 +77,7 @@ class World:
         self.played.append((path.name, [*hosts]))
         if path.name != "devices.yml":
             if self.service_fails and path.name == "deploy.yml":
-                raise CommandError("files: it is ill")
+                raise BlamedError("files: it is ill", "files")
             self.current = hosts["files"]["deploy_after"]
             self.there.setdefault(self.current, variables.get("deploy_commit", ""))
             return
@@ -163,7 +164,9 @@ def test_no_device_is_touched_where_the_service_fails(world: World, deploys: Pip
         deploys.deploy(request())
     assert [name for name, _hosts in world.played] == ["deploy.yml"]
     assert set(world.uses.values()) == {ONE}
-    assert notes.failed("rpi3") == {COMMITS[2]}
+    assert (notes.failed("rpi3"), notes.commits()) == (frozenset(), {COMMITS[2]})
+    # By itself nobody tries that again.
+    assert deploys.deploy(request(avoid=True))["result"] == "unchanged"
 
 
 def test_the_first_that_does_not_get_well_ends_it_and_what_is_behind_is_named(

@@ -49,7 +49,14 @@ def known(current: str = "", *there: str, previous: str = "", **values: Any) -> 
     }
     trees = values.get("trees", {})
     return Known(
-        current, values.get("running", current), previous, commits, trees, values.get("crashed", ()), ""
+        current,
+        values.get("running", current),
+        previous,
+        commits,
+        trees,
+        values.get("crashed", ()),
+        "",
+        unserved=values.get("unserved", ()),
     )
 
 
@@ -134,6 +141,26 @@ def test_a_rollback_to_a_release_brings_what_served_then() -> None:
     assert steps(plan.back(ENTRIES, there, ONE, {})) == {"backend": (ONE, False), "mobile": ("", False)}
     with pytest.raises(UsageError, match="there is no release"):
         plan.back(ENTRIES, there, "20200101T000000Z-000000000000", {})
+
+
+def test_nobody_goes_back_to_what_never_served() -> None:
+    """The second was to bring both and failed, then the backend changed alone."""
+    there = {
+        "backend": known(FOUR, ONE, TWO, THREE, unserved=(TWO,)),
+        "mobile": known(ONE, ONE, TWO, unserved=(TWO,)),
+    }
+    assert steps(plan.back(ENTRIES, there, THREE, {})) == {"backend": (THREE, False)}
+    assert steps(plan.back(ENTRIES, there, ONE, {})) == {"backend": (ONE, False)}
+    with pytest.raises(UsageError, match=rf"{TWO} never served; there are {ONE}, {THREE}, {FOUR}"):
+        plan.back(ENTRIES, there, TWO, {})
+    there = {"backend": known(THREE, ONE, TWO, unserved=(TWO,)), "mobile": known()}
+    assert steps(plan.back(ENTRIES, there, "", {})) == {"backend": (ONE, False)}
+
+
+def test_nobody_goes_back_to_what_is_blamed() -> None:
+    trees = {ONE: "b1", TWO: "b2", THREE: "b3"}
+    there = {"backend": known(THREE, ONE, TWO, previous=TWO, trees=trees), "mobile": known()}
+    assert steps(plan.back(ENTRIES, there, "", {}, {"backend": ["b2"]})) == {"backend": (ONE, False)}
 
 
 def test_nobody_goes_back_to_what_failed() -> None:

@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import http.server
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +22,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import Command
 from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import process_start
 from ansible_collections.dockfra.core.plugins.module_utils.processes import tree
 from ansible_collections.dockfra.core.plugins.plugin_utils.deploys import playbook
+from ansible_collections.dockfra.core.plugins.plugin_utils.deploys.blame import BlamedError
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
 HOSTS = {"backend": {"number": 1}, "mobile": {"number": 2}}
@@ -87,6 +90,49 @@ def test_the_first_failure_is_the_reason(run: Run) -> None:
             """
         )
     assert not [event for event in run.events if event["step"] == "Never"]
+
+
+def test_the_service_that_is_to_blame_is_known(run: Run) -> None:
+    """As the tasks say it that build and prove."""
+    with pytest.raises(BlamedError, match=r"^backend: backend does not answer") as caught:
+        run(
+            """
+            - name: Prove
+              dockfra.core.release_served:
+                service: "{{ inventory_hostname }}"
+                host: 127.0.0.1
+                port: "{{ port }}"
+                path: /health
+                release: 20261125T131500Z-0123456789ab
+                seconds: 0
+              when: number == 1
+            """,
+            port=served(),
+        )
+    assert caught.value.service == "backend"
+    with pytest.raises(CommandError, match=r"^mobile: mobile does not answer") as other:
+        run(
+            """
+            - name: Prove
+              dockfra.core.release_served:
+                service: "{{ inventory_hostname }}"
+                host: 127.0.0.1
+                port: 1
+                path: /health
+                release: 20261125T131500Z-0123456789ab
+                seconds: 0
+              when: number == 2
+            """
+        )
+    # That nobody can reach it says nothing of what it serves.
+    assert not isinstance(other.value, BlamedError)
+
+
+def served() -> int:
+    """Serve errors for as long as the tests take, and return the port."""
+    server = http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_port
 
 
 def test_a_playbook_that_is_none_is_told(run: Run) -> None:

@@ -156,8 +156,10 @@ def hang(service: Service) -> None:
 
 
 @pytest.mark.slow
-def test_one_that_hangs_soon_after_the_switch_is_taken_back(service: Service) -> None:
-    bad = service.release(settle=20)
+@pytest.mark.parametrize("settle", [5, 20])
+def test_one_that_hangs_soon_after_the_switch_is_taken_back(service: Service, settle: int) -> None:
+    # Also where it is watched no longer than it may take to answer.
+    bad = service.release(settle=settle)
     service.store.ask(bad)
     tried(service, "settling")
     hang(service)
@@ -178,6 +180,23 @@ def test_a_request_that_is_withdrawn_leaves_the_old_one(
         assert service.get()[1] == ""
         assert service.state().running == ""
     assert service.state().crashed == {}
+
+
+@pytest.mark.slow
+def test_a_request_that_is_withdrawn_when_the_old_one_was_killed_leaves_one_that_serves(
+    service: Service,
+) -> None:
+    release = service.release(settle=20)
+    [old] = service.workers()
+    service.store.ask(release)
+    tried(service, "settling")
+    os.kill(old, signal.SIGKILL)
+    wait_for(lambda: old not in service.workers())
+    with Load(service.port, slow=0.1) as load:
+        service.store.take_back()
+        tried(service, "withdrawn")
+        wait_for(lambda: service.get()[1] == "" and len(service.workers()) == 1)
+    assert load.failed == []
 
 
 @pytest.mark.slow
