@@ -117,7 +117,9 @@ class World:
         helps = (action.id, subject) in self.repairs
         verdict = "done" if helps or not action.changes else "failed"
         key = proposal.subject(actions())
-        self.events.append(Event(self.snapshot.time, action.id, key, action.risk, verdict))
+        self.events.append(
+            Event(self.snapshot.time, action.id, key, action.risk, verdict, parameters=proposal.parameters)
+        )
         self.done.append((action.id, subject))
         services, tickets = dict(self.snapshot.services), dict(self.snapshot.tickets)
         if helps and not self.flaps:
@@ -447,6 +449,33 @@ def test_an_answer_of_another_form_is_no_snapshot(broken: dict[str, Any]) -> Non
         gathered.snapshot(inventory(), 3, NOW, broken, {"tickets": []}, GIT)
 
 
+@pytest.mark.parametrize("made", ["ticket", "alert", "both"])
+def test_what_a_text_had_made_keeps_no_real_fault_from_being_told(made: str) -> None:
+    """A model cried wolf about redis; within the hour redis is off its network."""
+    told = Event(NOW - 1800, "alert", "service/redis", "low", "done", "", "llm", {"reason": "disk-full"})
+    events = (told, replace(told, action="ticket-create")) if made == "both" else (told,)
+    labels = ("autopilot", "by-llm", "redis")
+    wolf = Ticket("T-0001", "open", "high", "developer", labels, "autopilot", NOW - 1800)
+    world = World(seen(cut_off("redis"), tickets={} if made == "alert" else {"T-0001": wolf}))
+    world.events += () if made == "ticket" else events
+    assert world.run(10) == [("ticket-create", "redis"), ("alert", "redis")]
+    # The model itself is told that there is one.
+    again = {"service": "redis", "title": "x", "description": "x", "priority": "low"}
+    wanted = Proposal("ticket-create", again, ("container/redis",), "llm")
+    with_ticket = seen(cut_off("redis"), tickets={"T-0001": wolf})
+    assert engine().judge(wanted, with_ticket, Past((), NOW), ACT).rule == "precondition"
+
+
+def test_that_a_disk_is_full_does_not_hide_for_a_day_that_no_repair_helps() -> None:
+    world = World(seen(replace(piloting.service("redis"), room=95)))
+    assert world.run(5) == [("ticket-create", "redis"), ("alert", "redis")]
+    later = world.snapshot.time + 3600
+    world.snapshot = seen(replace(stopped("redis"), room=95, since=later - 60), time=later)
+    world.run(20)
+    reasons = [event.parameters["reason"] for event in world.events if event.action == "alert"]
+    assert reasons == ["disk-full", "no-repair-helps"]
+
+
 # -- the playbooks --
 
 
@@ -464,7 +493,7 @@ def test_a_playbook_takes_the_parameters_of_its_action_and_calls_what_the_catalo
     action = actions().actions[name]
     first, *rest = tasks(name)
     places = {place: f"place_{place}" for place in action.verbs}
-    taken = {"action_effect", *(f"action_{parameter}" for parameter in action.parameters), *places.values()}
+    taken = {f"action_{name}" for name in ("effect", "planner", *action.parameters)} | {*places.values()}
     assert set(first["dockfra.core.started_with"]["texts"]) == taken
     called = set()
     for task in rest:
@@ -511,7 +540,7 @@ def test_a_ticket_is_made_once_of_an_effect_and_its_words_are_nobodys_code(
     program.chmod(0o755)
     given = tmp_path / "given.yml"
     given.write_text(
-        "place_manager: !unsafe ssh-manager\naction_service: !unsafe redis\naction_priority: !unsafe high\naction_effect: !unsafe 00000007-aaaaaaaaaaaa\n"
+        "place_manager: !unsafe ssh-manager\naction_service: !unsafe redis\naction_priority: !unsafe high\naction_effect: !unsafe 00000007-aaaaaaaaaaaa\naction_planner: !unsafe llm\n"
         f"action_title: !unsafe \"$(touch {tmp_path}/owned); 'x'\"\n"
         f"action_description: !unsafe \"{{{{ lookup('pipe', 'touch {tmp_path}/owned') }}}}\"\n"
     )
@@ -534,6 +563,7 @@ def test_a_ticket_is_made_once_of_an_effect_and_its_words_are_nobodys_code(
     said = calls.read_text()
     assert "--label=00000007-aaaaaaaaaaaa" in said
     assert ("ticket-create" in said) is not there
+    assert ("--label=by-llm" in said) is not there
     assert ("{{ lookup" in said) is not there
     assert not (tmp_path / "owned").exists()
 
@@ -543,6 +573,7 @@ def test_a_template_that_is_no_data_is_refused(tmp_path: Path) -> None:
         {
             "action_service": f"{{{{ lookup('pipe', 'touch {tmp_path}/owned') }}}}",
             "action_effect": "x",
+            "action_planner": "rules",
             "place_monitor": "ssh-monitor",
         }
     )

@@ -100,6 +100,7 @@ class Action:
         timeout: seconds that the playbook may take.
         cooldown: seconds until it may be done again about the same subject.
         per_hour: how often it may be done about the same subject within an hour.
+        distinct: parameters of which, for the rules, each value has a cooldown and a number per hour of its own.
         precondition: what has to hold before it.
         probe: what has to hold after it.
         within: seconds until that.
@@ -118,6 +119,7 @@ class Action:
     timeout: int
     cooldown: int
     per_hour: int
+    distinct: tuple[str, ...]
     precondition: tuple[Condition, ...]
     probe: tuple[Condition, ...]
     within: int

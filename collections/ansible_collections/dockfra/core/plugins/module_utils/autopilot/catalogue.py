@@ -122,6 +122,7 @@ class _Reader:
                 "no parameter is a service, a target or a ticket, so nobody knows what it is about",
                 (*where, "parameters"),
             )
+        words = tuple(each for each, parameter in parameters.items() if parameter.kind.name == "word")
         title = _needed(keys.take("title", line), where, "title", "one line for people")
         risk = _needed(keys.take("risk", one_of(tuple(RISKS))), where, "risk", ", ".join(RISKS))
         verbs = _needed(keys.take("verbs", self._verbs), where, "verbs", "which commands it calls, by place")
@@ -144,6 +145,7 @@ class _Reader:
             timeout=keys.number("timeout", 60, 1, _HOUR),
             cooldown=keys.number("cooldown", 60, 1, 30 * _DAY),
             per_hour=keys.number("per_hour", 2, 1, 100),
+            distinct=keys.take("distinct", list_of(one_of(words))) or (),
             precondition=precondition,
             probe=probe,
             within=keys.number("within", 60, 1, _HOUR),

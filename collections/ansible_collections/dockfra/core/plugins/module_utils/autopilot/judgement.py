@@ -18,7 +18,7 @@ from .actions import Action, Catalogue
 from .catalogue import AUTOPILOT
 from .facts import View
 from .inventory import Inventory
-from .past import HOUR, STRIKES_LAST, Past
+from .past import HOUR, STRIKES_LAST, Event, Past
 from .schema import Checker, Proposal, plan_digest
 from .snapshot import MEASURED, Evidence, Snapshot
 
@@ -88,6 +88,24 @@ class _Case(NamedTuple):
         """What it is about, without its kind."""
         return self.proposal.parameters[self.action.subject]
 
+    @property
+    def of_the_rules_alone(self) -> bool:
+        """Whether only what the rules had done before counts: whoever makes a model talk must not silence what tells of a real fault."""
+        return self.proposal.planner == "rules" and not self.action.changes
+
+    def attempts(self, seconds: float) -> list[Event]:
+        """What counts as the same within a time, the oldest first."""
+        found = self.view.past.attempts(self.action.id, self.subject, seconds)
+        if not self.of_the_rules_alone:
+            return found
+        own = [self.proposal.parameters[name] for name in self.action.distinct]
+        return [
+            event
+            for event in found
+            if event.planner == "rules"
+            and [event.parameters.get(name) for name in self.action.distinct] == own
+        ]
+
 
 class Engine:
     """Judges proposals.
@@ -137,11 +155,12 @@ class Engine:
     def exhausted(self, proposal: Proposal, snapshot: Snapshot, past: Past, around: Circumstances) -> bool:
         """Whether a proposal in the right form was made or done as often as it may be, so that nobody need say it again."""
         case = self._case(proposal, snapshot, past, around)
-        return past.said(case.digest, HOUR) or any(rule(case) for rule in self.limits.values())
+        planner = "rules" if case.of_the_rules_alone else ""
+        return past.said(case.digest, HOUR, planner) or any(rule(case) for rule in self.limits.values())
 
     def _case(self, proposal: Proposal, snapshot: Snapshot, past: Past, around: Circumstances) -> _Case:
         action = self._catalogue.actions[proposal.action]
-        view = View(self._inventory, snapshot, past)
+        view = View(self._inventory, snapshot, past, proposal.planner)
         digest = plan_digest(proposal, action)
         return _Case(proposal, action, view, proposal.subject(self._catalogue), around, digest)
 
@@ -225,11 +244,10 @@ class Engine:
 
     def _cooldown(self, case: _Case) -> str:
         wait = case.action.cooldown
-        last = case.view.past.attempts(case.action.id, case.subject, wait)
-        return f"it was done less than {wait} s ago" if last else ""
+        return f"it was done less than {wait} s ago" if case.attempts(wait) else ""
 
     def _rate(self, case: _Case) -> str:
-        count = len(case.view.past.attempts(case.action.id, case.subject, HOUR))
+        count = len(case.attempts(HOUR))
         most = case.action.per_hour
         return f"it was done {count} times within an hour, which is all there may be" if count >= most else ""
 

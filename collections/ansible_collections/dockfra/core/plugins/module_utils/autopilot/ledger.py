@@ -301,7 +301,7 @@ def moment(decision: Decision, now: float) -> float:
 def _event(decision: Decision, now: float) -> Event:
     verdict = decision.verdict if decision.ended else BEGUN
     of = (decision.action, decision.subject, decision.risk, verdict, decision.digest, decision.planner)
-    return Event(moment(decision, now), *of)
+    return Event(moment(decision, now), *of, decision.parameters)
 
 
 def _bounded(value: Any) -> Any:
