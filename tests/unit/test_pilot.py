@@ -19,11 +19,11 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.audit import chain
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot import approvals, pause
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.advisor import Proposed
-from ansible_collections.dockfra.core.plugins.module_utils.autopilot.ledger import Decision
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.ledger import Decision, Ledger
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.past import Past
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.schema import Proposal
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.snapshot import Budget, Snapshot
-from ansible_collections.dockfra.core.plugins.module_utils.errors import LLMUnavailableError
+from ansible_collections.dockfra.core.plugins.module_utils.errors import LedgerError, LLMUnavailableError
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import effects, playbook
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.cycle import Pilot, Report
 from ansible_collections.dockfra.core.tests.unit import pilot_child
@@ -323,6 +323,26 @@ def test_what_a_model_adds_is_judged_and_kept_apart(world: World) -> None:
         ["request-restart", "redis"],
         ["request-alert", "redis", "disk-full", *world.effects()[1][3:]],
     ]
+
+
+def test_what_was_begun_is_proved_though_the_next_cannot_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put(exited("redis"))
+    world.write(heals=["redis"])
+    begin = Ledger.begin
+
+    def full(ledger: Ledger, decision: Decision) -> None:
+        if decision.planner == "llm":
+            raise LedgerError("No space is left.")
+        begin(ledger, decision)
+
+    monkeypatch.setattr(Ledger, "begin", full)
+    tells = Proposal("alert", {"service": "redis", "reason": "disk-full"}, ("container/redis",), "llm")
+    with pytest.raises(LedgerError, match="No space"):
+        cycle(world, propose=wants(tells), budget=lambda: Budget(1000, 1.0))
+    assert told(world.means().ledger.decisions()) == [("request-restart", "service/redis", "done")]
+    assert world.means().ledger.open() == []
 
 
 # What goes wrong on the way ------------------------------------------------------------------------------------------

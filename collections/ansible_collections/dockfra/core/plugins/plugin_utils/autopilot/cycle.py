@@ -174,12 +174,21 @@ class _Cycle:
         if not dry:
             for left in self._notes.ledger.open():
                 self._report.settled.append(self._effects.close(left, self._seen))
-        for proposal, cost in list(self._proposals(propose)):
-            self._one(proposal, cost, dry)
-        self._prove()
+        try:
+            for proposal, cost in list(self._proposals(propose)):
+                self._one(proposal, cost, dry)
+            self._prove()
+        except DockfraError:
+            # What was begun is proved whatever went wrong beside it: it would count as failed.
+            self._prove(alone=True)
+            raise
 
-    def _prove(self) -> None:
-        """Wait for the proofs of all that was begun, together; what fails meanwhile elsewhere is not left lying for that long."""
+    def _prove(self, *, alone: bool = False) -> None:
+        """Wait for the proofs of all that was begun, together.
+
+        Args:
+            alone: let what fails meanwhile elsewhere lie for that long; else it is repaired.
+        """
         while self._pending:
             self._tell("looks whether it helped")
             self._refresh(self._look())
@@ -189,7 +198,8 @@ class _Cycle:
                     self._pending.remove(pending)
                     self._ended(ended, pending)
             if self._pending:
-                self._meanwhile()
+                if not alone:
+                    self._meanwhile()
                 time.sleep(effects.PAUSE)
 
     def _meanwhile(self) -> None:
