@@ -345,6 +345,19 @@ def test_what_was_begun_is_proved_though_the_next_cannot_be_written(
     assert world.means().ledger.open() == []
 
 
+def test_an_alert_that_was_refused_or_cut_off_is_tried_again_soon(world: World) -> None:
+    world.put(cut_off("frontend"))
+    world.write(refuses=["request-alert"])
+    first = cycle(world, clock=lambda: time.time() - 301)
+    assert ("alert", "service/frontend", "failed") in told(first.decisions)
+    world.write(refuses=[])
+    [ticket, alert] = world.means().ledger.decisions()
+    assert (ticket.verdict, alert.verdict) == ("done", "failed")
+    assert told(cycle(world).decisions) == []  # by the clock of the ledger it was just now
+    later = cycle(world, clock=lambda: time.time() + 301)
+    assert told(later.decisions) == [("alert", "service/frontend", "done")]
+
+
 # What goes wrong on the way ------------------------------------------------------------------------------------------
 
 

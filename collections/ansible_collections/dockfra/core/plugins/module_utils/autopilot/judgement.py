@@ -24,6 +24,8 @@ from .snapshot import MEASURED, Evidence, Snapshot
 
 MODES = ("observe", "suggest", "approve", "act")
 MOST_STRIKES = 2
+# Seconds after which what only tells people, and failed, is tried again; each further failure doubles them.
+RETRY = 300
 
 ADMITTED, SUGGESTED, WAITING, REFUSED = "admitted", "suggested", "waiting", "refused"
 
@@ -244,10 +246,18 @@ class Engine:
 
     def _cooldown(self, case: _Case) -> str:
         wait = case.action.cooldown
-        return f"it was done less than {wait} s ago" if case.attempts(wait) else ""
+        tried = case.attempts(wait)
+        # People who were not told are told soon, though not in each cycle. What was cut off is among these once it is closed.
+        vain = [] if case.action.changes else [event for event in tried if event.verdict == "failed"]
+        if len(tried) > len(vain):
+            return f"it was done less than {wait} s ago"
+        wait = min(wait, RETRY * 2 ** (len(vain) - 1)) if vain else 0
+        return (
+            f"it failed less than {wait} s ago" if vain and vain[-1].time > case.view.past.now - wait else ""
+        )
 
     def _rate(self, case: _Case) -> str:
-        count = len(case.attempts(HOUR))
+        count = sum(case.action.changes or event.verdict != "failed" for event in case.attempts(HOUR))
         most = case.action.per_hour
         return f"it was done {count} times within an hour, which is all there may be" if count >= most else ""
 

@@ -306,6 +306,33 @@ def test_what_a_model_suggested_is_suggested_by_the_rules_too() -> None:
     assert engine().exhausted(rules, seen(), past(dataclasses.replace(said, planner="rules")), around)
 
 
+def test_people_who_were_not_told_are_told_soon() -> None:
+    alert = dataclasses.replace(actions().actions["tell"], cooldown=86400, per_hour=1)
+    daily = dataclasses.replace(actions(), actions={**actions().actions, "tell": alert})
+    by, rules = (
+        Engine(daily, piloting.INVENTORY, piloting.POLICY),
+        dataclasses.replace(tell(), planner="rules"),
+    )
+
+    def tried(*failed: float) -> Judgement:
+        return judge(
+            rules, seen(), *(event("tell", "web", "failed", ago, risk="low") for ago in failed), by=by
+        )
+
+    assert tried(299)[:3] == (REFUSED, "cooldown", "it failed less than 300 s ago")
+    assert tried(301).verdict == ADMITTED
+    assert tried(900, 599)[:3] == (REFUSED, "cooldown", "it failed less than 600 s ago")
+    assert tried(902, 601).verdict == ADMITTED
+    assert tried(*range(86_000, 80_000, -300), 30_000)[:2] == (REFUSED, "cooldown")  # no longer than a day
+    assert tried(*range(172_000, 90_000, -300)).verdict == ADMITTED
+    for verdict in ("done", "begun"):
+        told = event("tell", "web", verdict, 80_000, "low")
+        vain = event("tell", "web", "failed", 301, "low")
+        assert judge(rules, seen(), told, vain, by=by)[:2] == (REFUSED, "cooldown")
+    # A change that failed did something all the same.
+    assert judge(restart(), seen(stopped("web")), event("restart", "web", "failed", 119)).rule == "cooldown"
+
+
 def test_a_parameter_may_have_a_cooldown_for_each_of_its_values() -> None:
     each = dataclasses.replace(actions().actions["tell"], distinct=("title",))
     apart = dataclasses.replace(actions(), actions={**actions().actions, "tell": each})
