@@ -20,8 +20,11 @@ from ansible_collections.dockfra.core.plugins.module_utils.autopilot.actions imp
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.inventory import Inventory
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.judgement import (
     ADMITTED,
+    WAITING,
+    Approval,
     Circumstances,
     Engine,
+    Judgement,
 )
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.kinds import TEXTS
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.past import Event, Past
@@ -29,6 +32,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.autopilot.schema impo
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.snapshot import (
     Container,
     Deploy,
+    Evidence,
     Probe,
     Service,
     Snapshot,
@@ -464,6 +468,31 @@ def test_what_a_text_had_made_keeps_no_real_fault_from_being_told(made: str) -> 
     wanted = Proposal("ticket-create", again, ("container/redis",), "llm")
     with_ticket = seen(cut_off("redis"), tickets={"T-0001": wolf})
     assert engine().judge(wanted, with_ticket, Past((), NOW), ACT).rule == "precondition"
+
+
+def test_a_text_reassigns_no_ticket_and_reaches_no_other() -> None:
+    tickets = {name: Ticket(name, "open", "high", "manager") for name in ("T-0001", "T-0002")}
+    told = tuple(Evidence(f"told/{name}/text", "ticket", f"ticket/{name}", "x", 0.0) for name in tickets)
+    snapshot = seen(stopped("redis"), tickets=tickets, told=told)
+
+    def judged(action: str, planner: str, *evidence: str, **values: str) -> Judgement:
+        proposal = Proposal(action, {"ticket": "T-0001", **values}, evidence, planner)
+        return engine().judge(proposal, snapshot, Past((), NOW), ACT)
+
+    own, other = "told/T-0001/text", ("told/T-0002/text", "container/redis")
+    for cited in ((own,), (own, *other), ("ticket/T-0001",)):
+        assert judged("ticket-assign", "llm", *cited, role="developer")[:2] == (WAITING, "approval")
+        assert judged("ticket-comment", "llm", *cited, comment="x").verdict == ADMITTED
+        assert judged("ticket-assign", "rules", *cited, role="developer").verdict == ADMITTED
+    for who in ("llm", "rules"):
+        assert judged("ticket-assign", who, *other, role="developer")[:2] == ("refused", "evidence")
+        assert judged("ticket-comment", who, *other, comment="x")[:2] == ("refused", "evidence")
+    # A yes is for just that.
+    digest = judged("ticket-assign", "llm", own, role="developer").digest
+    yes = Circumstances("act", "", {digest: Approval(digest, "anna", NOW + 60)})
+    for role, verdict in (("developer", ADMITTED), ("monitor", WAITING)):
+        wanted = Proposal("ticket-assign", {"ticket": "T-0001", "role": role}, (own,), "llm")
+        assert engine().judge(wanted, snapshot, Past((), NOW), yes).verdict == verdict
 
 
 def test_that_a_disk_is_full_does_not_hide_for_a_day_that_no_repair_helps() -> None:

@@ -195,6 +195,21 @@ def test_that_too_much_waits_for_people_keeps_nothing_from_being_told(world: Wor
     assert [effect[0] for effect in world.effects()] == ["ticket-create", "request-alert"]
 
 
+def test_what_a_model_wants_leaves_room_for_what_the_rules_ask_for(world: World) -> None:
+    world.set(AUTOPILOT_MODE="approve")
+    world.put(exited("redis"), exited("frontend"))
+    means, now = world.means(), time.time()
+    for number in range(approvals.MOST // 2):
+        means.approvals.ask(approvals.Request(f"{number:064d}", "x", {}, "high", (), now), now)
+    added = Proposal("request-deploy", {"target": "rpi3", "commit": COMMIT}, ("git/main",), "llm")
+    report = cycle(world, propose=wants(added), budget=lambda: Budget(1000, 1.0))
+    assert [known.action for known in means.approvals.requests(now)][-2:] == ["request-restart"] * 2
+    assert len(means.approvals.requests(now)) == approvals.MOST // 2 + 2
+    [problem] = report.problems
+    assert problem.startswith("request-deploy target/rpi3: ")
+    assert "plans wait already" in problem
+
+
 def test_what_a_person_approved_is_done_once(world: World) -> None:
     world.set(AUTOPILOT_MODE="approve")
     world.put(exited("redis"))

@@ -16,6 +16,9 @@ from .inventory import Inventory
 from .kinds import Given, Kind
 from .windows import Window
 
+# Who can propose.
+PLANNERS = ("rules", "llm")
+
 # What an action risks. Only the first needs no measured evidence, and the last always waits for a person.
 RISKS: Mapping[str, str] = {
     "low": "tells people something; changes nothing that runs",
@@ -94,6 +97,7 @@ class Action:
         id: its name, and that of its playbook.
         title: for people and models.
         risk: one of `RISKS`.
+        waits: the planners whose proposals wait for a person, whatever the mode.
         verbs: the commands that its playbook calls, by the place whose gate is asked.
         subject: the parameter that says what it is about.
         parameters: by name.
@@ -113,6 +117,7 @@ class Action:
     id: str
     title: str
     risk: str
+    waits: tuple[str, ...]
     verbs: Mapping[str, tuple[str, ...]]
     subject: str
     parameters: Mapping[str, Parameter]

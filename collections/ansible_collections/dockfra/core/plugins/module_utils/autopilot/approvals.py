@@ -70,8 +70,13 @@ class Approvals:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
 
-    def ask(self, request: Request, now: float) -> None:
+    def ask(self, request: Request, now: float, most: int = MOST) -> None:
         """Let a plan wait for a person; what waits already goes on waiting.
+
+        Args:
+            request: it.
+            now: seconds since the epoch.
+            most: how many may wait together with it.
 
         Raises:
             BusyError: as many wait as may.
@@ -80,8 +85,8 @@ class Approvals:
 
         def change(kept: dict[str, Request]) -> None:
             if request.digest not in kept:
-                if len(kept) >= MOST:
-                    raise BusyError(f"{MOST} plans wait already; approve or reject some")
+                if len(kept) >= most:
+                    raise BusyError(f"{len(kept)} plans wait already; approve or reject some")
                 kept[request.digest] = replace(request, asked=now, by="", until=now + WAITS)
 
         self._change(change, now)

@@ -22,7 +22,7 @@ from ..files.document import Where
 from ..policy.model import Policy
 from ..text import shown
 from . import facts, windows
-from .actions import RISKS, Action, Catalogue, Condition, Parameter, Rule, digest_of, domains_of
+from .actions import PLANNERS, RISKS, Action, Catalogue, Condition, Parameter, Rule, digest_of, domains_of
 from .inventory import Inventory
 from .kinds import KINDS, MOST_TEXT, Given
 from .windows import Window
@@ -139,6 +139,7 @@ class _Reader:
             id=name,
             title=title,
             risk=risk,
+            waits=keys.take("waits", list_of(one_of(PLANNERS))) or (),
             verbs=verbs,
             subject=subject,
             parameters=parameters,

@@ -192,7 +192,12 @@ class Engine:
         if len(cited) < len(case.proposal.evidence):
             return "it cites evidence that this cycle does not have"
         if not case.action.changes:
-            return "" if cited else "it cites no evidence"
+            if not cited:
+                return "it cites no evidence"
+            # A text in one ticket is no reason to touch another.
+            if case.action.domain == "ticket" and not any(self._concerns(entry, case) for entry in cited):
+                return f"it cites nothing about {case.subject}"
+            return ""
         if not any(entry.measured and self._concerns(entry, case) for entry in cited):
             return (
                 f"it changes what runs and rests on nothing that was measured in this cycle about {case.subject}; "
@@ -276,7 +281,9 @@ class Engine:
         return ""
 
     def _approval(self, case: _Case) -> Judgement:
-        needed = case.action.risk == "high" or (case.around.mode == "approve" and case.action.changes)
+        action = case.action
+        needed = action.risk == "high" or case.proposal.planner in action.waits
+        needed = needed or (case.around.mode == "approve" and action.changes)
         if not needed:
             return Judgement(ADMITTED, "mode", f"AUTOPILOT_MODE is {case.around.mode}", case.digest)
         approval = case.around.approvals.get(case.digest)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from ...module_utils.autopilot import planner
+from ...module_utils.autopilot import approvals, planner
 from ...module_utils.autopilot.advisor import Proposed
 from ...module_utils.autopilot.approvals import Request
 from ...module_utils.autopilot.judgement import (
@@ -295,7 +295,9 @@ class _Cycle:
             return
         if judgement.verdict == WAITING:
             try:
-                self._means.approvals.ask(_request(proposal, decision), self._clock())
+                # Whoever makes a model talk must leave room for what the rules want.
+                most = approvals.MOST // 2 if proposal.planner == "llm" else approvals.MOST
+                self._means.approvals.ask(_request(proposal, decision), self._clock(), most)
             except BusyError as error:
                 # That people are asked too much keeps nothing else from being done.
                 self._report.problems.append(f"{proposal.action} {decision.subject}: {error}")
