@@ -24,8 +24,10 @@ from ansible_collections.dockfra.core.plugins.module_utils.autopilot.past import
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.schema import Proposal
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.snapshot import Budget, Snapshot
 from ansible_collections.dockfra.core.plugins.module_utils.errors import LedgerError, LLMUnavailableError
+from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import cycle as cycles
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import effects, playbook
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.cycle import Pilot, Report
+from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.gather import Gatherer
 from ansible_collections.dockfra.core.tests.unit import pilot_child
 from ansible_collections.dockfra.core.tests.unit.pilot_world import (
     COMMIT,
@@ -215,7 +217,7 @@ def test_what_a_person_approved_is_done_once(world: World) -> None:
     world.put(exited("redis"))
     cycle(world)
     means = world.means()
-    [request] = means.approvals.requests(0.0)
+    [request] = means.approvals.requests(time.time())
     assert (request.action, request.parameters) == ("request-restart", {"service": "redis"})
     means.approvals.approve(request.id, "manager", time.time())
     world.write(heals=["redis"])
@@ -373,6 +375,29 @@ def test_an_alert_that_was_refused_or_cut_off_is_tried_again_soon(world: World) 
     assert told(later.decisions) == [("alert", "service/frontend", "done")]
 
 
+@pytest.mark.parametrize("jump", [-(10**6), 10**6])
+def test_what_was_seen_grows_old_by_no_clock_that_jumps(
+    world: World, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    looks = []
+    look = Gatherer.look
+    monkeypatch.setattr(Gatherer, "look", lambda self, number: looks.append(1) or look(self, number))
+    jumped = [0.0]
+
+    def model(_snapshot: Snapshot, _past: Past) -> Proposed:
+        jumped[0] = jump
+        return Proposed()
+
+    world.put(cut_off("frontend"))
+    report = cycle(world, propose=model, clock=lambda: time.time() + jumped[0])
+    assert told(report.decisions)[:1] == [("ticket-create", "service/frontend", "done")]
+    assert len(looks) == 1
+    monkeypatch.setattr(cycles, "OLD", -1.0)
+    world.put(cut_off("git"))
+    cycle(world)
+    assert len(looks) > 2
+
+
 # What goes wrong on the way ------------------------------------------------------------------------------------------
 
 
@@ -398,7 +423,7 @@ def test_a_deploy_that_made_it_worse_is_taken_back(world: World, monkeypatch: py
     assert told(cycle(world, **options).decisions) == [("request-deploy", "target/backend", "waiting")]
     means = world.means()
     object.__setattr__(means.actions.actions["request-deploy"], "within", 2)
-    [request] = means.approvals.requests(0.0)
+    [request] = means.approvals.requests(time.time())
     means.approvals.approve(request.id, "manager", time.time())
     report = Pilot(means, **options).cycle("test")
     assert told(report.decisions) == [

@@ -282,7 +282,8 @@ class _Cycle:
 
     def _one(self, proposal: Proposal, cost: float, dry: bool, undoes: Decision | None = None) -> None:
         """Judge a proposal and do what follows; `undoes` is what it takes back."""
-        if self._clock() - self._seen.snapshot.time > OLD:
+        # Since the look, by no clock that may be set meanwhile; `seconds` is before it by the age of what was seen.
+        if time.monotonic() - self._seen.seconds - self._seen.snapshot.age > OLD:
             self._refresh(self._look())
         self._judged_already.add((proposal.action, proposal.subject(self._means.actions)))
         judgement = self._judged(proposal)
