@@ -341,9 +341,9 @@ def actions_table(platform: Platform) -> str:
         [
             f"`{action.id}`",
             action.title,
-            action.risk,
+            action.risk + (f"; that of {code(action.waits)} waits for a person" if action.waits else ""),
             "; ".join(f"`{name}`: {parameter_text(platform, action, name)}" for name in action.parameters),
-            f"{action.per_hour} an hour about the same, {action.cooldown} s apart",
+            f"{action.per_hour} an hour about the same{' with the same ' + code(action.distinct) if action.distinct else ''}, {action.cooldown} s apart",
             "; ".join(map(str, action.precondition)),
             f"{'; '.join(map(str, action.probe))} within {action.within} s" if action.probe else "",
         ]

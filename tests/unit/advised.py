@@ -184,7 +184,7 @@ class Pilot:
     def _do(self, proposal: Proposal) -> None:
         risk = actions().actions[proposal.action].risk
         of = (proposal.action, proposal.subject(actions()), risk, "done", "", proposal.planner)
-        self.events.append(Event(self.now, *of))
+        self.events.append(Event(self.now, *of, proposal.parameters))
 
 
 def plan(*proposals: Mapping[str, Any]) -> str:

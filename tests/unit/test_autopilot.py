@@ -20,8 +20,11 @@ from ansible_collections.dockfra.core.plugins.module_utils.autopilot.actions imp
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.inventory import Inventory
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.judgement import (
     ADMITTED,
+    WAITING,
+    Approval,
     Circumstances,
     Engine,
+    Judgement,
 )
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.kinds import TEXTS
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.past import Event, Past
@@ -29,6 +32,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.autopilot.schema impo
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.snapshot import (
     Container,
     Deploy,
+    Evidence,
     Probe,
     Service,
     Snapshot,
@@ -117,7 +121,9 @@ class World:
         helps = (action.id, subject) in self.repairs
         verdict = "done" if helps or not action.changes else "failed"
         key = proposal.subject(actions())
-        self.events.append(Event(self.snapshot.time, action.id, key, action.risk, verdict))
+        self.events.append(
+            Event(self.snapshot.time, action.id, key, action.risk, verdict, parameters=proposal.parameters)
+        )
         self.done.append((action.id, subject))
         services, tickets = dict(self.snapshot.services), dict(self.snapshot.tickets)
         if helps and not self.flaps:
@@ -451,6 +457,58 @@ def test_an_answer_of_another_form_is_no_snapshot(broken: dict[str, Any]) -> Non
         gathered.snapshot(inventory(), 3, NOW, broken, {"tickets": []}, GIT)
 
 
+@pytest.mark.parametrize("made", ["ticket", "alert", "both"])
+def test_what_a_text_had_made_keeps_no_real_fault_from_being_told(made: str) -> None:
+    """A model cried wolf about redis; within the hour redis is off its network."""
+    told = Event(NOW - 1800, "alert", "service/redis", "low", "done", "", "llm", {"reason": "disk-full"})
+    events = (told, replace(told, action="ticket-create")) if made == "both" else (told,)
+    labels = ("autopilot", "by-llm", "redis")
+    wolf = Ticket("T-0001", "open", "high", "developer", labels, "autopilot", NOW - 1800)
+    world = World(seen(cut_off("redis"), tickets={} if made == "alert" else {"T-0001": wolf}))
+    world.events += () if made == "ticket" else events
+    assert world.run(10) == [("ticket-create", "redis"), ("alert", "redis")]
+    # The model itself is told that there is one.
+    again = {"service": "redis", "title": "x", "description": "x", "priority": "low"}
+    wanted = Proposal("ticket-create", again, ("container/redis",), "llm")
+    with_ticket = seen(cut_off("redis"), tickets={"T-0001": wolf})
+    assert engine().judge(wanted, with_ticket, Past((), NOW), ACT).rule == "precondition"
+
+
+def test_a_text_reassigns_no_ticket_and_reaches_no_other() -> None:
+    tickets = {name: Ticket(name, "open", "high", "manager") for name in ("T-0001", "T-0002")}
+    told = tuple(Evidence(f"told/{name}/text", "ticket", f"ticket/{name}", "x", 0.0) for name in tickets)
+    snapshot = seen(stopped("redis"), tickets=tickets, told=told)
+
+    def judged(action: str, planner: str, *evidence: str, **values: str) -> Judgement:
+        proposal = Proposal(action, {"ticket": "T-0001", **values}, evidence, planner)
+        return engine().judge(proposal, snapshot, Past((), NOW), ACT)
+
+    own, other = "told/T-0001/text", ("told/T-0002/text", "container/redis")
+    for cited in ((own,), (own, *other), ("ticket/T-0001",)):
+        assert judged("ticket-assign", "llm", *cited, role="developer")[:2] == (WAITING, "approval")
+        assert judged("ticket-comment", "llm", *cited, comment="x").verdict == ADMITTED
+        assert judged("ticket-assign", "rules", *cited, role="developer").verdict == ADMITTED
+    for who in ("llm", "rules"):
+        assert judged("ticket-assign", who, *other, role="developer")[:2] == ("refused", "evidence")
+        assert judged("ticket-comment", who, *other, comment="x")[:2] == ("refused", "evidence")
+    # A yes is for just that.
+    digest = judged("ticket-assign", "llm", own, role="developer").digest
+    yes = Circumstances("act", "", {digest: Approval(digest, "anna", NOW + 60)})
+    for role, verdict in (("developer", ADMITTED), ("monitor", WAITING)):
+        wanted = Proposal("ticket-assign", {"ticket": "T-0001", "role": role}, (own,), "llm")
+        assert engine().judge(wanted, snapshot, Past((), NOW), yes).verdict == verdict
+
+
+def test_that_a_disk_is_full_does_not_hide_for_a_day_that_no_repair_helps() -> None:
+    world = World(seen(replace(piloting.service("redis"), room=95)))
+    assert world.run(5) == [("ticket-create", "redis"), ("alert", "redis")]
+    later = world.snapshot.time + 3600
+    world.snapshot = seen(replace(stopped("redis"), room=95, since=later - 60), time=later)
+    world.run(20)
+    reasons = [event.parameters["reason"] for event in world.events if event.action == "alert"]
+    assert reasons == ["disk-full", "no-repair-helps"]
+
+
 # -- the playbooks --
 
 
@@ -468,7 +526,7 @@ def test_a_playbook_takes_the_parameters_of_its_action_and_calls_what_the_catalo
     action = actions().actions[name]
     first, *rest = tasks(name)
     places = {place: f"place_{place}" for place in action.verbs}
-    taken = {"action_effect", *(f"action_{parameter}" for parameter in action.parameters), *places.values()}
+    taken = {f"action_{name}" for name in ("effect", "planner", *action.parameters)} | {*places.values()}
     assert set(first["dockfra.core.started_with"]["texts"]) == taken
     called = set()
     for task in rest:
@@ -515,7 +573,7 @@ def test_a_ticket_is_made_once_of_an_effect_and_its_words_are_nobodys_code(
     program.chmod(0o755)
     given = tmp_path / "given.yml"
     given.write_text(
-        "place_manager: !unsafe ssh-manager\naction_service: !unsafe redis\naction_priority: !unsafe high\naction_effect: !unsafe 00000007-aaaaaaaaaaaa\n"
+        "place_manager: !unsafe ssh-manager\naction_service: !unsafe redis\naction_priority: !unsafe high\naction_effect: !unsafe 00000007-aaaaaaaaaaaa\naction_planner: !unsafe llm\n"
         f"action_title: !unsafe \"$(touch {tmp_path}/owned); 'x'\"\n"
         f"action_description: !unsafe \"{{{{ lookup('pipe', 'touch {tmp_path}/owned') }}}}\"\n"
     )
@@ -538,6 +596,7 @@ def test_a_ticket_is_made_once_of_an_effect_and_its_words_are_nobodys_code(
     said = calls.read_text()
     assert "--label=00000007-aaaaaaaaaaaa" in said
     assert ("ticket-create" in said) is not there
+    assert ("--label=by-llm" in said) is not there
     assert ("{{ lookup" in said) is not there
     assert not (tmp_path / "owned").exists()
 
@@ -547,6 +606,7 @@ def test_a_template_that_is_no_data_is_refused(tmp_path: Path) -> None:
         {
             "action_service": f"{{{{ lookup('pipe', 'touch {tmp_path}/owned') }}}}",
             "action_effect": "x",
+            "action_planner": "rules",
             "place_monitor": "ssh-monitor",
         }
     )

@@ -29,7 +29,12 @@ from ansible_collections.dockfra.core.plugins.module_utils.llm.budget import Use
 from ansible_collections.dockfra.core.plugins.module_utils.llm.client import LLMClient, _use
 from ansible_collections.dockfra.core.plugins.module_utils.llm.model import Answer, Configuration, Question
 from ansible_collections.dockfra.core.plugins.module_utils.llm.prices import OFFERED, tokens_of
-from ansible_collections.dockfra.core.plugins.module_utils.llm.transport import Reply, Service, _cost
+from ansible_collections.dockfra.core.plugins.module_utils.llm.transport import (
+    Reply,
+    Service,
+    _cost,
+    _said,
+)
 from ansible_collections.dockfra.core.plugins.module_utils.settings.catalogue import TABLE
 from tests.fakes.openrouter import FakeOpenRouter, Turn
 from tests.fakes.openrouter.server import MODELS
@@ -364,7 +369,7 @@ def test_an_unknown_cost_counts_as_an_estimate_and_never_as_nothing(
     answer = client.ask(HI, (lambda _words: None) if streamed else None)
     assert answer.estimated
     assert answer.tokens > 100
-    assert 0.0015 < answer.cost < 0.01
+    assert 0.0075 < answer.cost < 0.05
     assert client.budget.used() == Use(answer.tokens, answer.cost)
     assert (records[-1]["estimated"], records[-1]["cost"]) == (True, answer.cost)
 
@@ -403,6 +408,36 @@ def test_a_proxy_that_cannot_be_is_told(make: Make, monkeypatch: pytest.MonkeyPa
     with pytest.raises(LLMSettingError, match="check the proxies that the environment names"):
         client.ask(HI)
     assert client.budget.used() == Use()
+
+
+@pytest.mark.parametrize(
+    ("details", "cost"),
+    [
+        ({"upstream_inference_cost": 0.75}, 0.76),
+        ({"upstream_inference_cost": 0}, 0.01),
+        ({"upstream_inference_cost": None}, None),
+        ({"upstream_inference_cost": "much"}, None),
+        ({}, None),
+        (None, None),
+        ([7], None),
+    ],
+)
+def test_what_a_providers_own_key_pays_counts(details: object, cost: float | None) -> None:
+    usage = {"prompt_tokens": 1000, "completion_tokens": 1000, "cost": 0.01, "cost_details": details}
+    answer = {"choices": [{"message": {"content": "Yes."}, "finish_reason": "stop"}]}
+    own = _said({**answer, "usage": {**usage, "is_byok": True}}, "a/b", "h")
+    assert own.cost == (None if cost is None else pytest.approx(cost))
+    use, estimated = _use("a/b", 70, own)
+    assert estimated == (cost is None)
+    assert use.cost == pytest.approx(0.09 if cost is None else cost)
+    assert _said({**answer, "usage": {**usage, "is_byok": False}}, "a/b", "h").cost == 0.01
+
+
+def test_a_dear_model_of_unknown_price_does_not_exceed_the_day(fake: FakeOpenRouter, make: Make) -> None:
+    client = make("some/dearest", max_tokens=10_000, most=Use(10**6, 0.7))
+    with pytest.raises(LLMBudgetError, match="LLM_DAILY_COST"):
+        client.ask(HI)
+    assert fake.asked == []
 
 
 def test_a_free_model_is_free(fake: FakeOpenRouter, make: Make) -> None:

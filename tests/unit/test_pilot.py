@@ -19,13 +19,15 @@ import pytest
 from ansible_collections.dockfra.core.plugins.module_utils.audit import chain
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot import approvals, pause
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.advisor import Proposed
-from ansible_collections.dockfra.core.plugins.module_utils.autopilot.ledger import Decision
+from ansible_collections.dockfra.core.plugins.module_utils.autopilot.ledger import Decision, Ledger
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.past import Past
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.schema import Proposal
 from ansible_collections.dockfra.core.plugins.module_utils.autopilot.snapshot import Budget, Snapshot
-from ansible_collections.dockfra.core.plugins.module_utils.errors import LLMUnavailableError
+from ansible_collections.dockfra.core.plugins.module_utils.errors import LedgerError, LLMUnavailableError
+from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import cycle as cycles
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import effects, playbook
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.cycle import Pilot, Report
+from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.gather import Gatherer
 from ansible_collections.dockfra.core.tests.unit import pilot_child
 from ansible_collections.dockfra.core.tests.unit.pilot_world import (
     COMMIT,
@@ -195,12 +197,27 @@ def test_that_too_much_waits_for_people_keeps_nothing_from_being_told(world: Wor
     assert [effect[0] for effect in world.effects()] == ["ticket-create", "request-alert"]
 
 
+def test_what_a_model_wants_leaves_room_for_what_the_rules_ask_for(world: World) -> None:
+    world.set(AUTOPILOT_MODE="approve")
+    world.put(exited("redis"), exited("frontend"))
+    means, now = world.means(), time.time()
+    for number in range(approvals.MOST // 2):
+        means.approvals.ask(approvals.Request(f"{number:064d}", "x", {}, "high", (), now), now)
+    added = Proposal("request-deploy", {"target": "rpi3", "commit": COMMIT}, ("git/main",), "llm")
+    report = cycle(world, propose=wants(added), budget=lambda: Budget(1000, 1.0))
+    assert [known.action for known in means.approvals.requests(now)][-2:] == ["request-restart"] * 2
+    assert len(means.approvals.requests(now)) == approvals.MOST // 2 + 2
+    [problem] = report.problems
+    assert problem.startswith("request-deploy target/rpi3: ")
+    assert "plans wait already" in problem
+
+
 def test_what_a_person_approved_is_done_once(world: World) -> None:
     world.set(AUTOPILOT_MODE="approve")
     world.put(exited("redis"))
     cycle(world)
     means = world.means()
-    [request] = means.approvals.requests(0.0)
+    [request] = means.approvals.requests(time.time())
     assert (request.action, request.parameters) == ("request-restart", {"service": "redis"})
     means.approvals.approve(request.id, "manager", time.time())
     world.write(heals=["redis"])
@@ -325,6 +342,62 @@ def test_what_a_model_adds_is_judged_and_kept_apart(world: World) -> None:
     ]
 
 
+def test_what_was_begun_is_proved_though_the_next_cannot_be_written(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.put(exited("redis"))
+    world.write(heals=["redis"])
+    begin = Ledger.begin
+
+    def full(ledger: Ledger, decision: Decision) -> None:
+        if decision.planner == "llm":
+            raise LedgerError("No space is left.")
+        begin(ledger, decision)
+
+    monkeypatch.setattr(Ledger, "begin", full)
+    tells = Proposal("alert", {"service": "redis", "reason": "disk-full"}, ("container/redis",), "llm")
+    with pytest.raises(LedgerError, match="No space"):
+        cycle(world, propose=wants(tells), budget=lambda: Budget(1000, 1.0))
+    assert told(world.means().ledger.decisions()) == [("request-restart", "service/redis", "done")]
+    assert world.means().ledger.open() == []
+
+
+def test_an_alert_that_was_refused_or_cut_off_is_tried_again_soon(world: World) -> None:
+    world.put(cut_off("frontend"))
+    world.write(refuses=["request-alert"])
+    first = cycle(world, clock=lambda: time.time() - 301)
+    assert ("alert", "service/frontend", "failed") in told(first.decisions)
+    world.write(refuses=[])
+    [ticket, alert] = world.means().ledger.decisions()
+    assert (ticket.verdict, alert.verdict) == ("done", "failed")
+    assert told(cycle(world).decisions) == []  # by the clock of the ledger it was just now
+    later = cycle(world, clock=lambda: time.time() + 301)
+    assert told(later.decisions) == [("alert", "service/frontend", "done")]
+
+
+@pytest.mark.parametrize("jump", [-(10**6), 10**6])
+def test_what_was_seen_grows_old_by_no_clock_that_jumps(
+    world: World, monkeypatch: pytest.MonkeyPatch, jump: float
+) -> None:
+    looks = []
+    look = Gatherer.look
+    monkeypatch.setattr(Gatherer, "look", lambda self, number: looks.append(1) or look(self, number))
+    jumped = [0.0]
+
+    def model(_snapshot: Snapshot, _past: Past) -> Proposed:
+        jumped[0] = jump
+        return Proposed()
+
+    world.put(cut_off("frontend"))
+    report = cycle(world, propose=model, clock=lambda: time.time() + jumped[0])
+    assert told(report.decisions)[:1] == [("ticket-create", "service/frontend", "done")]
+    assert len(looks) == 1
+    monkeypatch.setattr(cycles, "OLD", -1.0)
+    world.put(cut_off("git"))
+    cycle(world)
+    assert len(looks) > 2
+
+
 # What goes wrong on the way ------------------------------------------------------------------------------------------
 
 
@@ -350,7 +423,7 @@ def test_a_deploy_that_made_it_worse_is_taken_back(world: World, monkeypatch: py
     assert told(cycle(world, **options).decisions) == [("request-deploy", "target/backend", "waiting")]
     means = world.means()
     object.__setattr__(means.actions.actions["request-deploy"], "within", 2)
-    [request] = means.approvals.requests(0.0)
+    [request] = means.approvals.requests(time.time())
     means.approvals.approve(request.id, "manager", time.time())
     report = Pilot(means, **options).cycle("test")
     assert told(report.decisions) == [

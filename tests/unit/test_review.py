@@ -233,6 +233,42 @@ def test_a_repository_without_a_commit(
     assert len(json.loads(container.run("review", "--json").text)["findings"]) == 1
 
 
+@pytest.mark.parametrize("attribute", ["-diff", "binary", "diff=mine"])
+def test_no_attribute_hides_code(container: Container, tree: Path, attribute: str) -> None:
+    git(tree, "config", "diff.mine.binary", "true")
+    git(tree, "switch", "--quiet", "--create", "hides")
+    (tree / ".gitattributes").write_text(f"*.py {attribute}\n")
+    (tree / "backend" / "app.py").write_text(AFTER)
+    (tree / "image.png").write_bytes(b"\x89PNG\0")
+    git(tree, "add", ".")
+    git(tree, "commit", "--quiet", "--message=Hidden")
+    container.fake.script(says(finding("backend/app.py", 2)))
+    outcome = container.run("review", "--branch", "hides", "--fail-at", "low", "--json")
+    found = json.loads(outcome.text)
+    assert (outcome.status, found["files"]) == (1, [".gitattributes", "backend/app.py"])
+    assert (found["left_out"], found["unseen"]) == (["image.png"], [])
+    assert "     2 +    return sum(prices) / len(prices)" in sent(container)
+
+
+def test_what_was_emptied_and_what_is_in_latin_1_is_shown(container: Container, tree: Path) -> None:
+    (tree / "backend" / "app.py").write_text("")
+    (tree / "new.py").write_bytes("name = 'gr\xf6\xdfe'\n".encode("latin-1"))
+    container.fake.script(says(finding("backend/app.py", 1)))
+    found = json.loads(container.run("review", "--json").text)
+    assert (found["files"], found["left_out"]) == (["backend/app.py", "new.py"], [])
+    assert [(entry["file"], entry["line"]) for entry in found["findings"]] == [("backend/app.py", 0)]
+    assert "       -    return sum(prices)" in sent(container)
+    assert "     1 +name = 'gr\\udcf6\\udcdfe'" in sent(container)
+
+
+def test_what_is_too_large_to_be_looked_at_passes_no_gate(container: Container, tree: Path) -> None:
+    (tree / "README").write_bytes(b"\0" * 9_000_000)
+    for words, status in (([], 0), (["--fail-at", "critical"], 1)):
+        outcome = container.run("review", *words)
+        assert (outcome.status, "Too large to be looked at: README." in outcome.text) == (status, True)
+    assert container.fake.requests == []
+
+
 def test_what_is_too_much_or_does_not_fit_together_is_refused(container: Container, tree: Path) -> None:
     (tree / "large.py").write_text("x = 1\n" * 60_000)
     for words, message in (

@@ -176,8 +176,10 @@ def past(*events: Event) -> Past:
     return Past(events, NOW)
 
 
-def event(action: str, subject: str, verdict: str = "done", ago: float = 600, risk: str = "medium") -> Event:
-    return Event(NOW - ago, action, f"service/{subject}", risk, verdict)
+def event(
+    action: str, subject: str, verdict: str = "done", ago: float = 600, risk: str = "medium", **values: Any
+) -> Event:
+    return Event(NOW - ago, action, f"service/{subject}", risk, verdict, **values)
 
 
 def restart(name: str = "web", *evidence: str, planner: str = "llm") -> Proposal:

@@ -16,6 +16,9 @@ from .inventory import Inventory
 from .kinds import Given, Kind
 from .windows import Window
 
+# Who can propose.
+PLANNERS = ("rules", "llm")
+
 # What an action risks. Only the first needs no measured evidence, and the last always waits for a person.
 RISKS: Mapping[str, str] = {
     "low": "tells people something; changes nothing that runs",
@@ -94,12 +97,14 @@ class Action:
         id: its name, and that of its playbook.
         title: for people and models.
         risk: one of `RISKS`.
+        waits: the planners whose proposals wait for a person, whatever the mode.
         verbs: the commands that its playbook calls, by the place whose gate is asked.
         subject: the parameter that says what it is about.
         parameters: by name.
         timeout: seconds that the playbook may take.
         cooldown: seconds until it may be done again about the same subject.
         per_hour: how often it may be done about the same subject within an hour.
+        distinct: parameters of which, for the rules, each value has a cooldown and a number per hour of its own.
         precondition: what has to hold before it.
         probe: what has to hold after it.
         within: seconds until that.
@@ -112,12 +117,14 @@ class Action:
     id: str
     title: str
     risk: str
+    waits: tuple[str, ...]
     verbs: Mapping[str, tuple[str, ...]]
     subject: str
     parameters: Mapping[str, Parameter]
     timeout: int
     cooldown: int
     per_hour: int
+    distinct: tuple[str, ...]
     precondition: tuple[Condition, ...]
     probe: tuple[Condition, ...]
     within: int

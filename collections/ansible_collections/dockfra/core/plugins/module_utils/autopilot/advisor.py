@@ -89,7 +89,7 @@ class Advisor:
         Raises:
             DockfraError: there is no answer; the message says why, and what to do.
         """
-        view = View(self._inventory, snapshot, past)
+        view = View(self._inventory, snapshot, past, "llm")
         occasion = question.occasion(self._catalogue, view)
         if not occasion or not self._is_news(occasion, bool(question.faults(view))):
             return Proposed()

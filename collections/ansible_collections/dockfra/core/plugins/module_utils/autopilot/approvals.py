@@ -27,6 +27,8 @@ MOST = 100
 
 _MAX_SIZE = 4 * 1024 * 1024
 _PATIENCE = 10.0
+# Seconds that one process may have waited for its turn while another wrote.
+_SKEW = 60.0
 _ID = 12
 
 
@@ -69,8 +71,13 @@ class Approvals:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._path = os.fspath(path)
 
-    def ask(self, request: Request, now: float) -> None:
+    def ask(self, request: Request, now: float, most: int = MOST) -> None:
         """Let a plan wait for a person; what waits already goes on waiting.
+
+        Args:
+            request: it.
+            now: seconds since the epoch.
+            most: how many may wait together with it.
 
         Raises:
             BusyError: as many wait as may.
@@ -79,8 +86,8 @@ class Approvals:
 
         def change(kept: dict[str, Request]) -> None:
             if request.digest not in kept:
-                if len(kept) >= MOST:
-                    raise BusyError(f"{MOST} plans wait already; approve or reject some")
+                if len(kept) >= most:
+                    raise BusyError(f"{len(kept)} plans wait already; approve or reject some")
                 kept[request.digest] = replace(request, asked=now, by="", until=now + WAITS)
 
         self._change(change, now)
@@ -118,22 +125,30 @@ class Approvals:
 
     def requests(self, now: float) -> list[Request]:
         """Return what waits and what is approved, the oldest first; raises AutopilotError."""
-        return sorted(self._read(now).values(), key=lambda request: request.asked)
+        return sorted(self._current(now).values(), key=lambda request: request.asked)
 
     def approved(self, now: float) -> dict[str, Approval]:
         """Return the yes to each plan by its digest, for the policy; raises AutopilotError."""
         return {
             request.digest: Approval(request.digest, request.by, request.until)
-            for request in self._read(now).values()
+            for request in self._current(now).values()
             if request.by
         }
 
-    def _change(self, change: Callable[[dict[str, Request]], object], now: float) -> None:
+    def _current(self, now: float) -> dict[str, Request]:
+        kept = self._read()
+        if all(_holds(request, now) for request in kept.values()):
+            return kept
+        # Forgotten is forgotten: a clock that is set back brings nothing again.
+        return self._change(lambda _kept: None, now)
+
+    def _change(self, change: Callable[[dict[str, Request]], object], now: float) -> dict[str, Request]:
         with self._alone():
-            kept = self._read(now)
+            kept = {digest: request for digest, request in self._read().items() if _holds(request, now)}
             change(kept)
             data = json.dumps([asdict(request) for request in kept.values()], indent=1).encode()
             atomic.replace(self._path, data, mode=0o600, temporary=f".{os.path.basename(self._path)}.new")
+            return kept
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -145,18 +160,23 @@ class Approvals:
         except OSError as error:
             raise AutopilotError(f"{self._path} cannot be written: {error.strerror}.") from error
 
-    def _read(self, now: float) -> dict[str, Request]:
+    def _read(self) -> dict[str, Request]:
         try:
             with open(self._path, "rb") as file:
                 data = json.loads(file.read(_MAX_SIZE))
             requests = [_request(values) for values in data]
-            return {request.digest: request for request in requests if now < request.until}
+            return {request.digest: request for request in requests}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise AutopilotError(
                 f"{self._path} cannot be read ({error!r}); move it away, and what waits is asked for again."
             ) from error
+
+
+def _holds(request: Request, now: float) -> bool:
+    """Whether it is not over yet; what would last longer than it may was made by a clock that was wrong."""
+    return now < request.until <= now + (HOLDS if request.by else WAITS) + _SKEW
 
 
 def _request(values: Mapping[str, Any]) -> Request:

@@ -22,7 +22,7 @@ from ..files.document import Where
 from ..policy.model import Policy
 from ..text import shown
 from . import facts, windows
-from .actions import RISKS, Action, Catalogue, Condition, Parameter, Rule, digest_of, domains_of
+from .actions import PLANNERS, RISKS, Action, Catalogue, Condition, Parameter, Rule, digest_of, domains_of
 from .inventory import Inventory
 from .kinds import KINDS, MOST_TEXT, Given
 from .windows import Window
@@ -122,6 +122,7 @@ class _Reader:
                 "no parameter is a service, a target or a ticket, so nobody knows what it is about",
                 (*where, "parameters"),
             )
+        words = tuple(each for each, parameter in parameters.items() if parameter.kind.name == "word")
         title = _needed(keys.take("title", line), where, "title", "one line for people")
         risk = _needed(keys.take("risk", one_of(tuple(RISKS))), where, "risk", ", ".join(RISKS))
         verbs = _needed(keys.take("verbs", self._verbs), where, "verbs", "which commands it calls, by place")
@@ -138,12 +139,14 @@ class _Reader:
             id=name,
             title=title,
             risk=risk,
+            waits=keys.take("waits", list_of(one_of(PLANNERS))) or (),
             verbs=verbs,
             subject=subject,
             parameters=parameters,
             timeout=keys.number("timeout", 60, 1, _HOUR),
             cooldown=keys.number("cooldown", 60, 1, 30 * _DAY),
             per_hour=keys.number("per_hour", 2, 1, 100),
+            distinct=keys.take("distinct", list_of(one_of(words))) or (),
             precondition=precondition,
             probe=probe,
             within=keys.number("within", 60, 1, _HOUR),

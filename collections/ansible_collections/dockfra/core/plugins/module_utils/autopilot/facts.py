@@ -28,11 +28,19 @@ _RESULTS = ("none", "running", "deployed", "failed", "rolled-back", "interrupted
 
 
 class View(NamedTuple):
-    """All that facts are made of."""
+    """All that facts are made of.
+
+    Attributes:
+        inventory: the names.
+        snapshot: how everything is.
+        past: what was done.
+        planner: who asks.
+    """
 
     inventory: Inventory
     snapshot: Snapshot
     past: Past
+    planner: str = "rules"
 
 
 class Fact(NamedTuple):
@@ -96,7 +104,13 @@ def _repairs(view: View, name: str) -> int:
 
 
 def _ticket(view: View, name: str) -> str:
-    return "open" if view.snapshot.tickets_about.get(name) else "none"
+    # Whoever makes a model talk must not keep the rules from telling of a real fault.
+    counts = [
+        ticket
+        for ticket in view.snapshot.tickets_about.get(name, ())
+        if view.planner != "rules" or not ticket.of_a_model
+    ]
+    return "open" if counts else "none"
 
 
 def _room(view: View, name: str) -> int:
@@ -198,7 +212,11 @@ FACTS: Mapping[str, Fact] = {
         "changes about it that failed, one after the other",
         lambda view, name: view.past.strikes(key("service", name)),
     ),
-    "service.ticket": Fact("whether the autopilot has a ticket about it", _ticket, ("none", "open")),
+    "service.ticket": Fact(
+        "whether the autopilot has a ticket about it; for the rules, one that they proposed",
+        _ticket,
+        ("none", "open"),
+    ),
     "service.settings": Fact(
         "whether its container can use all that its role's `.env` sets",
         lambda view, name: "broken" if _misconfigured(view, name) else "usable",
@@ -215,7 +233,9 @@ FACTS: Mapping[str, Fact] = {
     ),
     "target.needs": Fact("how those are that its services need", _target_needs, ("working", "faulty")),
     "target.ticket": Fact(
-        "whether the autopilot has a ticket about one of its services", _target_ticket, ("none", "open")
+        "whether the autopilot has a ticket about one of its services, likewise",
+        _target_ticket,
+        ("none", "open"),
     ),
     "ticket.status": Fact("its status", _of_ticket("status", "missing"), ("open", "in_progress", "missing")),
     "ticket.priority": Fact(

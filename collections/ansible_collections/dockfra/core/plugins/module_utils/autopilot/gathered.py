@@ -14,7 +14,7 @@ from ..probes.probe import NAMELESS, REFUSED
 from ..text import finite
 from ..tickets import values
 from .inventory import Inventory
-from .snapshot import Budget, Container, Deploy, Probe, Service, Snapshot, Ticket, http_status
+from .snapshot import BY_MODEL, Budget, Container, Deploy, Probe, Service, Snapshot, Ticket, http_status
 
 MOST_TICKETS = 10_000
 MOST_DEPLOYS = 50
@@ -53,7 +53,7 @@ def snapshot(
             for entry in status["services"]
             if entry["service"] in inventory.services
         }
-        known = {LABEL, *inventory.services}
+        known = {LABEL, BY_MODEL, *inventory.services}
         listed: Sequence[Mapping[str, Any]] = tickets["tickets"][:MOST_TICKETS]
         main = git["main"]
         return Snapshot(

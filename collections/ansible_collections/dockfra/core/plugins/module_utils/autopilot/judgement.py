@@ -18,12 +18,14 @@ from .actions import Action, Catalogue
 from .catalogue import AUTOPILOT
 from .facts import View
 from .inventory import Inventory
-from .past import HOUR, STRIKES_LAST, Past
+from .past import HOUR, STRIKES_LAST, Event, Past
 from .schema import Checker, Proposal, plan_digest
 from .snapshot import MEASURED, Evidence, Snapshot
 
 MODES = ("observe", "suggest", "approve", "act")
 MOST_STRIKES = 2
+# Seconds after which what only tells people, and failed, is tried again; each further failure doubles them.
+RETRY = 300
 
 ADMITTED, SUGGESTED, WAITING, REFUSED = "admitted", "suggested", "waiting", "refused"
 
@@ -88,6 +90,24 @@ class _Case(NamedTuple):
         """What it is about, without its kind."""
         return self.proposal.parameters[self.action.subject]
 
+    @property
+    def of_the_rules_alone(self) -> bool:
+        """Whether only what the rules had done before counts: whoever makes a model talk must not silence what tells of a real fault."""
+        return self.proposal.planner == "rules" and not self.action.changes
+
+    def attempts(self, seconds: float) -> list[Event]:
+        """What counts as the same within a time, the oldest first."""
+        found = self.view.past.attempts(self.action.id, self.subject, seconds)
+        if not self.of_the_rules_alone:
+            return found
+        own = [self.proposal.parameters[name] for name in self.action.distinct]
+        return [
+            event
+            for event in found
+            if event.planner == "rules"
+            and [event.parameters.get(name) for name in self.action.distinct] == own
+        ]
+
 
 class Engine:
     """Judges proposals.
@@ -137,11 +157,12 @@ class Engine:
     def exhausted(self, proposal: Proposal, snapshot: Snapshot, past: Past, around: Circumstances) -> bool:
         """Whether a proposal in the right form was made or done as often as it may be, so that nobody need say it again."""
         case = self._case(proposal, snapshot, past, around)
-        return past.said(case.digest, HOUR) or any(rule(case) for rule in self.limits.values())
+        planner = "rules" if case.of_the_rules_alone else ""
+        return past.said(case.digest, HOUR, planner) or any(rule(case) for rule in self.limits.values())
 
     def _case(self, proposal: Proposal, snapshot: Snapshot, past: Past, around: Circumstances) -> _Case:
         action = self._catalogue.actions[proposal.action]
-        view = View(self._inventory, snapshot, past)
+        view = View(self._inventory, snapshot, past, proposal.planner)
         digest = plan_digest(proposal, action)
         return _Case(proposal, action, view, proposal.subject(self._catalogue), around, digest)
 
@@ -171,7 +192,12 @@ class Engine:
         if len(cited) < len(case.proposal.evidence):
             return "it cites evidence that this cycle does not have"
         if not case.action.changes:
-            return "" if cited else "it cites no evidence"
+            if not cited:
+                return "it cites no evidence"
+            # A text in one ticket is no reason to touch another.
+            if case.action.domain == "ticket" and not any(self._concerns(entry, case) for entry in cited):
+                return f"it cites nothing about {case.subject}"
+            return ""
         if not any(entry.measured and self._concerns(entry, case) for entry in cited):
             return (
                 f"it changes what runs and rests on nothing that was measured in this cycle about {case.subject}; "
@@ -225,11 +251,18 @@ class Engine:
 
     def _cooldown(self, case: _Case) -> str:
         wait = case.action.cooldown
-        last = case.view.past.attempts(case.action.id, case.subject, wait)
-        return f"it was done less than {wait} s ago" if last else ""
+        tried = case.attempts(wait)
+        # People who were not told are told soon, though not in each cycle. What was cut off is among these once it is closed.
+        vain = [] if case.action.changes else [event for event in tried if event.verdict == "failed"]
+        if len(tried) > len(vain):
+            return f"it was done less than {wait} s ago"
+        wait = min(wait, RETRY * 2 ** (len(vain) - 1)) if vain else 0
+        return (
+            f"it failed less than {wait} s ago" if vain and vain[-1].time > case.view.past.now - wait else ""
+        )
 
     def _rate(self, case: _Case) -> str:
-        count = len(case.view.past.attempts(case.action.id, case.subject, HOUR))
+        count = sum(case.action.changes or event.verdict != "failed" for event in case.attempts(HOUR))
         most = case.action.per_hour
         return f"it was done {count} times within an hour, which is all there may be" if count >= most else ""
 
@@ -248,7 +281,9 @@ class Engine:
         return ""
 
     def _approval(self, case: _Case) -> Judgement:
-        needed = case.action.risk == "high" or (case.around.mode == "approve" and case.action.changes)
+        action = case.action
+        needed = action.risk == "high" or case.proposal.planner in action.waits
+        needed = needed or (case.around.mode == "approve" and action.changes)
         if not needed:
             return Judgement(ADMITTED, "mode", f"AUTOPILOT_MODE is {case.around.mode}", case.digest)
         approval = case.around.approvals.get(case.digest)

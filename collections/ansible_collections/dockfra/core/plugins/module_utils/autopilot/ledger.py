@@ -9,6 +9,7 @@ size and number. An effect has an id, which follows from the cycle and the plan;
 from __future__ import annotations
 
 import datetime
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -31,6 +32,11 @@ KEEP = 4
 # What is written down of a text, and of a list.
 MOST_TEXT = 2000
 MOST_ITEMS = 50
+# Bytes of a line without what its log adds; a letter may take twelve. What can be long is cut until it fits, to so many signs and items.
+MOST_LINE = 48 * 1024
+_CUT = "… (cut)"
+_CUTS = ((500, MOST_ITEMS), (120, 20), (120, 5))
+_LONG = ("parameters", "reasons", "evidence", "before", "after", "result")
 _PATIENCE = 10.0
 
 # What is told of a decision, in this order.
@@ -246,7 +252,7 @@ class Ledger:
         self._read = None
         values = {name: getattr(decision, name) for name in Decision.__dataclass_fields__ if name != "time"}
         try:
-            self._log.append({"step": step, **_bounded(values)})
+            self._log.append({"step": step, **_fitting(_bounded(values))})
         except AuditError as error:
             raise LedgerError(str(error)) from error
 
@@ -301,15 +307,27 @@ def moment(decision: Decision, now: float) -> float:
 def _event(decision: Decision, now: float) -> Event:
     verdict = decision.verdict if decision.ended else BEGUN
     of = (decision.action, decision.subject, decision.risk, verdict, decision.digest, decision.planner)
-    return Event(moment(decision, now), *of)
+    return Event(moment(decision, now), *of, decision.parameters)
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: Any, text: int = MOST_TEXT, items: int = MOST_ITEMS, cut: str = "…") -> Any:
     """Plain data of bounded size: a line of the ledger has to hold it, whatever was measured."""
     if isinstance(value, str):
-        return value if len(value) <= MOST_TEXT else f"{value[: MOST_TEXT - 1]}…"
+        return value if len(value) <= text else f"{value[: text - len(cut)]}{cut}"
     if isinstance(value, Mapping):
-        return {str(key)[:100]: _bounded(entry) for key, entry in list(value.items())[:MOST_ITEMS]}
+        kept = list(value.items())[:items]
+        return {str(key)[:100]: _bounded(entry, text, items, cut) for key, entry in kept}
     if isinstance(value, list | tuple):
-        return [_bounded(entry) for entry in value[:MOST_ITEMS]]
+        return [_bounded(entry, text, items, cut) for entry in value[:items]]
     return value if isinstance(value, bool | int | float) or value is None else str(value)[:MOST_TEXT]
+
+
+def _fitting(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a line, with what is long cut further where the line would be too long: no text may keep a decision from being written."""
+    for text, items in _CUTS:
+        if len(json.dumps(values)) <= MOST_LINE:
+            break
+        more = [f"more{_CUT}"] * (len(values["evidence"]) > items)
+        values |= {name: _bounded(values[name], text, items, _CUT) for name in _LONG}
+        values["evidence"] += more
+    return values

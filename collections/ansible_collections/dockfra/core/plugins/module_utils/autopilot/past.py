@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 HOUR = 3600.0
 # Seconds after which a failed attempt is forgotten.
@@ -29,6 +29,7 @@ class Event:
         verdict: one of the ledger's words, or `BEGUN`.
         digest: of the plan.
         planner: who proposed it.
+        parameters: as proposed.
     """
 
     time: float
@@ -38,6 +39,7 @@ class Event:
     verdict: str
     digest: str = ""
     planner: str = "rules"
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 class Past:
@@ -85,10 +87,12 @@ class Past:
             for event in self._within(subject, seconds)
         )
 
-    def said(self, digest: str, seconds: float) -> bool:
-        """Whether just this was suggested or waits already."""
+    def said(self, digest: str, seconds: float, planner: str = "") -> bool:
+        """Whether just this was suggested or waits already, of one planner or of any."""
         return any(
-            event.digest == digest and event.verdict in ("suggested", "waiting")
+            event.digest == digest
+            and event.verdict in ("suggested", "waiting")
+            and planner in ("", event.planner)
             for subject in self._events
             for event in self._within(subject, seconds)
         )

@@ -12,16 +12,13 @@ from typing import Any
 from ..answers.schema import record
 from ..errors import AutopilotError, DockfraError
 from ..text import shown
-from .actions import Action, Catalogue, digest
+from .actions import PLANNERS, Action, Catalogue, digest
 from .inventory import Inventory, key
 
 MOST_PROPOSALS = 20
 MOST_EVIDENCE = 20
 # Bytes of a plan as JSON.
 MOST_PLAN = 256 * 1024
-
-# Who can propose.
-PLANNERS = ("rules", "llm")
 
 
 @dataclass(frozen=True)

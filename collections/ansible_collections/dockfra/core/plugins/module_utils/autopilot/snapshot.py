@@ -26,6 +26,9 @@ TOLD = ("ticket", "log", "commit", "issue", "settings")
 # Seconds after which what was measured is none of this cycle.
 FRESH = 60.0
 
+# The label of a ticket that a model had made; that of the rules is ``by-rules`` (see the playbook ticket-create).
+BY_MODEL = "by-llm"
+
 _STATUS = re.compile(r"HTTP ([1-5][0-9]{2})\b", re.ASCII)
 
 
@@ -124,6 +127,11 @@ class Ticket:
     labels: tuple[str, ...] = ()
     created_by: str = ""
     updated: float = 0.0
+
+    @property
+    def of_a_model(self) -> bool:
+        """Whether a model had it made."""
+        return BY_MODEL in self.labels
 
 
 @dataclass(frozen=True)

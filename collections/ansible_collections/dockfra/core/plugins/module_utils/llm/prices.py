@@ -18,8 +18,8 @@ OFFERED = {
     "meta-llama/llama-3.1-70b-instruct": (0.4, 0.4),
     "deepseek/deepseek-chat-v3-0324": (0.3, 0.9),
 }
-# Any other.
-_UNKNOWN = (5.0, 15.0)
+# Any other, like the dearest that are in ordinary use: what an answer does cost is mostly told afterwards, and too late to keep it from being asked.
+_UNKNOWN = (15.0, 75.0)
 
 # What a message takes beside its text.
 _PER_MESSAGE = 8

@@ -247,7 +247,7 @@ def _said(data: Mapping[str, Any], model: str, host: str) -> Reply:
         prompt=_count(usage.get("prompt_tokens")),
         completion=_count(usage.get("completion_tokens")),
         reasoning=_count(details.get("reasoning_tokens")) if isinstance(details, Mapping) else None,
-        cost=_cost(usage.get("cost")),
+        cost=_whole_cost(usage),
     )
 
 
@@ -268,6 +268,16 @@ def _name(value: object) -> str:
 def _count(value: object) -> int | None:
     fits = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MOST_TOKENS
     return value if fits else None  # type: ignore[return-value]
+
+
+def _whole_cost(usage: Mapping[str, Any]) -> float | None:
+    """What an answer cost; where the key is a provider's own, with what that one takes, or None where it is not told."""
+    cost = _cost(usage.get("cost"))
+    if not usage.get("is_byok"):
+        return cost
+    details = usage.get("cost_details")
+    own = _cost(details.get("upstream_inference_cost")) if isinstance(details, Mapping) else None
+    return None if own is None else (cost or 0.0) + own
 
 
 def _cost(value: object) -> float | None:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from ...module_utils.autopilot import planner
+from ...module_utils.autopilot import approvals, planner
 from ...module_utils.autopilot.advisor import Proposed
 from ...module_utils.autopilot.approvals import Request
 from ...module_utils.autopilot.judgement import (
@@ -174,12 +174,21 @@ class _Cycle:
         if not dry:
             for left in self._notes.ledger.open():
                 self._report.settled.append(self._effects.close(left, self._seen))
-        for proposal, cost in list(self._proposals(propose)):
-            self._one(proposal, cost, dry)
-        self._prove()
+        try:
+            for proposal, cost in list(self._proposals(propose)):
+                self._one(proposal, cost, dry)
+            self._prove()
+        except DockfraError:
+            # What was begun is proved whatever went wrong beside it: it would count as failed.
+            self._prove(alone=True)
+            raise
 
-    def _prove(self) -> None:
-        """Wait for the proofs of all that was begun, together; what fails meanwhile elsewhere is not left lying for that long."""
+    def _prove(self, *, alone: bool = False) -> None:
+        """Wait for the proofs of all that was begun, together.
+
+        Args:
+            alone: let what fails meanwhile elsewhere lie for that long; else it is repaired.
+        """
         while self._pending:
             self._tell("looks whether it helped")
             self._refresh(self._look())
@@ -189,7 +198,8 @@ class _Cycle:
                     self._pending.remove(pending)
                     self._ended(ended, pending)
             if self._pending:
-                self._meanwhile()
+                if not alone:
+                    self._meanwhile()
                 time.sleep(effects.PAUSE)
 
     def _meanwhile(self) -> None:
@@ -272,7 +282,8 @@ class _Cycle:
 
     def _one(self, proposal: Proposal, cost: float, dry: bool, undoes: Decision | None = None) -> None:
         """Judge a proposal and do what follows; `undoes` is what it takes back."""
-        if self._clock() - self._seen.snapshot.time > OLD:
+        # Since the look, by no clock that may be set meanwhile; `seconds` is before it by the age of what was seen.
+        if time.monotonic() - self._seen.seconds - self._seen.snapshot.age > OLD:
             self._refresh(self._look())
         self._judged_already.add((proposal.action, proposal.subject(self._means.actions)))
         judgement = self._judged(proposal)
@@ -285,7 +296,9 @@ class _Cycle:
             return
         if judgement.verdict == WAITING:
             try:
-                self._means.approvals.ask(_request(proposal, decision), self._clock())
+                # Whoever makes a model talk must leave room for what the rules want.
+                most = approvals.MOST // 2 if proposal.planner == "llm" else approvals.MOST
+                self._means.approvals.ask(_request(proposal, decision), self._clock(), most)
             except BusyError as error:
                 # That people are asked too much keeps nothing else from being done.
                 self._report.problems.append(f"{proposal.action} {decision.subject}: {error}")

@@ -76,7 +76,11 @@ class Effects:
         variables |= {f"place_{place}": services.get(place, place) for place in action.verbs}
         path = Path(self._means.playbooks, f"{action.id}.yml")
         try:
-            ran = self._means.run(path, {**variables, "action_effect": decision.id}, action.timeout)
+            ran = self._means.run(
+                path,
+                {**variables, "action_effect": decision.id, "action_planner": proposal.planner},
+                action.timeout,
+            )
         except AutopilotError as error:
             ran = Outcome(str(error))
         if not action.probe:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ...module_utils.errors import CommandError, UsageError
+from ...module_utils.errors import CommandError, TooMuchError, UsageError
 from ...module_utils.text import shown
 from . import material, workspace
 from .material import Room
@@ -24,8 +24,11 @@ _CONTEXT = 8
 _EMPTY = "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
 
 _HUNK = re.compile(r"@@ -[0-9]+(?:,[0-9]+)? \+([0-9]+)(?:,[0-9]+)? @@")
-# The same for everybody, whatever programs the repository's attributes and the person's settings name.
-_DIFF = ("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=none")
+# The same for everybody, whatever programs the repository's attributes and the person's settings name, and whatever they call no text.
+_DIFF = (
+    *("diff", "--no-color", "--no-ext-diff", "--no-textconv", "--no-renames", "--ignore-submodules=none"),
+    "--text",
+)
 
 
 class Part(NamedTuple):
@@ -50,12 +53,14 @@ class Changes(NamedTuple):
         parts: file by file.
         left_out: names of those that are no text.
         deleted: names of those that are no more.
+        unseen: those of `left_out` of which nobody knows whether they are text.
     """
 
     what: str
     parts: Sequence[Part]
     left_out: Sequence[str] = ()
     deleted: Sequence[str] = ()
+    unseen: Sequence[str] = ()
 
     def text(self) -> str:
         """Return all of it for a question."""
@@ -103,10 +108,11 @@ def not_committed(tree: Path, room: Room) -> Changes:
             continue
         path = _within(tree, tree / name, name)
         try:
-            parts.append(_whole(name, room.read(path, name), "+"))
+            parts.append(_whole(name, room.read(path, name, any_text=True), "+"))
         except material.NoTextError:
             left_out.append(name)
-    return Changes("what is not committed", parts, list(map(material.plain, left_out)), found.deleted)
+    plain = list(map(material.plain, left_out))
+    return found._replace(what="what is not committed", parts=parts, left_out=plain)
 
 
 def of_branch(tree: Path, branch: str, room: Room) -> Changes:
@@ -146,15 +152,23 @@ def _compared(tree: Path, commits: Sequence[str], room: Room) -> Changes:
 
     changed, deleted = named("d"), named("D")
     _bounded(changed)
-    parts, left_out = [], []
+    parts: list[Part] = []
+    left_out: list[str] = []
+    unseen: list[str] = []
     for name in changed:
-        diff = workspace.asked(tree, *_DIFF, f"--unified={_CONTEXT}", *commits, "--", f":(top,literal){name}")
-        part = _numbered(name, room.take(shown(name), diff))
-        if part.lines:
+        words = (*_DIFF, f"--unified={_CONTEXT}", *commits, "--", f":(top,literal){name}")
+        try:
+            diff = workspace.asked(tree, *words)
+        except TooMuchError:
+            unseen.append(name)
+            continue
+        part = None if "\0" in diff else _numbered(name, room.take(shown(name), diff))
+        if part and part.text:
             parts.append(part)
         else:  # it is no text, or nothing but its mode has changed
             left_out.append(name)
-    return Changes("", parts, list(map(material.plain, left_out)), list(map(material.plain, deleted)))
+    names = (list(map(material.plain, each)) for each in (left_out + unseen, deleted, unseen))
+    return Changes("", parts, *names)
 
 
 def _bounded(files: Sequence[object]) -> None:
@@ -201,16 +215,17 @@ def _numbered(name: str, diff: str) -> Part:
 
 def _changed(diff: str) -> Iterator[tuple[int, str, str]]:
     """Number, sign and text of each line; one that was taken out has the number 0."""
-    number = 0
+    number, within = 0, False
     for line in diff.split("\n"):
         if hunk := _HUNK.match(line):
-            if number:
+            if within:
                 yield 0, " ", "..."
-            number = int(hunk[1])
-        elif number and line[:1] in ("+", " "):
+            # A file of which nothing is left has the number 0.
+            number, within = int(hunk[1]), True
+        elif within and line[:1] in ("+", " "):
             yield number, line[0], line[1:]
             number += 1
-        elif number and line.startswith("-"):
+        elif within and line.startswith("-"):
             yield 0, "-", line[1:]
 
 

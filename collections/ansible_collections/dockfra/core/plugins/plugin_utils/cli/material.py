@@ -45,12 +45,13 @@ class Room:
             )
         return text
 
-    def read(self, path: str | os.PathLike[str], name: str | None = None) -> str:
+    def read(self, path: str | os.PathLike[str], name: str | None = None, *, any_text: bool = False) -> str:
         """Return what is in a file.
 
         Args:
             path: the file.
             name: what to call it in messages, by default its path.
+            any_text: take text that is not in UTF-8 too, with its bytes as `surrogateescape` has them.
 
         Raises:
             UsageError: it is no file, no text, or too much.
@@ -71,7 +72,7 @@ class Room:
         if b"\0" in data:
             raise NoTextError(f"{called} is no text; name files with text in UTF-8")
         try:
-            return self.take(called, data.decode())
+            return self.take(called, data.decode(errors="surrogateescape" if any_text else "strict"))
         except UnicodeDecodeError as error:
             if len(data) > self._most:  # it was cut within a sign
                 return self.take(called, data.decode(errors="replace"))

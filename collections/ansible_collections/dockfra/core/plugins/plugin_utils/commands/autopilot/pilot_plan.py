@@ -50,7 +50,7 @@ def run(call: Call) -> dict[str, Any]:
     with means.lock.hold(f"pilot-plan of the {call.caller}", "a look at the platform", PATIENCE):
         seen = means.gatherer().look(0)
     past = means.ledger.past(seen.snapshot.time)
-    view = View(means.inventory, replace(seen.snapshot, told=seen.told), past)
+    view = View(means.inventory, replace(seen.snapshot, told=seen.told), past, "llm")
     if call.options.show_prompt:
         asked = question.question(means.actions, view, goal)
         return models.preview(client, asked, schema.plan_schema(means.actions, means.inventory))

@@ -4,7 +4,7 @@
 
 It works on the work tree of the current directory, elsewhere on ~/app. A finding names a file and a line that the model was shown;
 what it says of others is dropped. The exit status is 0 whatever is found, and with --fail-at SEVERITY it is 1 where a finding is
-that severe or more so. A model's opinion is no test: 'test-local' runs those.
+that severe or more so, and where a change is too large to be looked at. A model's opinion is no test: 'test-local' runs those.
 """
 
 from __future__ import annotations
@@ -85,10 +85,13 @@ def run(call: Call) -> dict[str, Any]:
         "what": found.what,
         "files": [part.name for part in found.parts],
         "left_out": list(found.left_out),
+        "unseen": list(found.unseen),
         "fail_at": call.options.fail_at,
     }
+    # What nobody looked at is not known to be in order.
+    unseen = bool(found.unseen) and call.options.fail_at is not None
     if not found.parts and not found.deleted:
-        return {**looked_at, "summary": "", "findings": [], "dropped": 0, "failed": False}
+        return {**looked_at, "summary": "", "findings": [], "dropped": 0, "failed": unseen}
     client = models.of(call)
     question = Question(f"Review {found.what}.\n\n{found.text()}", f"{_TASK} {material.NOTICE}")
     if call.options.show_prompt:
@@ -100,7 +103,7 @@ def run(call: Call) -> dict[str, Any]:
         "summary": material.plain(" ".join(answer.value["summary"].split())),
         "findings": findings,
         "dropped": len(answer.value["findings"]) - len(findings),
-        "failed": any(_is_severe(finding, call.options.fail_at) for finding in findings),
+        "failed": unseen or any(_is_severe(finding, call.options.fail_at) for finding in findings),
         "model": answer.to_dict(),
     }
 
@@ -139,6 +142,8 @@ def _end(data: Mapping[str, Any]) -> list[str]:
         ]
     if data["left_out"]:
         lines.append(f"Left out, without text to look at: {', '.join(data['left_out'])}.")
+    if data["unseen"]:
+        lines.append(f"Too large to be looked at: {', '.join(data['unseen'])}.")
     if data["dropped"]:
         lines.append(f"Dropped: {data['dropped']} on files that were not shown to the model.")
     return lines

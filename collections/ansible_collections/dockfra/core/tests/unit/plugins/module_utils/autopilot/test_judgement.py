@@ -280,6 +280,71 @@ def test_cooldown_and_rate_count_for_one_subject_and_what_was_refused_counts_for
     assert judge(restart(), snapshot, event("restart", "web", ago=3601), often[1]).verdict == ADMITTED
 
 
+def test_what_a_model_told_does_not_keep_the_rules_from_telling() -> None:
+    rules, model = dataclasses.replace(tell(), planner="rules"), tell()
+    often = [event("tell", "web", ago=seconds, risk="low", planner="llm") for seconds in (2000, 1000, 30)]
+    assert judge(model, seen(), *often[2:])[:2] == (REFUSED, "cooldown")
+    assert judge(model, seen(), *often[:2])[:2] == (REFUSED, "rate")
+    assert judge(rules, seen(), *often).verdict == ADMITTED
+    assert not engine().exhausted(rules, seen(), past(*often), ACT)
+    own = [dataclasses.replace(each, planner="rules") for each in often]
+    assert judge(rules, seen(), *own[2:])[:2] == (REFUSED, "cooldown")
+    assert judge(rules, seen(), *own[:2])[:2] == (REFUSED, "rate")
+    assert judge(model, seen(), *own[2:])[:2] == (REFUSED, "cooldown")
+    # A change is one, whoever had it done.
+    changed = event("restart", "web", ago=30, planner="llm")
+    assert judge(restart(planner="rules"), seen(stopped("web")), changed)[:2] == (REFUSED, "cooldown")
+
+
+def test_what_a_model_suggested_is_suggested_by_the_rules_too() -> None:
+    around = Circumstances("suggest")
+    rules = dataclasses.replace(tell(), planner="rules")
+    digest = judge(rules, seen(), around=around).digest
+    said = event("tell", "web", "suggested", 60, "low", digest=digest, planner="llm")
+    assert not engine().exhausted(rules, seen(), past(said), around)
+    assert engine().exhausted(tell(), seen(), past(said), around)
+    assert engine().exhausted(rules, seen(), past(dataclasses.replace(said, planner="rules")), around)
+
+
+def test_people_who_were_not_told_are_told_soon() -> None:
+    alert = dataclasses.replace(actions().actions["tell"], cooldown=86400, per_hour=1)
+    daily = dataclasses.replace(actions(), actions={**actions().actions, "tell": alert})
+    by, rules = (
+        Engine(daily, piloting.INVENTORY, piloting.POLICY),
+        dataclasses.replace(tell(), planner="rules"),
+    )
+
+    def tried(*failed: float) -> Judgement:
+        return judge(
+            rules, seen(), *(event("tell", "web", "failed", ago, risk="low") for ago in failed), by=by
+        )
+
+    assert tried(299)[:3] == (REFUSED, "cooldown", "it failed less than 300 s ago")
+    assert tried(301).verdict == ADMITTED
+    assert tried(900, 599)[:3] == (REFUSED, "cooldown", "it failed less than 600 s ago")
+    assert tried(902, 601).verdict == ADMITTED
+    assert tried(*range(86_000, 80_000, -300), 30_000)[:2] == (REFUSED, "cooldown")  # no longer than a day
+    assert tried(*range(172_000, 90_000, -300)).verdict == ADMITTED
+    for verdict in ("done", "begun"):
+        told = event("tell", "web", verdict, 80_000, "low")
+        vain = event("tell", "web", "failed", 301, "low")
+        assert judge(rules, seen(), told, vain, by=by)[:2] == (REFUSED, "cooldown")
+    # A change that failed did something all the same.
+    assert judge(restart(), seen(stopped("web")), event("restart", "web", "failed", 119)).rule == "cooldown"
+
+
+def test_a_parameter_may_have_a_cooldown_for_each_of_its_values() -> None:
+    each = dataclasses.replace(actions().actions["tell"], distinct=("title",))
+    apart = dataclasses.replace(actions(), actions={**actions().actions, "tell": each})
+    by = Engine(apart, piloting.INVENTORY, piloting.POLICY)
+    rules = dataclasses.replace(tell(), planner="rules")
+    other = event("tell", "web", ago=30, risk="low", parameters={"service": "web", "title": "web is full"})
+    same = event("tell", "web", ago=30, risk="low", parameters=rules.parameters)
+    assert judge(rules, seen(), other, by=by).verdict == ADMITTED
+    assert judge(rules, seen(), same, by=by)[:2] == (REFUSED, "cooldown")
+    assert judge(tell(), seen(), other, by=by)[:2] == (REFUSED, "cooldown")
+
+
 def test_a_clock_that_was_set_back_frees_nothing() -> None:
     assert judge(restart(), seen(stopped("web")), event("restart", "web", ago=-500)).rule == "cooldown"
 

@@ -178,6 +178,31 @@ def test_it_is_bounded_in_files_and_bytes(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "ledger.jsonl").stat().st_mode) == 0o644
 
 
+@pytest.mark.parametrize("sign", ["x", "Ж", "🔥", "\x00", "\ud800"])
+def test_no_text_keeps_a_decision_from_being_written(ledger: Ledger, tmp_path: Path, sign: str) -> None:
+    evidence = tuple(f"told/T-{number:04d}/text: {sign * 600}" for number in range(20))
+    parameters = {"service": "web", "title": sign * 200, "description": sign * 4000}
+    reasons = ("mode", "AUTOPILOT_MODE is act", sign * 500)
+    more = {"evidence": evidence, "parameters": parameters, "reasons": reasons, "subject": "service/web"}
+    ledger.begin(decision(before={str(number): sign * 2000 for number in range(50)}, **more))
+    ledger.end(decision().id, "done", sign * 5000, {str(number): sign * 2000 for number in range(50)})
+    [kept] = ledger.decisions()
+    assert (kept.ended, kept.verdict, kept.subject) == (True, "done", "service/web")
+    assert kept.parameters["service"] == "web"
+    assert set(kept.parameters) == set(parameters)
+    assert kept.reasons[:2] == reasons[:2]
+    assert kept.evidence[0].startswith("told/T-0000/text: ")
+    assert kept.evidence[0].endswith("… (cut)")
+    assert 5 <= len(kept.evidence) <= 20
+    assert all(len(line) < 60 * 1024 for line in (tmp_path / "ledger.jsonl").read_bytes().splitlines())
+
+
+def test_a_line_that_fits_is_written_as_it_is(ledger: Ledger) -> None:
+    evidence = tuple(f"told/T-{number:04d}/text: {'x' * 600}" for number in range(20))
+    ledger.note(decision(verdict="refused", evidence=evidence))
+    assert ledger.decisions()[0].evidence == evidence
+
+
 def test_an_effect_that_begins_in_one_file_may_end_in_the_next(tmp_path: Path) -> None:
     small = Ledger(tmp_path / "ledger.jsonl", limit=2048, keep=3)
     small.begin(decision())

@@ -60,6 +60,24 @@ def test_nobody_says_yes_to_what_does_not_wait_or_has_expired(kept: Approvals) -
     assert not kept.take("a" * 64, NOW + approvals.HOLDS)
 
 
+def test_a_clock_that_jumps_makes_no_yes_last_or_come_back(kept: Approvals, tmp_path: Path) -> None:
+    year = 365 * 24 * 3600.0
+    kept.ask(request("a" * 64), NOW + year)  # the clock was wrong
+    kept.approve("a" * 12, "anna", NOW + year)
+    kept.ask(request("b" * 64), NOW)
+    assert kept.approved(NOW) == {}
+    assert [found.digest for found in kept.requests(NOW)] == ["b" * 64]
+    kept.approve("b" * 12, "anna", NOW)
+    assert list(kept.approved(NOW - 5)) == ["b" * 64]  # who asked the time before the other wrote
+    assert kept.approved(NOW + approvals.HOLDS) == {}
+    # What expired, or never held, is gone, whatever the clock says next.
+    for now in (NOW, NOW + 60, NOW + year):
+        assert (kept.approved(now), kept.requests(now)) == ({}, [])
+        assert not kept.take("a" * 64, now)
+        assert not kept.take("b" * 64, now)
+    assert json.loads((tmp_path / "approvals.json").read_text()) == []
+
+
 def test_what_waits_is_bounded(kept: Approvals) -> None:
     for number in range(approvals.MOST):
         kept.ask(request(f"{number:064d}"[::-1]), NOW)
