@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes secrets out of a text before it leaves: those that are known by their value, and what looks like one.
 
-A known value is found as it is, in base64, hexadecimal and percent signs, within a longer text that was encoded so, in other
-letters' cases, split over lines by whatever signs, and where only a part of it is there. To that end a text is *folded*: only ASCII
+A known value is found as it is, in base64, also twice, hexadecimal and percent signs, within a longer text that was encoded so, in
+other letters' cases, split over lines by whatever signs, also where these are numbered and have a time, and where only a part of it is there. To that end a text is *folded*: only ASCII
 letters and digits stay, all small. Then each `_PIECE` neighbouring signs are looked up among those of the folded secrets,
 which takes the same time for one secret and for a thousand, and grows with the text as it does.
 """
@@ -14,7 +14,7 @@ import base64
 import itertools
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..errors import LLMRequestError
@@ -36,10 +36,17 @@ _MIN_FOLDED = 8
 
 # How often a text may have been encoded.
 _MOST_LAYERS = 3
+# Bytes of a value that is looked for in base64 of base64 as well, which takes nine needles.
+_MOST_TWICE = 512
 
 _BLANK = re.compile(r"\s+")
 _SOLID = re.compile(r"\S+")
 _FOLDED = re.compile(r"[0-9a-z]+")
+# What stands before a line that is shown or logged: its number, quoting, and a time.
+_LINE_BEGINS = re.compile(
+    r"(?:\n|\\n)(?:[ \t]{0,8}+(?![0-9]{4}-[0-9]{2}-)[0-9]{1,7}+[ \t:|+-]{1,4}+|[-+|>#]{1,2}+[ \t]{0,4}+)?+"
+    r"(?:[ \t\[]{0,4}+[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:[.,][0-9]{1,9}+)?+(?:Z|[+-][0-9]{2}:?[0-9]{2})?+)?+"
+)
 _SMALL = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 # What stands for another sign: percent signs, and escapes of JSON, of shells and of web pages.
 _ESCAPE = re.compile(
@@ -98,6 +105,8 @@ class Redactor:
         for _time in range(_MOST_LAYERS):
             if view is not None:
                 spans += self._known(view)
+                if lines := view.without(_LINE_BEGINS):
+                    spans += self._known(lines)
                 view = view.decoded()
         return _without(text, spans)
 
@@ -105,7 +114,10 @@ class Redactor:
         data = value.encode(errors="surrogatepass")
         needles = [_fold(value), data.hex()]
         for shift in range(3):
-            needles.append(_fold(_base64_core(data, shift)))
+            core = _base64_core(data, shift)
+            needles.append(_fold(core))
+            if len(data) <= _MOST_TWICE:
+                needles += (_fold(_base64_core(core.encode(), again)) for again in range(3))
         for needle in needles:
             if len(needle) >= _PIECE:
                 self._pieces.update(needle[at : at + _PIECE] for at in range(len(needle) - _PIECE + 1))
@@ -153,10 +165,16 @@ class _View:
 
     def decoded(self) -> _View | None:
         """The text with the signs that its escapes stand for; None where it has none."""
+        return self.without(_ESCAPE, _meant)
+
+    def without(
+        self, form: re.Pattern[str], meant: Callable[[re.Match[str]], str] = lambda _match: " "
+    ) -> _View | None:
+        """The text with one sign in the place of all that has a form; None where nothing has."""
         parts: list[str] = []
         places, at = array("I"), 0
-        for match in _ESCAPE.finditer(self._text):
-            parts += [self._text[at : match.start()], _meant(match)]
+        for match in form.finditer(self._text):
+            parts += [self._text[at : match.start()], meant(match)]
             places.extend(self._places[at : match.start() + 1])
             at = match.end()
         if not parts:
@@ -214,6 +232,12 @@ _KEY_ENDS = re.compile(r"-----END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
 _BETWEEN = r"(?:(?:\s|\\[nr]){0,8}+(?:[0-9]{1,7}+[ \t:|+-]{1,4}+|[-+|>#]{1,2}+[ \t]{0,4}+)?+)"
 _KEY_LINES = re.compile(rf"(?:{_BETWEEN}[A-Za-z0-9+/=]{{20,}}+)*+(?:{_BETWEEN}[A-Za-z0-9+/=]{{0,80}})")
 _MAX_KEY = 32 * 1024
+# What a secret is called in code, in whatever letters, and what comes between that and its value.
+_CALLED = r"(?i)(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|private[_-]?key)"
+_QUOTE = r"\\{0,2}[\"']"
+_IS = rf"(?:{_QUOTE})?\s{{0,3}}(?::?=|=>|:)\s{{0,3}}"
+# What stands there in code that only says what a value is like.
+_TYPES = r"(?:string|number|integer|boolean|object|required|optional|undefined|password|secret|hidden)"
 # Whole, or where the first group is, that group. Every repetition is bounded, and none can begin inside another.
 _FORMS = tuple(
     re.compile(form)
@@ -238,6 +262,13 @@ _FORMS = tuple(
         # The same in YAML and JSON, where it is no name of a type.
         r"(?<![A-Z0-9_])[A-Z0-9_]{0,60}(?:PASSWORD|PASSWD|SECRET|TOKEN|API_KEY|PRIVATE_KEY|CREDENTIALS)(?:_[A-Z0-9_]{1,30})?"
         r"[\"']?:\s{1,3}[\"']?(?=[^\s\"']{0,60}[0-9])([^\s\"'${}()\[\],]{6,500})",
+        # The same in other letters: quoted, or with a digit and without what calls, indexes or names a variable.
+        rf"{_CALLED}{_IS}{_QUOTE}(?![$%]|{_TYPES}{_QUOTE})([^\s\"'\\{{}}\[\]<>]{{6,500}}){_QUOTE}",
+        rf"{_CALLED}{_IS}(?=[^\s\"'\\]{{0,60}}[0-9])([^\s\"'\\${{}}()\[\].,;&<>]{{6,500}}+)(?![.(\[$])",
+        r"(?i)[?&][a-z0-9_-]{0,30}(?:token|key|password|secret)=([^\s\"'\\&#<>${}()\[\]]{6,500})",
+        # Whatever the scheme is called; in prose it has no digit.
+        rf"(?i)\bauthorization{_IS}(?:{_QUOTE})?(?:[a-z][a-z0-9-]{{0,30}}\s{{1,4}})?"
+        r"(?=\S{0,200}[0-9]|\S{24})([^\s\"'\\,;${}()\[\]<>]{6,2000})",
     )
 )
 _SCHEME = re.compile(r"[a-z0-9+.-]://")

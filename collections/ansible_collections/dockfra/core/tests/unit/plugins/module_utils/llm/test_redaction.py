@@ -41,6 +41,10 @@ prose = st.text("\u00e9\u00fc .,\n", max_size=30)
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "raw": lambda text: text,
     "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "base64 twice": lambda text: base64.b64encode(base64.b64encode(text.encode())).decode(),
+    "base64 twice of more": lambda text: base64.b64encode(
+        b"a" + base64.b64encode(f"it is {text}.".encode()) + b" b"
+    ).decode(),
     "base64 for addresses": lambda text: base64.urlsafe_b64encode(text.encode()).decode(),
     "base64 in lines": lambda text: base64.encodebytes((text * 3).encode()).decode(),
     "base64 of more": lambda text: base64.b64encode(f"login {text} and more".encode()).decode(),
@@ -59,6 +63,10 @@ SPLITS = {
     "indented": "\n\t\t",
     "continued": "\\\n",
     "added": '" +\n    "',
+    "numbered": "\n   102  ",
+    "logged": "\n   102  2027-01-15T08:00:01.123456789Z ",
+    "logged apart": "\n2027-01-15 08:00:01,123 ",
+    "logged in JSON": "\\n103: 2027-01-15T08:00:01+01:00 ",
 }
 
 
@@ -119,6 +127,13 @@ def test_doing_it_twice_changes_nothing_more(secret: str, before: str, after: st
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "the basic idea; a bearer of news",
         "API_KEY: string\nTOKEN: ${TOKEN1}\nPASSWORD: {{ db_password1 }}",
+        "token = tokens[0]; password = form.data1.get('x'); secret = secret2(user)",
+        "def login(user: str, password: str = '') -> Token: return self.token == other.token1",
+        'fetch(url, {credentials: "same-origin"}); token_type="bearer"; {"token": "string", "password": "password"}',
+        'password="$PASSWORD1" token="${TOKEN2}" secret="%(secret3)s"',
+        "The authorization: the server refuses whoever has none. Authorization: token required",
+        "https://example.com/search?q=token1&key={key1}&page=2#token=",
+        "if (a &&key==b) ask(token, 'password: none'); the token: it has 3 parts",
     ],
 )
 def test_ordinary_text_and_code_are_left_alone(text: str) -> None:
@@ -143,6 +158,24 @@ def test_ordinary_text_and_code_are_left_alone(text: str) -> None:
         ("  POSTGRES_PASSWORD: correct-h0rse\n  A: 1", f"  POSTGRES_PASSWORD: {HIDDEN}\n  A: 1"),
         ('{"API_TOKEN": "abc123xyz", "b": 1}', f'{{"API_TOKEN": "{HIDDEN}", "b": 1}}'),
         ("root:$6$rounds=5000$abcdefgh$0123456789abcdefghijklmnop:19000", f"root:{HIDDEN}:19000"),
+        ("password=Zq8Lm2Xv7Rt4Kp", f"password={HIDDEN}"),
+        (
+            '{"user":"app","password":"Zq8Lm2Xv7Rt4Kp"}',
+            f'{{"user":"app","password":"{HIDDEN}"}}',
+        ),
+        (
+            json.dumps(json.dumps({"dbPassword": "correct-horse", "b": 1})),
+            json.dumps(json.dumps({"dbPassword": HIDDEN, "b": 1})),
+        ),
+        ("  password: Zq8Lm2Xv7Rt4Kp\n  a: 1", f"  password: {HIDDEN}\n  a: 1"),
+        ("api_key=Zq8Lm2Xv7Rt4Kp, next", f"api_key={HIDDEN}, next"),
+        ("const apiKey = 'correct-horse';", f"const apiKey = '{HIDDEN}';"),
+        ("$secret => 'p(a)ss$w0rd',", f"$secret => '{HIDDEN}',"),
+        ("GET https://x/?token=Zq8Lm2Xv7Rt4Kp&page=2", f"GET https://x/?token={HIDDEN}&page=2"),
+        ("/login?a=1&api_key=correcthorse HTTP/1.1", f"/login?a=1&api_key={HIDDEN} HTTP/1.1"),
+        ("Authorization: token Zq8Lm2Xv7Rt4Kp", f"Authorization: token {HIDDEN}"),
+        ("'authorization': 'Zq8Lm2Xv7Rt4Kp'", f"'authorization': '{HIDDEN}'"),
+        ("X-Auth-Token: Zq8Lm2Xv7Rt4Kp", f"X-Auth-Token: {HIDDEN}"),
         ("https://hooks.slack.com/services/T000/B000/XXXXXXXX", f"https://hooks.slack.com/services/{HIDDEN}"),
     ],
 )
@@ -208,6 +241,12 @@ def test_what_is_too_much_to_be_looked_through_is_refused() -> None:
         "PASSWORD_",
         "\\u0041",
         " \n",
+        "\n102  2027-01-15T08:00:01Z ",
+        "token=",
+        "password: ",
+        "api_key='a",
+        "&key=a",
+        "authorization: a ",
     ],
 )
 @pytest.mark.slow
