@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,16 @@ class Network:
         found = json.loads(self.inside(space, sys.executable, "-c", ASK, json.dumps(places)))
         return {place for place, answers in zip(places, found, strict=True) if answers}
 
-    def module(self, tmp_path: Path, rules: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Call the module on the server."""
+    def module(
+        self,
+        tmp_path: Path,
+        rules: str,
+        *,
+        check: bool = False,
+        found: Mapping[str, str | None] | None = None,
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Call the module on the server; `found` says where programs are, else they are where this machine has them."""
         arguments = {
             "table": "inet dockfra",
             "path": str(tmp_path / "etc/firewall.nft"),
@@ -172,6 +180,10 @@ class Network:
             basic._ANSIBLE_ARGS = sys.stdin.buffer.read()
             basic._ANSIBLE_PROFILE = "legacy"
             import {MODULE} as module
+            found, look = {dict(found or {})!r}, basic.AnsibleModule.get_bin_path
+            def get_bin_path(self, name, *words, **named):
+                return found[name] if name in found else look(self, name, *words, **named)
+            basic.AnsibleModule.get_bin_path = get_bin_path
             module.main()
             """
         given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
@@ -281,6 +293,20 @@ def test_rules_that_nft_does_not_take_change_nothing(network: Network, tmp_path:
         assert "nft does not take the rules of inet dockfra: " in found["msg"]
         assert "dprot" in found["msg"]
     assert network.inside(network.server, "nft", "list", "ruleset") == before
+
+
+def test_without_nftables_there_is_nothing_to_remove(network: Network, tmp_path: Path) -> None:
+    file = tmp_path / "etc/firewall.nft"
+    absent = {"nft": None}
+    assert network.module(tmp_path, "", check=True, found=absent)["changed"] is True
+    assert not file.exists()
+    found = network.module(tmp_path, "", found=absent, comment="none wanted")
+    assert (found["loaded"], found["written"]) == (False, True)
+    assert file.read_text() == "# none wanted\ntable inet dockfra\ndelete table inet dockfra\n\n"
+    assert network.module(tmp_path, "", found=absent, comment="none wanted")["changed"] is False
+    refused = network.module(tmp_path, rules(PUBLIC), found=absent)
+    assert "install the package nftables" in refused["msg"]
+    assert file.read_text().startswith("# none wanted")
 
 
 def test_the_ports_come_from_the_topology() -> None:

@@ -10,7 +10,7 @@ short_description: One table of nftables, as a file and in the kernel
 description:
   - Keeps the rules of one table in a file and loads them, in one transaction, where the kernel has others. Other tables are left alone.
   - What the kernel should have is what it makes of the file in a network namespace of its own, so that any change by hand is seen.
-  - Needs root, and nftables on the host.
+  - Needs root, and nftables on the host, unless the table is to be empty.
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
@@ -91,9 +91,7 @@ class Table:
         text = self._text()
         written = not self._path.is_file() or self._path.read_text(encoding="utf-8") != text
         if self._nft is None:
-            if not module.check_mode:
-                module.fail_json(msg="nft is not installed on this host; install the package nftables.")
-            module.exit_json(changed=True, written=written, loaded=True)
+            self._without_nft(written)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=module.tmpdir) as file:
             file.write(text)
             file.flush()
@@ -112,6 +110,17 @@ class Table:
                 "after": wanted,
             },
         )
+
+    def _without_nft(self, written: bool) -> None:
+        """A host that never had nftables has no table to remove; the file says so."""
+        module = self._module
+        loaded = bool(module.params["rules"].strip())
+        if not module.check_mode:
+            if loaded:
+                module.fail_json(msg="nft is not installed on this host; install the package nftables.")
+            if written:
+                self._write()
+        module.exit_json(changed=written or loaded, written=written, loaded=loaded)
 
     def _text(self) -> str:
         """The content of the file: one transaction that puts the table in the place of the one there is."""
@@ -152,12 +161,15 @@ class Table:
                     msg=f"nft could not load {self._table}: {error.strip()[:2000]}\nThe rules before are still in force."
                 )
         if written:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, ready = tempfile.mkstemp(dir=self._path.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(self._text())
-                os.fchmod(descriptor, 0o644)
-            self._module.atomic_move(ready, str(self._path))
+            self._write()
+
+    def _write(self) -> None:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, ready = tempfile.mkstemp(dir=self._path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(self._text())
+            os.fchmod(descriptor, 0o644)
+        self._module.atomic_move(ready, str(self._path))
 
 
 def main() -> None:
