@@ -162,6 +162,7 @@ class Network:
         *,
         check: bool = False,
         found: Mapping[str, str | None] | None = None,
+        systemd: Path = Path("/nonexistent"),
         **options: Any,
     ) -> dict[str, Any]:
         """Call the module on the server; `found` says where programs are, else they are where this machine has them."""
@@ -184,6 +185,7 @@ class Network:
             def get_bin_path(self, name, *words, **named):
                 return found[name] if name in found else look(self, name, *words, **named)
             basic.AnsibleModule.get_bin_path = get_bin_path
+            module._SYSTEMD = module.Path({str(systemd)!r})
             module.main()
             """
         given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
@@ -292,6 +294,61 @@ def test_rules_that_nft_does_not_take_change_nothing(network: Network, tmp_path:
         assert found["failed"] is True
         assert "nft does not take the rules of inet dockfra: " in found["msg"]
         assert "dprot" in found["msg"]
+    assert network.inside(network.server, "nft", "list", "ruleset") == before
+
+
+def test_a_trial_writes_nothing_and_can_be_taken_back(network: Network, tmp_path: Path) -> None:
+    file, before = tmp_path / "etc/firewall.nft", tmp_path / "etc/firewall.nft.before"
+
+    def loaded() -> str:
+        return network.inside(network.server, "nft", "list", "ruleset")
+
+    nothing = loaded()
+    for _again in range(2):  # whoever was stopped is told the same again
+        found = network.module(tmp_path, rules(PUBLIC), step="try")
+        assert (found["changed"], found["written"], file.exists()) == (True, True, False)
+    assert "tcp dport { 22, 80, 443 } accept" in loaded()
+    # A second trial on top of one that nobody ended: what was before both of them was proved.
+    network.module(tmp_path, rules([]), step="try")
+    assert network.module(tmp_path, "", step="undo")["changed"] is True
+    assert (loaded(), before.exists()) == (nothing, False)
+    assert network.module(tmp_path, "", step="undo")["changed"] is False
+    network.module(tmp_path, rules(PUBLIC), step="try")
+    assert network.module(tmp_path, rules(PUBLIC))["loaded"] is False
+    proved, kept = loaded(), file.read_text()
+    assert not before.exists()
+    network.module(tmp_path, rules([]), step="try")
+    assert loaded() != proved
+    network.module(tmp_path, "", step="undo")
+    assert (loaded(), file.read_text()) == (proved, kept)
+
+
+def test_systemd_takes_a_trial_back_that_nobody_ends(network: Network, tmp_path: Path) -> None:
+    """Stands in for systemd: it writes down what it is asked for."""
+    asked = tmp_path / "asked"
+    programs = {}
+    for name in ("systemd-run", "systemctl"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >>{asked}\n')
+        program.chmod(0o755)
+        programs[name] = str(program)
+    network.module(tmp_path, rules(PUBLIC))
+    proved = network.inside(network.server, "nft", "list", "ruleset")
+    here = {"found": programs, "systemd": tmp_path}
+    network.module(tmp_path, rules([]), step="try", seconds=30, **here)
+    stop = "systemctl stop nftables-undo-inet-dockfra.timer nftables-undo-inet-dockfra.service"
+    stopped, run = asked.read_text().splitlines()
+    assert stopped == stop
+    assert run.startswith("systemd-run --unit=nftables-undo-inet-dockfra --on-active=30 ")
+    # What it would do then.
+    network.inside(network.server, *run[run.index("/") :].split())
+    assert network.inside(network.server, "nft", "list", "ruleset") == proved
+    asked.unlink()
+    assert network.module(tmp_path, rules([]), **here)["loaded"] is True, "the timer was faster"
+    assert asked.read_text().splitlines() == [stop]
+    (tmp_path / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    before = network.inside(network.server, "nft", "list", "ruleset")
+    assert "no bus" in network.module(tmp_path, rules(PUBLIC), step="try", **here)["msg"]
     assert network.inside(network.server, "nft", "list", "ruleset") == before
 
 
@@ -452,12 +509,22 @@ def test_whoever_locks_himself_out_gets_in_again(network: Network, tmp_path: Pat
         try:
             code, output = play("-e", '{"server_ssh_ports": [22]}')
             assert code == 2, output
-            assert "let nobody in any more and was taken away again: name the port" in output
+            assert (
+                "let nobody in any more and was taken away again, so that what was before holds: name the port"
+                in output
+            )
             assert "dockfra" not in network.inside(network.server, "nft", "list", "tables")
             assert not file.exists()
             code, output = play()
             assert code == 0, output
             assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert "changed=0 " in play()[1]
+            # What let one in is in force again, and at the next start of the server.
+            kept = file.read_text()
+            code, output = play("-e", '{"server_ssh_ports": [22]}')
+            assert code == 2, output
+            assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert file.read_text() == kept
             assert "changed=0 " in play()[1]
         finally:
             sshd.terminate()
