@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import functools
 
+from ..text import shown
 from .link import NETWORK, Server
 from .model import Service
 from .problem import Problem, Problems, nearest
+from .reached import host_key_problem
 from .topology import Topology
 
 _HOST = "dockfra_docker_host"
@@ -90,6 +92,13 @@ def _server(tunnel: Service, server: Server) -> Problems:
             _HOST,
             f"runs on {server.name}, to which a link leads, and host keys are pinned; set dockfra_server_host_key of {server.name} "
             f"to what `ssh-keyscan -t ed25519 -p {server.port} {server.address}` prints after the address, once you have checked that.",
+        )
+    elif why := host_key_problem(server.host_key):
+        yield Problem(
+            tunnel,
+            _HOST,
+            f"runs on {server.name}, to which a link leads, and dockfra_server_host_key of {server.name} cannot be "
+            f"{shown(server.host_key)}: {why}.",
         )
 
 
