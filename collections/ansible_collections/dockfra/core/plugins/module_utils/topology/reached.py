@@ -6,12 +6,28 @@ from __future__ import annotations
 
 import base64
 import binascii
+import ipaddress
 import re
 
 # The only one that the link takes, see HostKeyAlgorithms in its ssh_config.
 _TYPE = "ssh-ed25519"
 _BYTES = 32
 _A_TYPE = re.compile(r"(sk-)?(ssh|ecdsa)-[a-z0-9-]+(@openssh\.com)?")
+
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
+
+
+def address_problem(text: str) -> str:
+    """Return why a server cannot be found by an address, as the end of a sentence; empty where nothing says that it cannot.
+
+    Containers have no IPv6, so no link gets there by it, and what is published is so by IPv4.
+    """
+    wanted = "it is a name or an IPv4 address"
+    try:
+        version = ipaddress.ip_address(text.strip("[]")).version
+    except ValueError:
+        return "" if _NAME.fullmatch(text) else wanted
+    return "" if version == 4 else f"{wanted}, and containers and published ports have no IPv6"
 
 
 def host_key_problem(line: str) -> str:

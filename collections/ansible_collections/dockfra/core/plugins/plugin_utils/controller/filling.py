@@ -41,12 +41,14 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FORMS = {
     "dockfra_domain": (re.compile(rf"({_LABEL}\.)+{_LABEL}"), "a DNS name, such as platform.example.org"),
     "dockfra_acme_email": (re.compile(r"[^@\s]+@[^@\s]+"), "an address, such as admin@example.org"),
-    "ansible_host": (re.compile(r"[A-Za-z0-9.:_%-]+"), "a name or an address"),
     "ansible_user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "a user's name"),
     "ansible_port": (re.compile(r"[1-9]\d{0,4}"), "a port"),
 }
 # What says of a value why it cannot be one, as the plan does.
-_CHECKS = {"dockfra_server_host_key": reached.host_key_problem}
+_CHECKS = {
+    "dockfra_server_host_key": reached.host_key_problem,
+    "ansible_host": reached.address_problem,
+}
 
 
 @dataclass(frozen=True)

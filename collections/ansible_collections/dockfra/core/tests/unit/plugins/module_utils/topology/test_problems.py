@@ -269,6 +269,15 @@ def test_a_link_that_cannot_be_opened_is_told(
     assert told[0].startswith(message), told
 
 
+def test_a_server_of_ipv6_alone_is_told() -> None:
+    services = [make("web", "a", docker_host="there"), make("other", "a", docker_host="there")]
+    servers = {"there": Server("there", "2001:db8::1")}
+    (told,) = problems(Topology("p", services, servers=servers))
+    assert told.startswith(
+        "web: runs on there, and ansible_host of there cannot be '2001:db8::1': it is a name or an IPv4 address"
+    )
+
+
 def test_what_a_service_needs_is_a_service_and_does_not_need_it() -> None:
     (unknown,) = found(PROXY, DB, make("web", "back-net", "front", needs=["dbb"], source="hello.yml:2"))
     assert unknown == "web: dockfra_needs has 'dbb', which is no service. Did you mean 'db'? (hello.yml:2)"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.dockfra.core.plugins.module_utils.topology.reached import host_key_problem
+from ansible_collections.dockfra.core.plugins.module_utils.topology.reached import (
+    address_problem,
+    host_key_problem,
+)
 
 KEY = "AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt"
 OTHER = "AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY"
@@ -32,3 +35,17 @@ def test_a_host_key_that_the_link_takes_is_none_to_speak_of(line: str) -> None:
 )
 def test_one_that_it_never_takes_is_told(line: str, told: str) -> None:
     assert told in host_key_problem(line)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.1", "app-server", "app.example.org", "app_1.example.org"])
+def test_an_address_of_ipv4_or_a_name_may_lead_there(address: str) -> None:
+    assert address_problem(address) == ""
+
+
+@pytest.mark.parametrize("address", ["2001:db8::1", "[2001:db8::1]", "fe80::1%eth0", "::1"])
+def test_one_of_ipv6_leads_nowhere(address: str) -> None:
+    assert "have no IPv6" in address_problem(address)
+
+
+def test_what_is_no_address_at_all_is_told() -> None:
+    assert address_problem("admin@192.0.2.1") == "it is a name or an IPv4 address"
