@@ -184,6 +184,13 @@ def test_a_stolen_key_of_the_tunnel_opens_nothing_else(platform: Platform) -> No
         done = ssh(APP, 22, user, *words)
         assert "uid=" not in done.stdout
         assert done.returncode != 0 or done.stdout == "", done
+    # Nothing in the file system either, of which permitlisten does not speak.
+    socket = "/tmp/stolen.sock"
+    listening = ["-T", "-o", "ExitOnForwardFailure=yes", "-R", f"{socket}:{LOCALHOST}:9"]
+    done = ssh(APP, 22, user, *listening, "id")
+    assert done.returncode != 0, done
+    assert "remote port forwarding failed" in done.stderr, done
+    assert not engine.path(socket).exists()
     for service, port in public(platform):
         if port.name == "ssh" and platform.engine(service) is engine:
             done = ssh(service, int(port.publish or 0), platform.topology.services[service].user, "id")

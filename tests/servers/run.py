@@ -54,6 +54,8 @@ exec sleep infinity
 SETUP = f"""
 set -eu
 update-ca-certificates >/dev/null 2>&1
+# Debian's own configuration reads what is restricted further.
+grep -q '^Include /etc/ssh/sshd_config.d/' /etc/ssh/sshd_config
 useradd --create-home --shell /bin/bash --password '*' {USER}
 install --directory --owner {USER} --mode 0700 /home/{USER}/.ssh
 install --owner {USER} --mode 0600 /root/authorized_keys /home/{USER}/.ssh/authorized_keys

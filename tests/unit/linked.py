@@ -281,8 +281,8 @@ class Linked:
         config.write_text(re.sub(rf"^ *({without}) .*\n", "", self.config.read_text(), flags=re.MULTILINE))
         return config
 
-    def listen(self, host: str, port: int) -> subprocess.CompletedProcess[str]:
-        """Use the link's key to listen on a port at one of the hops."""
+    def listen(self, host: str, place: str) -> subprocess.CompletedProcess[str]:
+        """Use the link's key to listen at one of the hops, at an address and port or at a path."""
         config = self._patient(r"(Local|Remote)Forward|ServerAlive\w+")
         command = [
             "ssh",
@@ -293,7 +293,7 @@ class Linked:
             "-o",
             "BatchMode=yes",
             "-R",
-            f"127.0.0.1:{port}:127.0.0.1:9",
+            f"{place}:127.0.0.1:9",
             host,
         ]
         return subprocess.run(
@@ -409,7 +409,9 @@ def linked(folder: Path) -> Iterator[Linked]:
         config = config.replace("Port 2225", f"Port {end}")
         files = f"    IdentityFile {client}/key\n    UserKnownHostsFile {client}/known_hosts\n    User {sshds.USER}\n"
         found.config.write_text(config + files)
-        jump = "UsePAM no\nAllowTcpForwarding yes\nPasswordAuthentication no\n"
+        account = two.link_account(APP)
+        own = account["sshd_config"].replace(f"Match User {account['user']}", f"Match User {sshds.USER}")
+        jump = f"UsePAM no\nAllowTcpForwarding yes\nPasswordAuthentication no\n{own}"
         stack.enter_context(
             sshds.running(folder / "server", sshds.here(jump, folder / "server", server), server)
         )

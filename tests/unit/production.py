@@ -13,7 +13,7 @@ import yaml
 from tests.unit.platforms import ROOT
 
 PASSWORD = "a password of the tests\n"
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt"
 ANSWERS = {
     "dockfra_domain": "platform.example.org",
     "dockfra_acme_email": "admin@example.org",

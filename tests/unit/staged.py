@@ -66,7 +66,11 @@ class Staged(Project):
         keyrings._opened.clear()
         own = self.root / "own.yml"
         state = {"dockfra_state_dir": str(self.state), "dockfra_vault_file": str(self.vault)}
-        own.write_text(json.dumps({"all": {"vars": {"dockfra_data_root": str(self.data), **state}}}))
+        data = {
+            "dockfra_data_root": str(self.data),
+            "dockfra_sshd_directory": str(self.root / "sshd_config.d"),
+        }
+        own.write_text(json.dumps({"all": {"vars": {**data, **state}}}))
         platform = load_platform(own, keep=True, beside=[self.inventory])
         images: dict[str, dict[str, str]] = {}
         containers: dict[str, object] = {}
@@ -95,6 +99,8 @@ class Staged(Project):
             if account := platform.link_account(service.docker_host):
                 file = tree.WantedFile(account["authorized_keys"].encode(), 0o644)
                 tree.apply(f"{account['home']}/.ssh", {"authorized_keys": file})
+                file = tree.WantedFile(account["sshd_config"].encode(), 0o644)
+                tree.apply(account["sshd_directory"], {f"{account['user']}.conf": file})
         for docker_host in ("management-server", "app-server"):
             networks |= {
                 name: {**settings, "others": []} for name, settings in platform.networks(docker_host).items()
@@ -123,6 +129,7 @@ class Staged(Project):
             "ansible_connection": "ansible.builtin.local",
             "ansible_python_interpreter": sys.executable,
             "dockfra_data_root": str(self.data),
+            "dockfra_sshd_directory": str(self.root / "sshd_config.d"),
         }
         variables = [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
         password = ["--vault-id", f"production@{self.root}/password"]

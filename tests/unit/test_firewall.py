@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -155,8 +155,17 @@ class Network:
         found = json.loads(self.inside(space, sys.executable, "-c", ASK, json.dumps(places)))
         return {place for place, answers in zip(places, found, strict=True) if answers}
 
-    def module(self, tmp_path: Path, rules: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        """Call the module on the server."""
+    def module(
+        self,
+        tmp_path: Path,
+        rules: str,
+        *,
+        check: bool = False,
+        found: Mapping[str, str | None] | None = None,
+        systemd: Path = Path("/nonexistent"),
+        **options: Any,
+    ) -> dict[str, Any]:
+        """Call the module on the server; `found` says where programs are, else they are where this machine has them."""
         arguments = {
             "table": "inet dockfra",
             "path": str(tmp_path / "etc/firewall.nft"),
@@ -172,6 +181,11 @@ class Network:
             basic._ANSIBLE_ARGS = sys.stdin.buffer.read()
             basic._ANSIBLE_PROFILE = "legacy"
             import {MODULE} as module
+            found, look = {dict(found or {})!r}, basic.AnsibleModule.get_bin_path
+            def get_bin_path(self, name, *words, **named):
+                return found[name] if name in found else look(self, name, *words, **named)
+            basic.AnsibleModule.get_bin_path = get_bin_path
+            module._SYSTEMD = module.Path({str(systemd)!r})
             module.main()
             """
         given = json.dumps({"ANSIBLE_MODULE_ARGS": arguments})
@@ -281,6 +295,75 @@ def test_rules_that_nft_does_not_take_change_nothing(network: Network, tmp_path:
         assert "nft does not take the rules of inet dockfra: " in found["msg"]
         assert "dprot" in found["msg"]
     assert network.inside(network.server, "nft", "list", "ruleset") == before
+
+
+def test_a_trial_writes_nothing_and_can_be_taken_back(network: Network, tmp_path: Path) -> None:
+    file, before = tmp_path / "etc/firewall.nft", tmp_path / "etc/firewall.nft.before"
+
+    def loaded() -> str:
+        return network.inside(network.server, "nft", "list", "ruleset")
+
+    nothing = loaded()
+    for _again in range(2):  # whoever was stopped is told the same again
+        found = network.module(tmp_path, rules(PUBLIC), step="try")
+        assert (found["changed"], found["written"], file.exists()) == (True, True, False)
+    assert "tcp dport { 22, 80, 443 } accept" in loaded()
+    # A second trial on top of one that nobody ended: what was before both of them was proved.
+    network.module(tmp_path, rules([]), step="try")
+    assert network.module(tmp_path, "", step="undo")["changed"] is True
+    assert (loaded(), before.exists()) == (nothing, False)
+    assert network.module(tmp_path, "", step="undo")["changed"] is False
+    network.module(tmp_path, rules(PUBLIC), step="try")
+    assert network.module(tmp_path, rules(PUBLIC))["loaded"] is False
+    proved, kept = loaded(), file.read_text()
+    assert not before.exists()
+    network.module(tmp_path, rules([]), step="try")
+    assert loaded() != proved
+    network.module(tmp_path, "", step="undo")
+    assert (loaded(), file.read_text()) == (proved, kept)
+
+
+def test_systemd_takes_a_trial_back_that_nobody_ends(network: Network, tmp_path: Path) -> None:
+    """Stands in for systemd: it writes down what it is asked for."""
+    asked = tmp_path / "asked"
+    programs = {}
+    for name in ("systemd-run", "systemctl"):
+        program = tmp_path / name
+        program.write_text(f'#!/bin/sh\necho {name} "$@" >>{asked}\n')
+        program.chmod(0o755)
+        programs[name] = str(program)
+    network.module(tmp_path, rules(PUBLIC))
+    proved = network.inside(network.server, "nft", "list", "ruleset")
+    here = {"found": programs, "systemd": tmp_path}
+    network.module(tmp_path, rules([]), step="try", seconds=30, **here)
+    stop = "systemctl stop nftables-undo-inet-dockfra.timer nftables-undo-inet-dockfra.service"
+    stopped, run = asked.read_text().splitlines()
+    assert stopped == stop
+    assert run.startswith("systemd-run --unit=nftables-undo-inet-dockfra --on-active=30 ")
+    # What it would do then.
+    network.inside(network.server, *run[run.index("/") :].split())
+    assert network.inside(network.server, "nft", "list", "ruleset") == proved
+    asked.unlink()
+    assert network.module(tmp_path, rules([]), **here)["loaded"] is True, "the timer was faster"
+    assert asked.read_text().splitlines() == [stop]
+    (tmp_path / "systemd-run").write_text("#!/bin/sh\necho no bus >&2\nexit 1\n")
+    before = network.inside(network.server, "nft", "list", "ruleset")
+    assert "no bus" in network.module(tmp_path, rules(PUBLIC), step="try", **here)["msg"]
+    assert network.inside(network.server, "nft", "list", "ruleset") == before
+
+
+def test_without_nftables_there_is_nothing_to_remove(network: Network, tmp_path: Path) -> None:
+    file = tmp_path / "etc/firewall.nft"
+    absent = {"nft": None}
+    assert network.module(tmp_path, "", check=True, found=absent)["changed"] is True
+    assert not file.exists()
+    found = network.module(tmp_path, "", found=absent, comment="none wanted")
+    assert (found["loaded"], found["written"]) == (False, True)
+    assert file.read_text() == "# none wanted\ntable inet dockfra\ndelete table inet dockfra\n\n"
+    assert network.module(tmp_path, "", found=absent, comment="none wanted")["changed"] is False
+    refused = network.module(tmp_path, rules(PUBLIC), found=absent)
+    assert "install the package nftables" in refused["msg"]
+    assert file.read_text().startswith("# none wanted")
 
 
 def test_the_ports_come_from_the_topology() -> None:
@@ -426,12 +509,22 @@ def test_whoever_locks_himself_out_gets_in_again(network: Network, tmp_path: Pat
         try:
             code, output = play("-e", '{"server_ssh_ports": [22]}')
             assert code == 2, output
-            assert "let nobody in any more and was taken away again: name the port" in output
+            assert (
+                "let nobody in any more and was taken away again, so that what was before holds: name the port"
+                in output
+            )
             assert "dockfra" not in network.inside(network.server, "nft", "list", "tables")
             assert not file.exists()
             code, output = play()
             assert code == 0, output
             assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert "changed=0 " in play()[1]
+            # What let one in is in force again, and at the next start of the server.
+            kept = file.read_text()
+            code, output = play("-e", '{"server_ssh_ports": [22]}')
+            assert code == 2, output
+            assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert file.read_text() == kept
             assert "changed=0 " in play()[1]
         finally:
             sshd.terminate()

@@ -91,8 +91,12 @@ def test_the_key_opens_the_declared_forwards_and_nothing_else(link: Linked) -> N
         tried = link.ssh("-W", f"127.0.0.1:{port}", host)
         assert tried.returncode != 0
         assert "administratively prohibited" in tried.stderr, tried.stderr
-        tried = link.listen(host, sshds.free_port())
+        tried = link.listen(host, f"127.0.0.1:{sshds.free_port()}")
         assert "remote port forwarding failed" in tried.stderr, tried.stderr
+        # authorized_keys has no word for sockets of the file system.
+        tried = link.listen(host, str(link.folder / "owned.sock"))
+        assert "remote port forwarding failed" in tried.stderr, tried.stderr
+        assert not (link.folder / "owned.sock").exists()
         ran = link.ssh(host, "touch", str(link.folder / "owned"))
         assert (ran.stdout, (link.folder / "owned").exists()) in (("", False), ("ready\n", False))
         assert link.ssh("-s", host, "sftp").stdout in ("", "ready\n")

@@ -77,7 +77,14 @@ def test_filled_in_it_is_a_sound_platform_on_two_servers(project: Project) -> No
         ("dockfra_domain=", "it is one line of plain text"),
         ("db-server.ansible_host=192.0.2.1", "there are app-server, "),
         ("dockfra_domain", "--set takes a name and a value"),
+        ("app-server.ansible_host=2001:db8::1", "it is a name or an IPv4 address, and containers"),
+        ("app-server.ansible_host=a b", "it is a name or an IPv4 address."),
         ("app-server.dockfra_server_host_key=AAAA", "it is a public key"),
+        (
+            "app-server.dockfra_server_host_key=ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTY",
+            "this one is of the type ecdsa-sha2-nistp256",
+        ),
+        ("app-server.dockfra_server_host_key=192.0.2.1 ssh-ed25519 AAAA", "a whole line of ssh-keyscan"),
         (
             "OPENROUTER_API_KEY=sk-canary",
             "playbooks/configure.yml sets it and asks for it (-e ask=OPENROUTER_API_KEY)",

@@ -135,7 +135,15 @@ def test_the_account_is_planned_until_its_file_is_what_it_should_be(two: Platfor
     state: dict[str, Any] = {"containers": {}, "networks": {}, "volumes": [], "images": {}, "files": {}}
     assert account["home"] in planner.query(two, {}, APP)["directories"]
     assert planner.compare(two, {}, APP, state, limited=True).link_account == account
-    state["files"] = {account["home"]: {".ssh/authorized_keys": found}}
+    assert account["sshd_directory"] == "/etc/ssh/sshd_config.d"
+    assert account["sshd_directory"] in planner.query(two, {}, APP)["directories"]
+    kept = {"dockfra-link.conf": WantedFile(account["sshd_config"].encode(), 0o644).fingerprint()}
+    keys = {".ssh/authorized_keys": found}
+    # Each of the two has to be there.
+    for files in ({account["home"]: keys}, {account["sshd_directory"]: kept}):
+        state["files"] = files
+        assert planner.compare(two, {}, APP, state, limited=True).link_account == account
+    state["files"] = {account["home"]: keys, account["sshd_directory"]: kept}
     assert planner.compare(two, {}, APP, state, limited=True).link_account == {}
 
 

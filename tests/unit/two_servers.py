@@ -10,7 +10,7 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired im
 from tests.unit.platforms import ROOT, load_platform
 
 MANAGEMENT, APP = "management-server", "app-server"
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE app"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt app"
 SERVERS: dict[str, dict[str, Any]] = {
     MANAGEMENT: {"ansible_host": "192.0.2.10", "ansible_user": "admin"},
     APP: {

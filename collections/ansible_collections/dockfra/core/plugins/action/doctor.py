@@ -50,7 +50,9 @@ class ActionModule(ActionBase):
             if not where:
                 found += [Finding("inventory", WRONG, problem.rstrip(".")) for problem in error.problems]
         if where:
-            found += self._way(where) + self._machine(self._needs(platform, where), task_vars)
+            found += self._way(where, task_vars["hostvars"][where]) + self._machine(
+                self._needs(platform, where), task_vars
+            )
             found += self._name(platform, where, task_vars["hostvars"][where])
         else:
             found += self._machine(self._own_needs(platform), task_vars)
@@ -115,11 +117,14 @@ class ActionModule(ActionBase):
         clock = network.clock(before, float(said["now"]), time.time())
         return [*(Finding(**finding) for finding in said["findings"]), clock]
 
-    def _way(self, where: str) -> list[Finding]:
+    def _way(self, where: str, variables: Any) -> list[Finding]:
         """Whether the machine is reached safely."""
         if self._connection.transport != "ssh":
             return [Finding("reach", OK, f"It is reached by the connection {self._connection.transport}")]
-        return [pins.pinned(where, self._connection)]
+        address = network.address(str(variables.get("ansible_host") or where))
+        # What is right goes without saying, and a name may be known to ssh alone.
+        told = [address] if address.level == WRONG else []
+        return [*told, pins.pinned(where, self._connection)]
 
     def _name(self, platform: Platform | None, where: str, variables: Any) -> list[Finding]:
         """Whether the platform's name leads to the machine with the reverse proxy."""

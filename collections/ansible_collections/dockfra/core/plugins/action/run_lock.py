@@ -75,6 +75,9 @@ class ActionModule(ActionBase):
         if arguments["wait"] <= 0:
             return answer
         _tell(other)
+        if not other.here:
+            # What to do where that one is gone, before the wait for it and not only after.
+            Display().display(str(answer.get("msg") or ""))
         answer = self._call(given, task_vars)
         return {**answer, "waited": time.monotonic() - begin}
 

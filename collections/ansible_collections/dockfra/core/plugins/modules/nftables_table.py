@@ -10,7 +10,7 @@ short_description: One table of nftables, as a file and in the kernel
 description:
   - Keeps the rules of one table in a file and loads them, in one transaction, where the kernel has others. Other tables are left alone.
   - What the kernel should have is what it makes of the file in a network namespace of its own, so that any change by hand is seen.
-  - Needs root, and nftables on the host.
+  - Needs root, and nftables on the host, unless the table is to be empty.
 version_added: 0.4.0
 author: Dockfra contributors (@dockfra)
 attributes:
@@ -37,6 +37,19 @@ options:
     description: A line at the beginning of the file.
     type: str
     default: ""
+  step:
+    description:
+      - V(bring) loads the rules and writes the file, and ends a trial.
+      - V(try) loads the rules and writes nothing, so that whoever is stopped before V(bring) finds all of it still to be done. The rules of before are kept
+        beside the file (C(.before)), and where systemd runs, they come back after O(seconds) by itself, unless V(bring) or V(undo) comes before.
+      - V(undo) brings back the rules of before the trial, those of the file where there was a table.
+    type: str
+    choices: [bring, try, undo]
+    default: bring
+  seconds:
+    description: How long a trial lasts that nobody ends.
+    type: int
+    default: 120
 """
 
 EXAMPLES = r"""
@@ -66,11 +79,16 @@ written:
   type: bool
 """
 
+import contextlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
+
+# There where systemd is the first process; see sd_booted(3).
+_SYSTEMD = Path("/run/systemd/system")
 
 # Loads a file in a network namespace that ends with it, and shows what became of it; without the table, nothing.
 _TRIAL = 'nft -f "$1" && { nft list tables | grep -qxF "table $2" || exit 0; } && nft -s list table $2'
@@ -83,6 +101,8 @@ class Table:
         self._module = module
         self._table = module.params["table"]
         self._path = Path(module.params["path"])
+        self._before = self._path.with_name(f"{self._path.name}.before")
+        self._timer = f"nftables-undo-{re.sub('[^a-z0-9]+', '-', self._table.lower())}"
         self._nft = module.get_bin_path("nft", opt_dirs=["/usr/sbin", "/sbin"])
 
     def bring(self) -> None:
@@ -91,16 +111,22 @@ class Table:
         text = self._text()
         written = not self._path.is_file() or self._path.read_text(encoding="utf-8") != text
         if self._nft is None:
-            if not module.check_mode:
-                module.fail_json(msg="nft is not installed on this host; install the package nftables.")
-            module.exit_json(changed=True, written=written, loaded=True)
+            self._without_nft(written)
         with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=module.tmpdir) as file:
             file.write(text)
             file.flush()
             wanted, found = self._wanted(file.name), self._found()
             loaded = wanted != found
-            if not module.check_mode:
-                self._apply(file.name, written, loaded)
+            if not module.check_mode and module.params["step"] == "try":
+                if loaded:
+                    self._keep(there=bool(found))
+                    self._load(file.name)
+            elif not module.check_mode:
+                if loaded:
+                    self._load(file.name)
+                if written:
+                    self._write()
+                self._end_trial()
         module.exit_json(
             changed=written or loaded,
             written=written,
@@ -113,10 +139,67 @@ class Table:
             },
         )
 
+    def _without_nft(self, written: bool) -> None:
+        """A host that never had nftables has no table to remove; the file says so."""
+        module = self._module
+        loaded = bool(module.params["rules"].strip())
+        if not module.check_mode:
+            if loaded:
+                module.fail_json(msg="nft is not installed on this host; install the package nftables.")
+            if written and module.params["step"] == "bring":
+                self._write()
+        module.exit_json(changed=written or loaded, written=written, loaded=loaded)
+
+    def undo(self) -> None:
+        """Bring back the rules of before a trial, and end."""
+        there = self._before.is_file()
+        if there and not self._module.check_mode:
+            self._load(str(self._before))
+            self._end_trial()
+        self._module.exit_json(changed=there, loaded=there, written=False)
+
+    def _keep(self, *, there: bool) -> None:
+        """Keep the rules of before, and have systemd bring them back unless somebody says that it need not."""
+        # Of several trials that nobody ended, only the first one began with rules that were proved. They are taken as they
+        # were written, since nft does not read again all that it lists.
+        if not self._before.is_file():
+            known = there and self._path.is_file()
+            self._replace(
+                self._before, self._path.read_text(encoding="utf-8") if known else self._transaction("")
+            )
+        run = self._module.get_bin_path("systemd-run")
+        if run is None or not _SYSTEMD.is_dir():
+            return
+        self._stop_timer()
+        seconds = self._module.params["seconds"]
+        code, _out, error = self._module.run_command(
+            [run, f"--unit={self._timer}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]
+            + ["--collect", str(self._nft), "-f", str(self._before)]
+        )
+        if code:
+            self._module.fail_json(
+                msg=f"systemd takes no timer that would bring back the rules of before: {error.strip()[:2000]}\nNothing was changed."
+            )
+
+    def _end_trial(self) -> None:
+        self._stop_timer()
+        with contextlib.suppress(FileNotFoundError):
+            self._before.unlink()
+
+    def _stop_timer(self) -> None:
+        """Stop it, and the service in case it is just starting; there is none where no trial is underway."""
+        control = self._module.get_bin_path("systemctl")
+        if control is not None and _SYSTEMD.is_dir():
+            self._module.run_command([control, "stop", f"{self._timer}.timer", f"{self._timer}.service"])
+
     def _text(self) -> str:
-        """The content of the file: one transaction that puts the table in the place of the one there is."""
+        """The content of the file."""
         comment = "".join(f"# {line}\n" for line in self._module.params["comment"].splitlines())
-        return f"{comment}table {self._table}\ndelete table {self._table}\n{self._module.params['rules'].rstrip()}\n"
+        return comment + self._transaction(self._module.params["rules"])
+
+    def _transaction(self, rules: str) -> str:
+        """What puts a table in the place of the one there is, all of it or nothing."""
+        return f"table {self._table}\ndelete table {self._table}\n{rules.rstrip()}\n"
 
     def _wanted(self, file: str) -> str:
         unshare = self._module.get_bin_path("unshare", required=True)
@@ -144,20 +227,23 @@ class Table:
             ]
         )
 
-    def _apply(self, file: str, written: bool, loaded: bool) -> None:
-        if loaded:
-            code, _out, error = self._module.run_command([self._nft, "-f", file])
-            if code:
-                self._module.fail_json(
-                    msg=f"nft could not load {self._table}: {error.strip()[:2000]}\nThe rules before are still in force."
-                )
-        if written:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, ready = tempfile.mkstemp(dir=self._path.parent)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(self._text())
-                os.fchmod(descriptor, 0o644)
-            self._module.atomic_move(ready, str(self._path))
+    def _load(self, file: str) -> None:
+        code, _out, error = self._module.run_command([self._nft, "-f", file])
+        if code:
+            self._module.fail_json(
+                msg=f"nft could not load {self._table}: {error.strip()[:2000]}\nThe rules before are still in force."
+            )
+
+    def _write(self) -> None:
+        self._replace(self._path, self._text())
+
+    def _replace(self, path: Path, text: str) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, ready = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            os.fchmod(descriptor, 0o644)
+        self._module.atomic_move(ready, str(path))
 
 
 def main() -> None:
@@ -167,10 +253,15 @@ def main() -> None:
             "path": {"type": "path", "required": True},
             "rules": {"type": "str", "default": ""},
             "comment": {"type": "str", "default": ""},
+            "step": {"type": "str", "choices": ["bring", "try", "undo"], "default": "bring"},
+            "seconds": {"type": "int", "default": 120},
         },
         supports_check_mode=True,
     )
-    Table(module).bring()
+    table = Table(module)
+    if module.params["step"] == "undo":
+        table.undo()
+    table.bring()
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ description:
   - The lock lies on the host that the task is delegated to, which is where the work happens, in a directory of the user that
     the task runs as. So all who may work there see it, and nobody else can hold or forge it.
   - It needs no release. It is free as soon as its holder has ended, however it ended. Of a holder on another machine that
-    cannot be seen; that one keeps it for two hours at most, unless the next run comes from the same machine.
+    cannot be seen; that one keeps it for two hours at most, unless the next run comes from the same machine. The
+    message names the file to remove where somebody knows better.
 version_added: 0.1.0
 author: Dockfra contributors (@dockfra)
 attributes:

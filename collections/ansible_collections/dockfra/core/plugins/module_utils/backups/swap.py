@@ -229,8 +229,20 @@ class Swap:
                 server = Server(self._host, source)
                 if not self._host.running(source.container):
                     self._host.start([source.container])
-                server.wait()
+                try:
+                    server.wait()
+                except BackupError as error:
+                    raise BackupError(self._silent(source, error)) from error
                 yield server
+
+    def _silent(self, source: Source, error: BackupError) -> str:
+        """What to do where a server does not answer: what of a restore is in it cannot be seen."""
+        volume = f"{self._host.project}-{source.volume}"
+        return (
+            f"The database server {source.container} does not answer: {str(error).rstrip('.')}. docker logs {source.container} there says more. If its data is "
+            "broken, move that aside, and run this again, which makes a new server and restores into it: "
+            f"docker rm -f {source.container} && mv {self._data(source.volume)} /root/{volume}.broken && docker volume rm {volume}"
+        )
 
     def _containers(self) -> tuple[list[str], list[str]]:
         """The containers of the database servers, and all others."""

@@ -69,6 +69,30 @@ def addresses(name: str) -> set[str]:
         return set()
 
 
+def address(name: str) -> Finding:
+    """Whether a server has an address by which containers and other machines get to it.
+
+    Args:
+        name: its name or address (``ansible_host``).
+    """
+    found = addresses(name)
+    if any(":" not in each for each in found):
+        return Finding("address", OK, f"{name} has an IPv4 address")
+    if found:
+        return Finding(
+            "address",
+            WRONG,
+            f"{name} has no IPv4 address ({', '.join(sorted(found))}), and containers and published ports have no IPv6",
+            "Give it one: a record A for its name, or an IPv4 address as ansible_host.",
+        )
+    return Finding(
+        "address",
+        WARNING,
+        f"{name} has no address here",
+        "Correct ansible_host, or add a record to the zone.",
+    )
+
+
 def clock(before: float, there: float, after: float) -> Finding:
     """Whether a machine's clock is that of the controller.
 

@@ -258,13 +258,23 @@ class WorkLock:
             if waited >= wait:
                 raise LockBusyError(
                     f"Somebody else works on {self._subject}: {other}. Waited {waited:.0f} s; "
-                    "try again when that has ended, or stop it.",
+                    f"try again when that has ended, or stop it.{self._unseen(other)}",
                     other.to_dict(),
                 )
             if waiting and not told:
                 waiting(other)
                 told = True
             time.sleep(min(self._interval, wait - waited))
+
+    def _unseen(self, other: Holder) -> str:
+        """What a person can do who knows that a holder is gone of whom that cannot be seen, as after a crash of its machine."""
+        if other.here:
+            return ""
+        until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(other.since + LEASE))
+        return (
+            f" It runs on another machine than this lock is on, or ran before that was started, so that its end cannot be seen here; it counts until {until}. "
+            f"If you know that it has ended, remove {self._path} there."
+        )
 
     def _try(self, holder: Holder, gone: Holder | None, held: bool) -> tuple[int | None, Holder | None]:
         """Return a descriptor that is locked and says who holds it, or else the other holder."""

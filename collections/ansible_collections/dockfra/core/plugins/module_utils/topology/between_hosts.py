@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import functools
 
+from ..text import shown
 from .link import NETWORK, Server
 from .model import Service
 from .problem import Problem, Problems, nearest
+from .reached import address_problem, host_key_problem
 from .topology import Topology
 
 _HOST = "dockfra_docker_host"
@@ -91,13 +93,35 @@ def _server(tunnel: Service, server: Server) -> Problems:
             f"runs on {server.name}, to which a link leads, and host keys are pinned; set dockfra_server_host_key of {server.name} "
             f"to what `ssh-keyscan -t ed25519 -p {server.port} {server.address}` prints after the address, once you have checked that.",
         )
+    elif why := host_key_problem(server.host_key):
+        yield Problem(
+            tunnel,
+            _HOST,
+            f"runs on {server.name}, to which a link leads, and dockfra_server_host_key of {server.name} cannot be "
+            f"{shown(server.host_key)}: {why}.",
+        )
 
 
 def problems(topology: Topology) -> Problems:
     """Yield what would have to span Docker hosts, and nothing carries."""
+    yield from _addresses(topology)
     yield from _edges(topology)
     yield from _volumes(topology)
     yield from _logs(topology)
+
+
+def _addresses(topology: Topology) -> Problems:
+    first: dict[str, Service] = {}
+    for service in topology.containers():
+        first.setdefault(service.docker_host, service)
+    for name, service in first.items():
+        address = topology.servers[name].address if name in topology.servers else ""
+        if address and (why := address_problem(address)):
+            yield Problem(
+                service,
+                _HOST,
+                f"runs on {name}, and ansible_host of {name} cannot be {shown(address)}: {why}.",
+            )
 
 
 def _edges(topology: Topology) -> Problems:

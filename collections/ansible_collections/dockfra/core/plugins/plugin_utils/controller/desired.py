@@ -303,13 +303,14 @@ class Platform:
         ]
         if not ways:
             return {}
-        source = self._variables.finder.role(ACCOUNT_ROLE).path / "templates" / "authorized_keys.j2"
+        templates = self._variables.finder.role(ACCOUNT_ROLE).path / "templates"
+        variables = {**self._platform_variables(), "link_account_ways": ways}
         return {
             "user": self.settings["dockfra_link_user"],
             "home": f"{self.settings['dockfra_data_root']}/{self.topology.project}/link",
-            "authorized_keys": self._render(
-                source, {**self._platform_variables(), "link_account_ways": ways}
-            ),
+            "authorized_keys": self._render(templates / "authorized_keys.j2", variables),
+            "sshd_directory": self.settings["dockfra_sshd_directory"],
+            "sshd_config": self._render(templates / "sshd_config.j2", variables),
         }
 
     def _platform_variables(self) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from ...module_utils.errors import UsageError
 from ...module_utils.files import atomic
 from ...module_utils.settings import catalogue
 from ...module_utils.text import shown
+from ...module_utils.topology import reached
 
 FILE = "values.yml"
 SERVERS = "docker_hosts"
@@ -40,13 +41,13 @@ _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _FORMS = {
     "dockfra_domain": (re.compile(rf"({_LABEL}\.)+{_LABEL}"), "a DNS name, such as platform.example.org"),
     "dockfra_acme_email": (re.compile(r"[^@\s]+@[^@\s]+"), "an address, such as admin@example.org"),
-    "dockfra_server_host_key": (
-        re.compile(r"(ssh|ecdsa)-[a-z0-9-]+ [A-Za-z0-9+/]{40,}={0,2}( .*)?"),
-        "a public key, such as ssh-ed25519 AAAA…",
-    ),
-    "ansible_host": (re.compile(r"[A-Za-z0-9.:_%-]+"), "a name or an address"),
     "ansible_user": (re.compile(r"[a-z_][a-z0-9_-]{0,31}"), "a user's name"),
     "ansible_port": (re.compile(r"[1-9]\d{0,4}"), "a port"),
+}
+# What says of a value why it cannot be one, as the plan does.
+_CHECKS = {
+    "dockfra_server_host_key": reached.host_key_problem,
+    "ansible_host": reached.address_problem,
 }
 
 
@@ -85,7 +86,7 @@ def value(name: str, text: str, hosts: Collection[str], variables: Collection[st
             f"{variable} is a setting of a role, which a running platform has: playbooks/configure.yml sets it"
             f"{' and asks for it (-e ask=' + variable + ')' if setting.secret else ''}."
         )
-    known = {*variables, *_CONNECTION, *_FORMS}
+    known = {*variables, *_CONNECTION, *_FORMS, *_CHECKS}
     if variable not in known:
         close = difflib.get_close_matches(variable, sorted(known), n=1)
         raise UsageError(
@@ -99,6 +100,9 @@ def value(name: str, text: str, hosts: Collection[str], variables: Collection[st
         raise UsageError(f"{name} cannot be {shown(text)}: it is one line of plain text without templates.")
     if form and not form.fullmatch(text):
         raise UsageError(f"{name} cannot be {shown(text)}; it is {example}.")
+    check = _CHECKS.get(variable)
+    if why := check(text) if check else "":
+        raise UsageError(f"{name} cannot be {shown(text)}: {why}.")
     return Value(host, variable, text)
 
 

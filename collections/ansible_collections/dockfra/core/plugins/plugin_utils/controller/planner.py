@@ -127,7 +127,7 @@ def query(platform: Platform, desired: Mapping[str, Desired], docker_host: str) 
         },
         "directories": {
             **{entry.directory: str(entry.service.uid) for entry in desired.values()},
-            **({account["home"]: "0"} if account else {}),
+            **({account["home"]: "0", account["sshd_directory"]: "0"} if account else {}),
         },
     }
 
@@ -232,10 +232,16 @@ def _link_account(platform: Platform, docker_host: str, state: Mapping[str, Any]
     account = platform.link_account(docker_host)
     if not account:
         return {}
-    files = {".ssh/authorized_keys": file_tree.WantedFile(account["authorized_keys"].encode(), 0o644)}
-    changes = file_tree.compare(files, state["files"].get(account["home"]) or {})
-    # What else lies there is nobody's harm: the directory is root's.
-    return account if changes.created or changes.updated else {}
+    for directory, name, text in (
+        (account["home"], ".ssh/authorized_keys", account["authorized_keys"]),
+        (account["sshd_directory"], f"{account['user']}.conf", account["sshd_config"]),
+    ):
+        files = {name: file_tree.WantedFile(text.encode(), 0o644)}
+        changes = file_tree.compare(files, state["files"].get(directory) or {})
+        # What else lies there is nobody's harm: the directories are root's.
+        if changes.created or changes.updated:
+            return account
+    return {}
 
 
 def _other_releases(

@@ -51,6 +51,7 @@ _OF_ALL = (
     "dockfra_data_root",
     "dockfra_hostnames",
     "dockfra_link_user",
+    "dockfra_sshd_directory",
     "dockfra_upgrade",
 )
 

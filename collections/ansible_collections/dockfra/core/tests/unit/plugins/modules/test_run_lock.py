@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.utils.display import Display
 
 from ansible_collections.dockfra.core.plugins.action import run_lock as action
 from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import Holder, WorkLock
@@ -75,6 +76,21 @@ def test_the_action_waits_on_the_host(by_module: tuple[list[dict[str, Any]], Cal
         assert take(1)["failed"]
     assert [given["wait"] for given in calls] == [0, 0, 1]
     assert "failed" not in take(0)
+
+
+def test_whoever_waits_for_one_that_cannot_be_seen_is_told_what_to_remove(
+    by_module: tuple[list[dict[str, Any]], Call],
+    lock: WorkLock,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(Display, "display", lambda _self, text: told.append(text))
+    _calls, take = by_module
+    lock.register(replace(me(), machine="of a controller that was started anew"))
+    assert take(1)["failed"]
+    assert "Another run works on this platform" in told[0]
+    assert f"remove {tmp_path}/locks/project-unit.lock there." in told[1]
 
 
 def test_a_run_that_has_ended_on_this_machine_leaves_the_lock_of_a_host_free(

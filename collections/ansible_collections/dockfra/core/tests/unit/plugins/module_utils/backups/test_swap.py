@@ -239,6 +239,27 @@ def test_what_others_have_begins_anew_and_comes_back_where_it_is_undone_finding_
         shutil.rmtree(mirror.parent)
 
 
+def test_a_server_that_does_not_answer_is_told_with_the_way_through(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def silent(*_words: object) -> None:
+        raise BackupError("psql in unit-db failed: no connection.")
+
+    monkeypatch.setattr(postgres.Server, "wait", silent)
+    with pytest.raises(BackupError) as told:
+        bench.swap.undo()
+    data = bench.host.folder / "db-data" / "_data"
+    assert "The database server unit-db does not answer: psql in unit-db failed: no connection. " in str(
+        told.value
+    )
+    assert str(told.value).endswith(
+        f": docker rm -f unit-db && mv {data} /root/unit-db-data.broken && docker volume rm unit-db-data"
+    )
+    # As that leaves it.
+    monkeypatch.setattr(bench.host, "containers", list)
+    assert not bench.swap.undo()
+
+
 def test_what_was_decided_is_not_undone_finding_backup(bench: Bench) -> None:
     bench.swap.prepare(bench.manifest, str(bench.archive))
     bench.swap.swap()

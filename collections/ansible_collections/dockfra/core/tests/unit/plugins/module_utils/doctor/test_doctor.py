@@ -160,6 +160,14 @@ def test_names_and_clocks() -> None:
     missing = network.domain("nothing.invalid", {"192.0.2.1"})
     assert (missing.level, "nothing.invalid A 192.0.2.1" in missing.remedy) == (WRONG, True)
     assert network.addresses("nothing.invalid") == set()
+
+
+def test_a_server_has_an_address_of_ipv4() -> None:
+    assert network.address("192.0.2.1").level == OK
+    assert network.address("localhost").level == OK
+    only = network.address("2001:db8::1")
+    assert (only.level, "has no IPv4 address" in only.what) == (WRONG, True)
+    assert network.address("nothing.invalid").level == WARNING
     now = time.time()
     assert network.clock(now, now + 0.5, now + 1).level == OK
     assert network.clock(now, now + 12, now + 1).level == WARNING

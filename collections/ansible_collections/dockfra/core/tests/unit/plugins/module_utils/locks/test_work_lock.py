@@ -229,8 +229,15 @@ def test_a_holder_of_another_machine_counts_for_a_while_or_until_it_is_known_to_
 ) -> None:
     far = dataclasses.replace(me("far away"), machine="another boot")
     take(tmp_path, holder=far)
-    with pytest.raises(LockBusyError, match="far away"):
+    with pytest.raises(LockBusyError, match="far away") as told:
         take(tmp_path)
+    until = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(far.since + work_lock.LEASE))
+    assert f"it counts until {until}." in str(told.value)
+    assert str(told.value).endswith(f"If you know that it has ended, remove {tmp_path / 'unit.lock'} there.")
+    (tmp_path / "unit.lock").unlink()
+    take(tmp_path)
+    (tmp_path / "unit.lock").unlink()
+    take(tmp_path, holder=far)
     WorkLock(tmp_path, "unit").register(me(), gone=far)
     old = dataclasses.replace(far, since=time.time() - work_lock.LEASE - 1)
     (tmp_path / "unit.lock").write_text(json.dumps(old.to_dict()))

@@ -36,6 +36,8 @@ ENDS: tuple[dict[str, Any], dict[str, Any]] = (
     {"docker_host": "here", "ssh_client_key": "tunnel", "links": ["exit"]},
     {"docker_host": "there", "ports": [{"name": "ssh", "port": 22, "publish": 2225}], "links": []},
 )
+
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt device"
 TUNNELS = [make("tunnel", "link-net", **ENDS[0]), make("exit", "link-net", **ENDS[1])]
 PROXY = make("proxy", "front", reverse_proxy=True, ports=[{"name": "https", "port": 443}])
 DB = make("db", "back-net", uid=10006, ports=[{"name": "postgres", "port": 5432}])
@@ -242,7 +244,7 @@ def test_a_volume_of_another_docker_host_is_read_through_the_gate_there() -> Non
         make("two", "a", docker_host="there", ssh_client_key="two", volumes=volumes),
         *TUNNELS,
     ]
-    servers = {"there": Server("there", "192.0.2.1", host_key="ssh-ed25519 AAAA")}
+    servers = {"there": Server("there", "192.0.2.1", host_key=HOST_KEY)}
     topology = Topology("p", services, {}, policy, servers=servers)
     assert problems(topology) == []
     assert [volume.name for volume in topology.volumes("two")] == []
@@ -289,16 +291,31 @@ def test_a_volume_of_another_docker_host_is_read_through_the_gate_there() -> Non
             {"host_key": ""},
             "exit: runs on there, to which a link leads, and host keys are pinned; set dockfra_server_host_key",
         ),
+        (
+            {},
+            {},
+            {"host_key": "ssh-ed25519 AAAA"},
+            "exit: runs on there, to which a link leads, and dockfra_server_host_key of there cannot be 'ssh-ed25519 AAAA': it is a public key of the type",
+        ),
     ],
 )
 def test_a_link_that_cannot_be_opened_is_told(
     tunnel: dict[str, Any], end: dict[str, Any], server: dict[str, str], message: str
 ) -> None:
     one, other = ({**said, **changed} for said, changed in zip(ENDS, (tunnel, end), strict=True))
-    known = {"address": "192.0.2.1", "host_key": "ssh-ed25519 AAAA", **server}
+    known = {"address": "192.0.2.1", "host_key": HOST_KEY, **server}
     services = [make("tunnel", "link-net", **one), make("exit", "link-net", **other)]
     told = problems(Topology("p", services, servers={"there": Server("there", **known)}))
     assert told[0].startswith(message), told
+
+
+def test_a_server_of_ipv6_alone_is_told() -> None:
+    services = [make("web", "a", docker_host="there"), make("other", "a", docker_host="there")]
+    servers = {"there": Server("there", "2001:db8::1")}
+    (told,) = problems(Topology("p", services, servers=servers))
+    assert told.startswith(
+        "web: runs on there, and ansible_host of there cannot be '2001:db8::1': it is a name or an IPv4 address"
+    )
 
 
 def test_what_a_service_needs_is_a_service_and_does_not_need_it() -> None:
@@ -364,7 +381,7 @@ SOURCE = make("files", "front", release={"target": "fleet", "path": "files"})
 
 REAL = {
     "address": "192.0.2.7",
-    "host_key": "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device",
+    "host_key": HOST_KEY,
 }
 
 

@@ -25,7 +25,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import
 from ansible_collections.dockfra.core.plugins.module_utils.topology.problems import problems as problems_of
 from ansible_collections.dockfra.core.plugins.module_utils.topology.topology import Topology
 
-HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGE device"
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGV4YW1wbGVleGFtcGxlZXhhbXBsZWV4YW1wbGVleGFt device"
 
 
 def make(name: str, *networks: str, uid: int | None = None, **variables: Any) -> Service:
