@@ -173,8 +173,10 @@ class Table:
         self._stop_timer()
         seconds = self._module.params["seconds"]
         code, _out, error = self._module.run_command(
-            [run, f"--unit={self._timer}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s"]
-            + ["--collect", str(self._nft), "-f", str(self._before)]
+            [
+                *(run, f"--unit={self._timer}", f"--on-active={seconds}", "--timer-property=AccuracySec=1s"),
+                *("--collect", str(self._nft), "-f", str(self._before)),
+            ]
         )
         if code:
             self._module.fail_json(
