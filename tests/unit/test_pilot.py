@@ -27,7 +27,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.errors import LedgerE
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import cycle as cycles
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot import effects, playbook
 from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.cycle import Pilot, Report
-from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.gather import Gatherer
+from ansible_collections.dockfra.core.plugins.plugin_utils.autopilot.gather import Gatherer, Seen
 from ansible_collections.dockfra.core.tests.unit import pilot_child
 from ansible_collections.dockfra.core.tests.unit.pilot_world import (
     COMMIT,
@@ -379,9 +379,14 @@ def test_an_alert_that_was_refused_or_cut_off_is_tried_again_soon(world: World) 
 def test_what_was_seen_grows_old_by_no_clock_that_jumps(
     world: World, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:
-    looks = []
+    looks: list[int] = []
     look = Gatherer.look
-    monkeypatch.setattr(Gatherer, "look", lambda self, number: looks.append(1) or look(self, number))
+
+    def counted(self: Gatherer, number: int) -> Seen:
+        looks.append(number)
+        return look(self, number)
+
+    monkeypatch.setattr(Gatherer, "look", counted)
     jumped = [0.0]
 
     def model(_snapshot: Snapshot, _past: Past) -> Proposed:
