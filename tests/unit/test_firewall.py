@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -202,16 +202,21 @@ def run(*words: str, given: str = "") -> str:
     return done.stdout
 
 
-def rules(public: list[int]) -> str:
-    """The role's own rules."""
+def rules(public: list[int], opened: Sequence[int] = ()) -> str:
+    """The role's own rules, with the part of one platform."""
+    return f"{rendered('firewall.nft.j2', public)}\n{rendered('part.nft.j2', public, opened)}"
+
+
+def rendered(template: str, public: list[int], opened: Sequence[int] = ()) -> str:
     loader = DataLoader()
     variables = {
         **loader.load_from_file(str(ROLE / "defaults/main.yml")),
         "server_ssh_ports": [22],
         "server_public_ports": public,
+        "server_open_ports": list(opened),
     }
-    template = (ROLE / "templates/firewall.nft.j2").read_text()
-    return str(Templar(loader, variables=variables).template(trust_as_template(template)))
+    text = (ROLE / "templates" / template).read_text()
+    return str(Templar(loader, variables=variables).template(trust_as_template(text)))
 
 
 @pytest.fixture
@@ -259,7 +264,7 @@ def test_the_table_is_as_declared_whatever_happened_to_it(network: Network, tmp_
     wanted = rules(PUBLIC)
     looked = network.module(tmp_path, wanted, check=True)
     assert (looked["changed"], looked["diff"]["before"]) == (True, "")
-    assert "tcp dport { 22, 80, 443 } accept" in looked["diff"]["after"]
+    assert "elements = { 22, 80, 443 }" in looked["diff"]["after"]
     assert not file.exists()
     assert "dockfra" not in network.inside(network.server, "nft", "list", "tables")
     assert network.module(tmp_path, wanted, comment="by whom")["changed"] is True
@@ -307,7 +312,7 @@ def test_a_trial_writes_nothing_and_can_be_taken_back(network: Network, tmp_path
     for _again in range(2):  # whoever was stopped is told the same again
         found = network.module(tmp_path, rules(PUBLIC), step="try")
         assert (found["changed"], found["written"], file.exists()) == (True, True, False)
-    assert "tcp dport { 22, 80, 443 } accept" in loaded()
+    assert "elements = { 22, 80, 443 }" in loaded()
     # A second trial on top of one that nobody ended: what was before both of them was proved.
     network.module(tmp_path, rules([]), step="try")
     assert network.module(tmp_path, "", step="undo")["changed"] is True
@@ -350,6 +355,65 @@ def test_systemd_takes_a_trial_back_that_nobody_ends(network: Network, tmp_path:
     before = network.inside(network.server, "nft", "list", "ruleset")
     assert "no bus" in network.module(tmp_path, rules(PUBLIC), step="try", **here)["msg"]
     assert network.inside(network.server, "nft", "list", "ruleset") == before
+
+
+def test_platforms_on_one_server_have_their_parts(network: Network, tmp_path: Path) -> None:
+    file, main = tmp_path / "etc/firewall.nft", rendered("firewall.nft.j2", [])
+    parts = tmp_path / "etc/firewall.d"
+
+    def bring(name: str, public: list[int], **options: Any) -> dict[str, Any]:
+        given = {
+            "rules": main,
+            "part": name,
+            "part_rules": rendered("part.nft.j2", public),
+            "comment": name,
+            **options,
+        }
+        return network.module(tmp_path, **given)
+
+    def loaded() -> str:
+        return network.inside(network.server, "nft", "list", "ruleset")
+
+    asked = [(SERVER4, port) for port in (22, 80, 8443)]
+    with network.listening(network.server, 22, 80, 8443):
+        assert bring("one", [80], step="try")["loaded"] is True
+        assert not parts.exists()
+        assert bring("one", [80])["written"] is True
+        assert bring("two", [8443])["changed"] is True
+        # Whoever runs last changes nothing of the other, and both find everything as they left it.
+        for name, public in (("one", [80]), ("two", [8443])):
+            assert bring(name, public)["changed"] is False
+        assert network.reached(network.third, *asked) == set(asked)
+        # As a start of the machine loads it.
+        network.nft("delete table inet dockfra\n")
+        network.inside(network.server, "nft", "-f", str(file))
+        assert bring("one", [80])["changed"] is False
+        # One that wants no firewall leaves that of the other, and what it publishes itself.
+        off = bring("one", [80], rules="")
+        assert (off["loaded"], off["wanted"]) == (False, True)
+        assert bring("one", [80], rules="")["changed"] is False
+        assert network.reached(network.third, *asked) == set(asked)
+        assert bring("two", [8443])["changed"] is False
+        assert network.module(tmp_path, "", part="one", step="leave")["changed"] is True
+        assert network.reached(network.third, *asked) == {(SERVER4, 22), (SERVER4, 8443)}
+        assert bring("two", [8443])["changed"] is False
+        assert network.module(tmp_path, "", part="one", step="leave")["changed"] is False
+    assert [path.name for path in parts.iterdir()] == ["two.nft"]
+    looked = network.module(tmp_path, "", part="two", step="leave", check=True)
+    assert (looked["changed"], "dockfra" in loaded()) == (True, True)
+    assert network.module(tmp_path, "", part="two", step="leave")["wanted"] is False
+    assert "dockfra" not in loaded()
+    assert not file.exists()
+    assert list(parts.iterdir()) == []
+
+
+def test_open_ports_lead_to_containers_as_well(network: Network, tmp_path: Path) -> None:
+    places = {(SERVER4, 443), (SERVER4, 5432)}
+    with network.listening(network.container, 443, 5432):
+        network.module(tmp_path, rules([443]))
+        assert network.reached(network.third, *places) == {(SERVER4, 443)}
+        network.module(tmp_path, rules([443], opened=[5432]))
+        assert network.reached(network.third, *places) == places
 
 
 def test_without_nftables_there_is_nothing_to_remove(network: Network, tmp_path: Path) -> None:
@@ -442,7 +506,7 @@ def test_the_role_prepares_a_server_once(network: Network, tmp_path: Path) -> No
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    assert "tcp dport { 22, 443 } accept" in play("--check", "--diff")
+    assert "elements = { 22, 443 }" in play("--check", "--diff")
     assert not file.exists()
     assert "changed=1 " in play()
     again = play()
@@ -517,13 +581,13 @@ def test_whoever_locks_himself_out_gets_in_again(network: Network, tmp_path: Pat
             assert not file.exists()
             code, output = play()
             assert code == 0, output
-            assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert "elements = { 2022 }" in network.inside(network.server, "nft", "list", "ruleset")
             assert "changed=0 " in play()[1]
             # What let one in is in force again, and at the next start of the server.
             kept = file.read_text()
             code, output = play("-e", '{"server_ssh_ports": [22]}')
             assert code == 2, output
-            assert "tcp dport 2022 accept" in network.inside(network.server, "nft", "list", "ruleset")
+            assert "elements = { 2022 }" in network.inside(network.server, "nft", "list", "ruleset")
             assert file.read_text() == kept
             assert "changed=0 " in play()[1]
         finally:
