@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.backups import (
     archive,
@@ -32,7 +33,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.backups.parts import 
 )
 from ansible_collections.dockfra.core.plugins.module_utils.topology import backups
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
-from tests.unit.platforms import load_platform
+from tests.unit.platforms import ROOT, load_platform
 from tests.unit.production import PASSWORD, Project, lines_of, secrets_of
 
 pytestmark = pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
@@ -222,3 +223,13 @@ def test_where_nothing_moves_nothing_is_said_of_it(tmp_path: Path) -> None:
     assert "From localhost" not in done.stdout
     assert set(move.targets("local")) == {"localhost"}
     assert os.path.isdir(move.local)
+
+
+def test_databases_are_looked_at_before_keys_and_secrets_are_replaced() -> None:
+    """A database server that does not answer ends the run where an earlier restore is put back."""
+    plays = yaml.safe_load((ROOT / "playbooks/restore.yml").read_text())
+    (tasks,) = (play["tasks"] for play in plays if play.get("name") == "Look at the backup")
+    order = [each.get("ansible.builtin.include_role", {}).get("tasks_from") for each in tasks]
+    assert order.index("fetch.yml") < order.index("undo.yml") < order.index("state.yml")
+    # By then there is no plan: with keys that are not there yet it would make some.
+    assert tasks[order.index("undo.yml")]["vars"]["backup_undo_hosts"] == "{{ backup_routes.targets }}"
