@@ -192,8 +192,8 @@ class Network:
         words = ["ip", "netns", "exec", self.server, *python_command(code)]
         done = subprocess.run(words, input=given, capture_output=True, text=True, cwd="/", check=False)
         assert done.stdout, done.stderr
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        said: dict[str, Any] = json.loads(done.stdout)
+        return said
 
 
 def run(*words: str, given: str = "") -> str:
@@ -339,7 +339,7 @@ def test_systemd_takes_a_trial_back_that_nobody_ends(network: Network, tmp_path:
         programs[name] = str(program)
     network.module(tmp_path, rules(PUBLIC))
     proved = network.inside(network.server, "nft", "list", "ruleset")
-    here = {"found": programs, "systemd": tmp_path}
+    here: dict[str, Any] = {"found": programs, "systemd": tmp_path}
     network.module(tmp_path, rules([]), step="try", seconds=30, **here)
     stop = "systemctl stop nftables-undo-inet-dockfra.timer nftables-undo-inet-dockfra.service"
     stopped, run = asked.read_text().splitlines()
