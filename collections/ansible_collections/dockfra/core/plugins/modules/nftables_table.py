@@ -183,7 +183,9 @@ class Table:
 
     def leave(self) -> None:
         """Take the part away, and with the last one that wants it the table, and end."""
-        assert self._part is not None
+        if self._part is None:
+            self._module.fail_json(msg="Only a part can be taken away; say which with part.")
+            return
         there, wanted = _read(self._part) is not None, self._others_want()
         if there and not self._module.check_mode:
             main = _read(self._path)

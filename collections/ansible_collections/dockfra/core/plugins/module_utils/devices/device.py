@@ -345,7 +345,10 @@ def _about(release: str, artifact: Artifact, sequence: int) -> list[str]:
 
 
 def spare(found: State, kept: int) -> list[str]:
-    """Return which releases a device does not need: all but those in use or before, the one that it was well with last, and the newest of the others, up to a number in all.
+    """Return which releases a device does not need.
+
+    Those are all but the ones in use or before, the one that it was well with last, and the newest of the others, up to a
+    number in all.
 
     Args:
         found: how the device is.

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Takes secrets out of a text before it leaves: those that are known by their value, and what looks like one.
 
-A known value is found as it is, in base64, also twice, hexadecimal and percent signs, within a longer text that was encoded so, in
-other letters' cases, split over lines by whatever signs, also where these are numbered and have a time, and where only a part of it is there. To that end a text is *folded*: only ASCII
-letters and digits stay, all small. Then each `_PIECE` neighbouring signs are looked up among those of the folded secrets,
+A known value is found as it is, in base64, also twice, hexadecimal and percent signs, within a longer text that was
+encoded so, in other letters' cases, split over lines by whatever signs, also where these are numbered and have a time, and
+where only a part of it is there. To that end a text is *folded*: only ASCII letters and digits stay, all small.
+Then each `_PIECE` neighbouring signs are looked up among those of the folded secrets,
 which takes the same time for one secret and for a thousand, and grows with the text as it does.
 """
 
