@@ -105,8 +105,10 @@ from ansible.module_utils.basic import AnsibleModule
 # There where systemd is the first process; see sd_booted(3).
 _SYSTEMD = Path("/run/systemd/system")
 
-# Begins a part that wants no table.
+# How the files of parts are called.
 _PART = ".nft"
+
+# Begins a part that wants no table.
 _UNWANTED = "# This one wants no table.\n"
 
 # Loads a file in a network namespace that ends with it, and shows what became of it; without the table, nothing.
