@@ -155,9 +155,14 @@ def _images(
         ]
         used = [_layers(client, image) for image in {entry["ImageID"] for entry in others}]
         for entry in unused(candidates, used):
-            for tag in entry["RepoTags"] or [entry["Id"]]:
+            for tag in _names(entry):
                 if dry_run or _remove_image(client, tag):
                     done.images.append(tag)
+
+
+def _names(image: Mapping[str, Any]) -> list[str]:
+    """The tags of an image, or its id where it has none; engines before 25 say of such a one that it has this tag."""
+    return [tag for tag in image["RepoTags"] or () if tag != "<none>:<none>"] or [str(image["Id"])]
 
 
 def _others_at_work(locks: str | os.PathLike[str], project: str) -> str:

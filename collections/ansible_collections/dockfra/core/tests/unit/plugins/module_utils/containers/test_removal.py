@@ -126,6 +126,13 @@ def test_what_another_platforms_image_stands_on_stays_finding_p8(host: FakeEngin
     assert {"debian", "dockfra/base:a", "dockfra/api:a"} <= set(host.images)
 
 
+@pytest.mark.parametrize("tags", [["<none>:<none>"], [], None])
+def test_an_image_that_lost_its_name_goes_by_its_id_finding_p8(tags: list[str] | None) -> None:
+    """As engines say it, by their version; an interrupted build leaves one."""
+    assert removal._names({"Id": "sha256:1", "RepoTags": tags}) == ["sha256:1"]
+    assert removal._names({"Id": "sha256:1", "RepoTags": ["dockfra/web:a"]}) == ["dockfra/web:a"]
+
+
 def test_while_another_platform_is_built_all_images_stay_finding_p8(
     host: FakeEngine, remove: Remove, tmp_path: Path
 ) -> None:
