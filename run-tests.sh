@@ -153,8 +153,8 @@ target_lint() {
 run_pytest() {
   local name=$1 python=$2 report=$REPORTS/$1.xml status=0
   shift 2
-  # A shell's background job starts with Ctrl-C ignored, and so would every run that a test interrupts.
-  "${BEFORE[@]}" env --default-signal=INT "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || status=$?
+  # A shell's background job starts with Ctrl-C ignored, what nohup starts with SIGHUP, and so would every run that a test interrupts.
+  "${BEFORE[@]}" env --default-signal=INT,HUP "$python" -m pytest -ra --junitxml="$report" -o junit_suite_name="$name" "$@" || status=$?
   if ((status == 0 || status == 5)) && ! ((SELECTION)); then
     python "$ROOT/tests/tools/report.py" --ran "$report" || { warn "$name: no test ran" && return 1; }
   fi

@@ -20,6 +20,7 @@ from typing import Any
 from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Forward, Link
 from ansible_collections.dockfra.core.plugins.module_utils.topology.ports import LOOPBACK
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 from tests.unit import sshds
 from tests.unit.two_servers import APP, platform
@@ -338,11 +339,11 @@ def _below(parent: int) -> list[int]:
     return found
 
 
-def wait_for(check: Callable[[], bool], seconds: float) -> float:
-    """Wait until something is so; returns the seconds it took, and fails after so many."""
+def wait_for(check: Callable[[], bool], seconds: float, told: Callable[[], object] = str) -> float:
+    """Wait until something is so; returns the seconds it took, and fails after so many with what there is to tell."""
     begin = time.monotonic()
     while not check():
-        assert time.monotonic() - begin < seconds, f"not within {seconds:g} s"
+        assert time.monotonic() - begin < seconds, f"not within {seconds:g} s: {told()}"
         time.sleep(0.1)
     return time.monotonic() - begin
 
@@ -355,9 +356,9 @@ def linked(folder: Path) -> Iterator[Linked]:
     with ExitStack() as stack:
         ports: dict[str, int] = {}
         for forward in (*link.local, *link.remote):
-            ports[f"{forward.listen}:{forward.port}"] = sshds.free_port()
+            ports[f"{forward.listen}:{forward.port}"] = free_port()
             if forward.listen == LOOPBACK:
-                ports[f"{forward.host}:{forward.target}"] = sshds.free_port()
+                ports[f"{forward.host}:{forward.target}"] = free_port()
                 continue
             service = stack.enter_context(_Services(("127.0.0.1", 0), _Told))
             threading.Thread(target=service.serve_forever, daemon=True).start()
@@ -367,7 +368,7 @@ def linked(folder: Path) -> Iterator[Linked]:
         one = two.desired("tunnel").files
         said = (other["link/served_logs.json"].content, one["link/collected_logs.json"].content)
         found = Linked(folder, link, ports, said)
-        server, end = sshds.free_port(), sshds.free_port()
+        server, end = free_port(), free_port()
         found.wire = Wire(server)
         stack.callback(found.wire.close)
 

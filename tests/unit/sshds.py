@@ -30,13 +30,6 @@ def why_not() -> str:
     return ""
 
 
-def free_port() -> int:
-    """A port of loopback that nobody has."""
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 def new_key(path: Path) -> str:
     """Make a key pair, and return the public line."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,8 @@ import pytest
 
 from ansible_collections.dockfra.core.plugins.module_utils.errors import ReleaseRefusedError
 from ansible_collections.dockfra.core.plugins.module_utils.releases import spec_file
-from ansible_collections.dockfra.core.tests.unit.served import ENVIRONMENT, Service, free_port, wait_for
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
+from ansible_collections.dockfra.core.tests.unit.served import ENVIRONMENT, Service, wait_for
 
 SOURCE = Path(__file__).parents[2] / "app" / "backend"
 # The state of the tables that it brings, and that of a release after it.

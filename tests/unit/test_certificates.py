@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from ansible_collections.dockfra.core.plugins.module_utils.errors import TopologyError
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import certificates
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 
 from .platforms import ROOT
 from .test_derived import Load, load  # noqa: F401
@@ -176,12 +177,6 @@ def running() -> Iterator[Callable[..., None]]:
             stack.callback(process.kill)
 
         yield start
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 def issuer(port: int, name: str) -> str:

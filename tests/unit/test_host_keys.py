@@ -17,6 +17,7 @@ import yaml
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import keyrings
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 
 from . import sshds
 from .platforms import ROOT, load_platform
@@ -99,7 +100,7 @@ class Git:
 
 @pytest.fixture
 def git(tmp_path: Path) -> Iterator[Git]:
-    found = Git(tmp_path, sshds.free_port())
+    found = Git(tmp_path, free_port())
     found.put()
     line = sshds.new_key(tmp_path / "key")
     config = sshds.here((tmp_path / "git/ssh/sshd_config").read_text(), tmp_path / "git/ssh", found.port)

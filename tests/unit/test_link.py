@@ -16,6 +16,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.audit.log import Audi
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import keyring
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from ansible_collections.dockfra.core.plugins.plugin_utils.daemons.daemon import ailment
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 from tests.unit import sshds
 from tests.unit.linked import Linked, linked, pids, wait_for
 
@@ -36,7 +37,7 @@ def link(both: Linked) -> Iterator[Linked]:
     """The link, up."""
     both.start()
     try:
-        wait_for(lambda: both.standing()["state"] == "up", PATIENCE)
+        wait_for(lambda: both.standing()["state"] == "up", PATIENCE, both.standing)
         yield both
     finally:
         both.stop()
@@ -91,7 +92,7 @@ def test_the_key_opens_the_declared_forwards_and_nothing_else(link: Linked) -> N
         tried = link.ssh("-W", f"127.0.0.1:{port}", host)
         assert tried.returncode != 0
         assert "administratively prohibited" in tried.stderr, tried.stderr
-        tried = link.listen(host, f"127.0.0.1:{sshds.free_port()}")
+        tried = link.listen(host, f"127.0.0.1:{free_port()}")
         assert "remote port forwarding failed" in tried.stderr, tried.stderr
         # authorized_keys has no word for sockets of the file system.
         tried = link.listen(host, str(link.folder / "owned.sock"))

@@ -20,6 +20,7 @@ import yaml
 from ansible_collections.dockfra.core.plugins.module_utils.devices import artifacts, scripts
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 from tests.unit import sshds
 from tests.unit.platforms import ROOT, load_platform
 
@@ -99,7 +100,7 @@ def way(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     root = tmp_path_factory.mktemp("way")
     state, home, bastion, device = (root / name for name in ("state", "home", "bastion", "device"))
     home.mkdir()
-    ports = [sshds.free_port() for _port in range(2)]
+    ports = [free_port() for _port in range(2)]
     ssh = {"name": "ssh", "port": 2222, "publish": ports[0], "networks": ["ssh-net"]}
     host_key = sshds.new_key(device / "host_key")
     hosts = {

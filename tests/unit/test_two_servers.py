@@ -16,8 +16,8 @@ from ansible_collections.dockfra.core.plugins.module_utils.files.tree import Wan
 from ansible_collections.dockfra.core.plugins.module_utils.topology.link import Forward
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import operator_files, planner, rotation
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Platform
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 from tests.unit.platforms import ROOT, load_platform
-from tests.unit.sshds import free_port
 from tests.unit.two_servers import APP, HOST_KEY, MANAGEMENT, inventory, platform
 
 

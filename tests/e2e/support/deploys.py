@@ -10,6 +10,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -71,11 +72,18 @@ class Team:
             yield
         finally:
             self.first_code()
-            for name, service in self.platform.topology.services.items():
-                if service.release:
-                    [bastion] = self.platform.topology.bastions(service.release.target)
-                    done = self.monitor(f"ssh {bastion.name} release-switch {name} image")
+            services = [name for name, service in self.platform.topology.services.items() if service.release]
+            # Each is watched for some seconds.
+            with ThreadPoolExecutor(len(services)) as side_by_side:
+                for done in side_by_side.map(self.first_release, services):
                     assert done.returncode == 0, done.stderr
+
+    def first_release(self, name: str) -> subprocess.CompletedProcess[str]:
+        """Let a service go back to what its image brought."""
+        target = self.platform.topology.services[name].release
+        assert target is not None
+        [bastion] = self.platform.topology.bastions(target.target)
+        return self.monitor(f"ssh {bastion.name} release-switch {name} image")
 
     def first_code(self) -> None:
         """Let main have the code that the images are made of."""

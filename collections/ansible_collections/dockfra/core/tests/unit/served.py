@@ -27,6 +27,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.releases import ids, 
 from ansible_collections.dockfra.core.plugins.module_utils.releases.record import Record
 from ansible_collections.dockfra.core.plugins.module_utils.releases.state import State
 from ansible_collections.dockfra.core.plugins.module_utils.releases.store import Store
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
 
 # The backend's environment has uvicorn, and what that needs.
@@ -131,11 +132,6 @@ def packages(place: Path) -> None:
     place.mkdir()
     for name in PACKAGES:
         (place / name).symlink_to(site / name)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 def wait_for(check: Callable[[], Any], seconds: float = 20) -> Any:

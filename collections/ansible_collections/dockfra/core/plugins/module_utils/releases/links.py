@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The links of a service's releases: ``current``, ``previous`` and ``next``, each to the directory of a release beside it.
 
-The bastion moves them, the service follows them. Moved, a link is another one: its `token` tells one request from the next,
+``next`` may lead to what the service's image brought as well, which has no directory here. The bastion moves them, the service follows them. Moved, a link is another one: its `token` tells one request from the next,
 also where both ask for the same release.
 """
 
@@ -24,12 +24,15 @@ CONTENT = "content"
 
 CURRENT, PREVIOUS, NEXT = "current", "previous", "next"
 
+# Where a link leads that asks for what the image brought; no release has such an id.
+_IMAGE = "image"
+
 
 class Link(NamedTuple):
     """Where a link leads.
 
     Attributes:
-        release: the id.
+        release: the id; empty for what the image brought.
         token: tells this link from every other of its name.
     """
 
@@ -38,18 +41,20 @@ class Link(NamedTuple):
 
 
 def read(folder: str | os.PathLike[str], name: str) -> Link | None:
-    """Return where a link leads; None where there is none, or one that leads to no release's name."""
+    """Return where a link leads; None where there is none, or one that leads to nothing that could serve."""
     path = os.path.join(folder, name)
     try:
         state = os.lstat(path)
         target = os.readlink(path) if stat.S_ISLNK(state.st_mode) else ""
     except OSError:
         return None
-    return Link(target, f"{state.st_ino}.{state.st_mtime_ns}") if valid_id(target) else None
+    if target != _IMAGE and not valid_id(target):
+        return None
+    return Link("" if target == _IMAGE else target, f"{state.st_ino}.{state.st_mtime_ns}")
 
 
 def point(folder: str | os.PathLike[str], name: str, release: str) -> Link:
-    """Let a link lead to a release in one step, whether there was one or not; returns it.
+    """Let a link lead to a release, or to what the image brought, in one step, whether there was one or not; returns it.
 
     The caller holds the service's lock.
 
@@ -58,7 +63,7 @@ def point(folder: str | os.PathLike[str], name: str, release: str) -> Link:
     """
     new = os.path.join(folder, f".{name}.new")
     atomic.remove(new)
-    os.symlink(checked_id(release), new)
+    os.symlink(checked_id(release) if release else _IMAGE, new)
     os.rename(new, os.path.join(folder, name))
     atomic.sync_directory(folder)
     found = read(folder, name)

@@ -317,35 +317,29 @@ class Store:
     # Links ----------------------------------------------------------------------------------------------------------
 
     def ask(self, release: str) -> links.Link:
-        """Ask the service for a release; returns the link by which its answer is known. Raises as `record` does."""
-        self.record(release)
+        """Ask the service for a release, or for what its image brought; returns the link by which its answer is known.
+
+        Raises as `record` does.
+        """
+        if release:
+            self.record(release)
         with self._explained():
             return links.point(self.folder, NEXT, release)
 
     def confirm(self, release: str) -> None:
-        """Let a release that serves be the current one, and the current one the previous."""
+        """Let what serves, a release or what the image brought, be the current one, and the current one the previous."""
         with self._explained():
             before = self.current()
             if before and before != release:
                 links.point(self.folder, PREVIOUS, before)
-            links.point(self.folder, CURRENT, release)
+            if release:
+                links.point(self.folder, CURRENT, release)
+            else:
+                links.remove(self.folder, CURRENT)
             # One before whose confirmation was cut here, too.
             for served in filter(None, (before, release)):
                 atomic.remove(os.path.join(self.folder, served, _UNSERVED))
             links.remove(self.folder, NEXT)
-
-    def leave(self) -> None:
-        """Let what the image brought be what serves, and the current release the previous one."""
-        with self._explained():
-            before = self.current()
-            if before:
-                links.point(self.folder, PREVIOUS, before)
-            links.remove(self.folder, CURRENT)
-
-    def return_to(self, release: str) -> None:
-        """Let a release be the current one again, as before `leave`."""
-        with self._explained():
-            links.point(self.folder, CURRENT, release)
 
     def take_back(self) -> None:
         """Ask for nothing any more: the service goes back to the current release, if it had left it."""

@@ -31,6 +31,9 @@ SPARE_SECONDS = 10.0
 # Seconds within which a service is back at its old release.
 BACK_SECONDS = 10.0
 
+# How messages call what has no id.
+IMAGE = "what its image brought"
+
 _PAUSE = 0.05
 
 OnPhase = Callable[[str], None]
@@ -42,43 +45,6 @@ class Switched(NamedTuple):
     before: str
     now: str
     seconds: float
-
-
-def to_image(
-    store: Store,
-    states: str | os.PathLike[str] = STATES,
-    on_phase: OnPhase = lambda _phase: None,
-) -> Switched:
-    """Let a service change back to what its image brought; the caller holds the lock.
-
-    Args: see `switch`.
-
-    Raises:
-        ReleaseRefusedError: the service has gone on with its release.
-        ReleaseError: the links cannot be moved.
-    """
-    begin = time.monotonic()
-    folder, before = os.path.join(os.fspath(states), store.service), store.current()
-    if not before:
-        return Switched("", "", 0.0)
-    limit = longest(store.spec(before))
-    with Signals() as signals:
-        try:
-            store.leave()
-            with signals.heeded():
-                on_phase("trying")
-                while (found := _state(folder)) is None or found.running:
-                    if time.monotonic() - begin > limit:
-                        raise ReleaseRefusedError(
-                            f"{store.service} does not serve what its image brought within {limit:.0f} s. "
-                            f"It serves {before} as before.",
-                            "unhealthy",
-                        )
-                    time.sleep(_PAUSE)
-        except BaseException:
-            store.return_to(before)
-            raise
-    return Switched(before, "", time.monotonic() - begin)
 
 
 def longest(spec: Spec) -> float:
@@ -93,11 +59,11 @@ def switch(
     states: str | os.PathLike[str] = STATES,
     on_phase: OnPhase = lambda _phase: None,
 ) -> Switched:
-    """Let a service change to a release that is there; the caller holds the lock.
+    """Let a service change to a release that is there, or back to what its image brought; the caller holds the lock.
 
     Args:
         store: the service's releases.
-        release: the id.
+        release: the id; empty for what the image brought.
         states: where the services' own words are.
         on_phase: called with ``trying`` and ``settling`` when the service says so.
 
@@ -108,7 +74,11 @@ def switch(
     """
     begin = time.monotonic()
     folder = os.path.join(os.fspath(states), store.service)
-    before, limit = store.current(), longest(store.spec(release))
+    before = store.current()
+    if not release and not before:
+        return Switched("", "", 0.0)
+    # What the image brought is described in there: it is given the time that the release has.
+    limit = longest(store.spec(release or before))
     with Signals() as signals:
         asked = store.ask(release)
         try:
@@ -116,9 +86,9 @@ def switch(
                 found = _answer(store, folder, asked.token, limit, on_phase)
             if found.result != "ready":
                 raise ReleaseRefusedError(
-                    f"{store.service} does not serve {release}: {found.result}"
+                    f"{store.service} does not serve {release or IMAGE}: {found.result}"
                     f"{': ' + shown_reason(found.reason) if found.reason else ''}. "
-                    f"It serves {before or 'what its image brought'} as before.",
+                    f"It serves {before or IMAGE} as before.",
                     found.result,
                     found.reason,
                 )

@@ -106,11 +106,8 @@ def change(call: Call, kept: Store, release: str) -> dict[str, Any]:
         return _changed(kept.service, before, release, 0.0)
     if release:
         kept.record(release)  # nobody is asked for what is not there
-        told("asking")
-        done = switch.switch(kept, release, STATES, told)
-    else:
-        told("asking")
-        done = switch.to_image(kept, STATES, told)
+    told("asking")
+    done = switch.switch(kept, release, STATES, told)
     return _changed(kept.service, done.before, done.now, done.seconds)
 
 

@@ -191,7 +191,7 @@ def test_what_never_served_is_known_as_such(tmp_path: Path) -> None:
     where.confirm(three)
     assert [where.served(release) for release in (one, two, three)] == [True, False, True]
     where.confirm(one)
-    where.leave()
+    where.confirm("")
     assert [where.served(release) for release in (one, two, three)] == [True, False, True]
 
 
@@ -233,16 +233,22 @@ def test_only_what_is_there_is_asked_for(tmp_path: Path) -> None:
         store(tmp_path).ask("20200101T000000Z-000000000000")
 
 
-def test_leaving_the_current_release_can_be_undone(tmp_path: Path) -> None:
+def test_what_the_image_brought_is_asked_for_and_confirmed_like_a_release(tmp_path: Path) -> None:
     where = store(tmp_path)
     one = add(where, DATA, 1)
-    where.leave()
+    where.confirm("")
     assert (where.current(), where.previous()) == ("", "")
     where.confirm(one)
-    where.leave()
-    assert (where.current(), where.previous()) == ("", one)
-    where.return_to(one)
+    asked = where.ask("")
+    assert asked.release == ""
+    assert links.read(where.folder, "next") == asked
     assert where.current() == one
+    where.confirm("")
+    assert (where.current(), where.previous()) == ("", one)
+    assert links.read(where.folder, "next") is None
+    assert where.ask("").token != asked.token
+    where.take_back()
+    assert links.read(where.folder, "next") is None
 
 
 def test_five_are_kept_and_never_one_that_is_needed_removed(tmp_path: Path) -> None:

@@ -147,28 +147,20 @@ def test_a_switch_that_is_interrupted_is_taken_back(
     assert where.current() == ""
 
 
-def test_the_image_takes_over_or_the_release_stays(
-    where: Store, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_image_takes_over_or_the_release_stays_and_says_why(
+    where: Store, service: Service, change: Callable[..., switch.Switched]
 ) -> None:
-    states = tmp_path / "states"
     one = add(where, DATA, 1)
-    assert switch.to_image(where, states) == ("", "", 0.0)
+    assert change("") == ("", "", 0.0)
     where.confirm(one)
     service.running = one
-    service.say(Try(one, "1.1", "ready"))
-    monkeypatch.setattr(switch, "longest", lambda _spec: 0.3)
-    with pytest.raises(ReleaseRefusedError, match=f"It serves {one} as before"):
-        switch.to_image(where, states)
-    assert where.current() == one
-
-    def follow() -> None:
-        while where.current():
-            time.sleep(0.01)
-        service.running = ""
-        service.say(Try(one, "1.1", "ready"))
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    assert switch.to_image(where, states)[:2] == (one, "")
-    thread.join(5)
+    service.answers = [("trying", ""), ("unhealthy", "/ answers 503")]
+    why = f"does not serve what its image brought: unhealthy: / answers 503. It serves {one} as before"
+    for _time in range(2):
+        with pytest.raises(ReleaseRefusedError, match=why):
+            change("")
+        assert where.current() == one
+        assert links.read(where.folder, "next") is None
+    service.answers = [("settling", ""), ("ready", "")]
+    assert change("")[:2] == (one, "")
     assert (where.current(), where.previous()) == ("", one)

@@ -171,6 +171,27 @@ def test_pages_that_are_not_there_are_refused(site: Site, mode: str, reason: str
     assert site.state().running == good
 
 
+def test_what_the_image_brought_is_tried_each_time_it_is_asked_for(site: Site) -> None:
+    good = site.release()
+    site.switch(good)
+    index = site.app / "site/index.html"
+    index.rename(index.with_name("away"))
+    for _time in range(2):
+        with (
+            Readers(site.port) as load,
+            pytest.raises(ReleaseRefusedError, match=r"index.html: No such file"),
+        ):
+            site.switch("")
+        assert site.get()[1] == good
+        assert load.failed == [], said(site)
+    index.with_name("away").rename(index)
+    assert site.switch("").before == good
+    assert site.get()[1:] == ("", {"version": site.app.parent.name})
+    assert (site.store.current(), site.store.previous()) == ("", good)
+    site.switch(good)
+    assert site.get()[1] == good
+
+
 def test_every_answer_names_its_release(site: Site) -> None:
     assert b"x-release" not in site.raw(b"GET / HTTP/1.0\r\n\r\n").lower()
     release = site.release()
