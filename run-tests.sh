@@ -30,6 +30,8 @@ Targets (without one: the first five):
   e2e        the platform, brought up under a name and on ports of its own, tested from outside
   molecule   the default scenario: check, converge, idempotence, verify, destroy
   servers    the platform on two servers, which are containers with an engine of their own: who reaches whom, what each role may do
+  newer      the collection's unit tests once more, on Python 3.13 and the ansible-core that goes with it. Not part of all, as fresh runs
+             unit on both
   slow       tests that take minutes each, end-to-end and of the library; not part of all
   bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
              a busy machine misses its bars
@@ -42,7 +44,7 @@ Targets (without one: the first five):
 Beside the end-to-end tests lint, unit, molecule and servers run at a lower priority, one after the other; their output is shown when each
 has ended. bench runs before all others, and alone.
 
-What follows -- goes to pytest (unit, e2e, servers, slow), for example: ./run-tests.sh unit -- -k progress -x
+What follows -- goes to pytest (unit, newer, e2e, servers, slow), for example: ./run-tests.sh unit -- -k progress -x
 Reports, screenshots and output: .tests/ (those of fresh machines: .tests/fresh/). Exit status: 0 all passed, 1 a target failed or ran no test, 2 wrong usage.
 USAGE
 }
@@ -172,7 +174,7 @@ run_units() {
 }
 
 target_unit() {
-  local app python failed=0
+  local app failed=0
   # Nobody pulls the plug on these tests: what they write need not reach the disk before they go on.
   local -a BEFORE=(eatmydata)
   (ensure_app_venvs) || return 1
@@ -186,16 +188,20 @@ target_unit() {
     (cd "$app" && PYTHONPYCACHEPREFIX=$ROOT/.cache/pycache run_pytest "unit-${app##*/}" \
       "$ROOT/.venv-${app##*/}/bin/python" --rootdir . -c /dev/null -p no:cacheprovider tests "$@") || failed=1
   done
-  if python --version | grep -q ' 3\.13\.'; then
-    return "$failed"
-  elif python=$(find_exact_python 13); then
-    say "-- collection, $("$python" --version) and the ansible-core that goes with it"
-    (ensure_venv "$NEWER" "$ROOT/requirements-dev.lock" "$python") &&
-      run_units unit-3.13 "$NEWER/bin/python" "$COLLECTION/tests/unit" "$@" || failed=1
-  else
-    say "-- collection on Python 3.13: no python3.13 on this machine, left out"
-  fi
   return "$failed"
+}
+
+target_newer() {
+  local python
+  local -a BEFORE=(eatmydata)
+  if python --version | grep -q ' 3\.13\.'; then
+    say "-- that is the Python of this machine, on which unit tests all of it"
+    return
+  fi
+  python=$(find_exact_python 13) || { warn "no python3.13 on this machine" && return 1; }
+  say "-- collection, $("$python" --version) and the ansible-core that goes with it"
+  (ensure_venv "$NEWER" "$ROOT/requirements-dev.lock" "$python") &&
+    run_units newer "$NEWER/bin/python" "$COLLECTION/tests/unit" "$@"
 }
 
 # Where that is asked for, in two parts side by side, each on a platform of its own. On two cores they only wait for each other.
@@ -289,7 +295,7 @@ prepare() {
   know_collections "$VENV"
   # Fresh machines get what they need by themselves.
   wanted fresh && return
-  if wanted unit || wanted slow; then
+  if wanted unit || wanted newer || wanted slow; then
     needs+=(redis-server=redis-server nginx=nginx sshd=openssh-server nft=nftables ip=iproute2 restic=restic systemd-analyze=systemd
       eatmydata=eatmydata)
     compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
@@ -322,6 +328,7 @@ run_target() {
   case $target in
     lint) target_lint ;;
     unit) target_unit "${@:2}" ;;
+    newer) target_newer "${@:2}" ;;
     e2e) target_e2e "${@:2}" ;;
     servers) target_servers "${@:2}" ;;
     slow) target_slow "${@:2}" ;;
@@ -384,8 +391,8 @@ while (($#)); do
       break
       ;;
     all) want "${ALL[@]}" ;;
-    lint | unit | e2e | molecule | servers | bench | slow | llm | fresh) want "$1" ;;
-    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} slow bench llm fresh; pytest options come after --" ;;
+    lint | unit | newer | e2e | molecule | servers | bench | slow | llm | fresh) want "$1" ;;
+    *) fail 2 "unknown target '$1'; targets: all ${ALL[*]} newer slow bench llm fresh; pytest options come after --" ;;
   esac
   shift
 done

@@ -152,6 +152,7 @@ made.path.unlink(); folder.rmdir()
     ] == []
 
 
+@pytest.mark.slow  # each deploy of the application does that, and so does the developer's test-local
 def test_the_applications_tests_run_with_servers_of_their_own(one: Builder) -> None:
     report = one.build(
         committed("mobile-backend", "frontend"),

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any
 
+import pytest
+
 from tests.e2e.support.platform import Platform
 from tests.e2e.support.runs import REPORTS
 
@@ -55,6 +57,27 @@ def test_image_size(platform: Platform) -> None:
     print(f"images of all services: {total / 1e6:.0f} MB")
     keep("images, each layer once", f"{total / 1e6:.0f} MB")
     assert 100_000_000 < total < _IMAGES
+
+
+_BUSY = (
+    "import os, sys, time; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); end = float(sys.argv[1])\n"
+    "while time.time() < end: pass\n"
+    "print(time.process_time())"
+)
+
+
+@pytest.mark.one_host
+def test_what_serves_comes_before_what_roles_run_and_deploy(platform: Platform) -> None:
+    """Of one processor that all want at the same time."""
+    names = ["backend", "ssh-monitor", "ssh-backend", "ssh-developer"]
+    end = str(time.time() + 6)
+
+    def work(name: str) -> float:
+        return float(platform.run(name, "python3", "-c", _BUSY, end).stdout)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        served, *others = pool.map(work, names)
+    assert served > 1.5 * max(others), (served, others)
 
 
 def test_no_supervisor_starts_anything_while_nothing_happens(platform: Platform) -> None:
