@@ -66,7 +66,8 @@ class ActionModule(ActionBase):
         result.update(rc=answer.status, json=answer.data, events=answer.events, msg=answer.message)
         if answer.status != codes.OK:
             reason = answer.message or f"{line} at {options['service']} ended with {answer.status}"
-            return failed(result, CommandError(reason))
+            blamed = next((event["blamed"] for event in answer.events if event.get("blamed")), "")
+            return {**failed(result, CommandError(reason)), "dockfra_blamed": str(blamed)}
         return result
 
     def _source(self, options: Mapping[str, Any]) -> AbstractContextManager[IO[bytes] | None]:

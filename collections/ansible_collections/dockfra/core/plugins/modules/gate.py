@@ -80,4 +80,8 @@ events:
   returned: always
   type: list
   elements: dict
+dockfra_blamed:
+  description: The device that said why it does not do with the verb's release; empty where something else is to blame.
+  returned: where the verb failed
+  type: str
 """

@@ -13,7 +13,6 @@ from ..errors import (
     DeviceAwayError,
     DeviceError,
     DeviceSpaceError,
-    DeviceUnsuitableError,
 )
 from ..releases.ids import valid_id
 from ..text import shown
@@ -133,11 +132,11 @@ def state(device: str, answer: Answer) -> State:
 
     Raises: as `said` does, and
         DeviceAnswerError: no device answers like that.
-        DeviceUnsuitableError: it lacks programs that are needed.
+        DeviceError: it lacks programs that are needed.
     """
     lines = said(device, answer)
     if missing := [printable(value) for word, value in lines if word == "missing"]:
-        raise DeviceUnsuitableError(f"{device} has no {', '.join(missing[:20])}; install coreutils there")
+        raise DeviceError(f"{device} has no {', '.join(missing[:20])}; install coreutils there")
     values = dict(lines)
     releases = {}
     for about in [value for word, value in lines if word == "release"][:_MAX_RELEASES]:

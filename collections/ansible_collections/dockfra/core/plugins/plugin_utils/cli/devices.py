@@ -20,6 +20,8 @@ from ...module_utils.errors import (
     CommandError,
     DeviceAnswerError,
     DeviceAwayError,
+    DeviceRefusedError,
+    DeviceUnsuitableError,
     LateError,
     TooMuchError,
     UsageError,
@@ -79,7 +81,7 @@ def device(call: Call, name: str) -> Device:
 
 @contextmanager
 def held(call: Call, what: str) -> Iterator[tuple[Device, Store]]:
-    """Have the call's device, and the releases that it runs, for its caller.
+    """Have the call's device, and the releases that it runs, for its caller, who is told where the call's release is to blame.
 
     Args:
         call: the call.
@@ -93,7 +95,12 @@ def held(call: Call, what: str) -> Iterator[tuple[Device, Store]]:
     name = call.options.device
     kept = releases.store(service_of(name))
     with kept.device(name, call.caller, what):
-        yield device(call, name), kept
+        try:
+            yield device(call, name), kept
+        except (DeviceRefusedError, DeviceUnsuitableError):
+            # A way that breaks, or a card without room, says nothing of the release.
+            call.tell(f"{name}: does not do with {call.options.release}", device=name, blamed=name)
+            raise
 
 
 def artifact(kept: Store, release: str, kind: str) -> artifacts.Artifact:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which services a deploy failed for, so that by itself nobody tries just their content again.
 
-That a bastion or the builder is away, has no room, or took too long says nothing of what was to be deployed.
+That a bastion, a device or the builder is away, has no room, or took too long says nothing of what was to be deployed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class BlamedError(CommandError):
 
     Args:
         message: one line.
-        service: its name.
+        service: its name, or that of a device.
     """
 
     def __init__(self, message: str, service: str) -> None:

@@ -114,12 +114,10 @@ class BehindError(CommandError):
         left: them.
         total: how many devices follow these services.
         reason: what ended the deploy, in the words of the first that failed; empty where nothing did.
-
-    Attributes:
-        refused: whether that was a device which answers: the release is to blame, not its way.
+        refused: whether the release is to blame for that, not the device or the way there.
     """
 
-    def __init__(self, left: Sequence[Move], total: int, reason: str) -> None:
+    def __init__(self, left: Sequence[Move], total: int, reason: str, refused: bool = False) -> None:
         named = [f"{move.device.device} ({_standing(move)})" for move in left[:_NAMED]]
         more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
         ahead = f"{reason.rstrip('.')}. " if reason else ""
@@ -127,8 +125,7 @@ class BehindError(CommandError):
             f"{ahead}{len(left)} of {total} devices are behind: {', '.join(named) or 'none'}{more}; "
             "deploy again when they are well, or roll back"
         )
-        blamed = reason.partition(":")[0]
-        self.refused = any(move.device.device == blamed and not move.problem for move in left)
+        self.refused = refused
 
 
 def _standing(move: Move) -> str:

@@ -386,7 +386,7 @@ class Pipeline:
         """Let devices follow their services, as far as they answer; raises fleet.BehindError for those that are behind then."""
         if not moves:
             return
-        reason = ""
+        reason, refused = "", False
         for share, part in fleet.shares(moves).items():
             try:
                 with _folder() as folder:
@@ -394,14 +394,14 @@ class Pipeline:
                     hosts = fleet.hosts(part, work.reboot)
                     playbook.run(path, hosts, {"deploy_share": share}, folder, self._tell, _FLEET_SECONDS)
             except DockfraError as error:
-                reason = plan.reason(error)
+                reason, refused = plan.reason(error), isinstance(error, blame.BlamedError)
                 break
         wanted = {move.device.service: move.after for move in moves}
         left = fleet.moves([move.device for move in moves], wanted)
         if left or reason:
             leading = {move.device.service for move in moves}
             total = sum(device.service in leading for device in self._configuration.devices)
-            raise fleet.BehindError(left, total, reason)
+            raise fleet.BehindError(left, total, reason, refused)
 
     def _played(self, noted: Deploy, work: Work, steps: Sequence[Step]) -> None:
         if not steps:

@@ -45,6 +45,9 @@ elif verb == "sum":
 elif verb == "odd":
     print("this is no JSON")
 else:
+    for word in sys.argv[-1].split()[1:]:
+        if word != "--json":
+            tell(event="progress", text="it is to blame", blamed=word)
     sys.stderr.write(f"{{verb}}: somebody else works on it: alice since 12:00\\n")
     sys.exit(int(verb.removeprefix("exit-")))
 """
@@ -128,6 +131,8 @@ def test_a_verb_that_fails_fails_the_task_with_its_own_line(play: Play) -> None:
     for status, found in zip(statuses, results, strict=True):
         assert (found["failed"], found["rc"], found["json"], found["changed"]) == (True, status, None, False)
         assert found["msg"] == "somebody else works on it: alice since 12:00"
+        assert found["dockfra_blamed"] == ""
+    assert play.run("exit-1", "rpi3")["dockfra_blamed"] == "rpi3"
 
 
 def test_what_is_no_answer_fails_the_task(play: Play) -> None:

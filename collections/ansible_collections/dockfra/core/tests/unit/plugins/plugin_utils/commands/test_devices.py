@@ -145,23 +145,39 @@ def test_a_device_that_is_off_is_named_and_the_others_are_asked(bastion: Bastion
     assert "kiosk-7 cannot be reached" in done.stderr
 
 
+def blamed(done: Done) -> list[str]:
+    """Of which devices a call said that its release is to blame."""
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    return [event["blamed"] for event in events if "blamed" in event]
+
+
+def test_a_card_without_room_is_not_the_releases_fault(bastion: Bastion, tmp_path: Path) -> None:
+    one = bastion.release(1, tmp_path)
+    bastion.devices["rpi3"].fake("df", "printf 'x\\nx 1000 999 1 99%% /\\n'")
+    done = bastion.call(f"device-receive rpi3 {one} --json")
+    assert (done.returncode, blamed(done)) == (1, [])
+    assert "make room on its card" in done.stderr
+
+
 def test_a_bad_release_is_refused_by_the_device(bastion: Bastion, tmp_path: Path) -> None:
     one, bad = bastion.release(1, tmp_path), bastion.release(2, tmp_path, program("2.0.0", 900, status=3))
     for release in (one, bad):
         bastion.result(f"device-receive rpi3 {release}")
     bastion.result(f"device-switch rpi3 {one}")
-    done = bastion.call(f"device-switch rpi3 {bad}")
+    done = bastion.call(f"device-switch rpi3 {bad} --json")
     assert done.returncode == 1
     assert f"rpi3 does not use {bad}: its program ends with 3 there" in done.stderr
+    assert blamed(done) == ["rpi3"]
     assert bastion.devices["rpi3"].in_use() == one
 
 
 def test_a_release_for_other_devices_is_not_brought(bastion: Bastion, tmp_path: Path) -> None:
     one = bastion.release(1, tmp_path)
     bastion.devices["rpi3"].fake("uname", "echo aarch64")
-    done = bastion.call(f"device-receive rpi3 {one}")
+    done = bastion.call(f"device-receive rpi3 {one} --json")
     assert done.returncode == 1
     assert "the release is for x86_64, and this device is 'arm64'" in done.stderr
+    assert blamed(done) == ["rpi3"]
     assert bastion.devices["rpi3"].names() == []
 
 

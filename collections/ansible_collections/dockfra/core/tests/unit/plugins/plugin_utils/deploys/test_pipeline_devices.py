@@ -46,6 +46,7 @@ class World:
         uses: the release of each device.
         off: devices that are off.
         bad: devices that get well with no new release.
+        full: devices whose card has no room for one.
         service_fails: whether the service does not change.
         played: the playbooks that ran, each with its hosts.
     """
@@ -56,6 +57,7 @@ class World:
         self.uses = dict.fromkeys(NAMES, ONE)
         self.off: set[str] = set()
         self.bad: set[str] = set()
+        self.full: set[str] = set()
         self.service_fails = False
         self.played: list[tuple[str, list[str]]] = []
 
@@ -83,7 +85,9 @@ class World:
             return
         for name, values in hosts.items():
             if name in self.bad:
-                raise CommandError(f"{name}: it is too hot")
+                raise BlamedError(f"{name}: it is too hot", name)
+            if name in self.full:
+                raise CommandError(f"{name}: has no room left")
             self.uses[name] = values["deploy_after"]
 
 
@@ -207,6 +211,21 @@ def test_what_a_device_refused_counts_for_its_release_whatever_commit_is_deploye
     world.bad = set()
     assert deploys.deploy(request())["result"] == ledger.DEPLOYED
     assert notes.failed("rpi3") == frozenset()
+
+
+def test_a_card_without_room_says_nothing_of_the_release(
+    world: World, deploys: Pipeline, notes: Ledger
+) -> None:
+    world.full = {"a-3"}
+    with pytest.raises(
+        CommandError, match=rf"^a-3: has no room left. 1 of 3 devices are behind: a-3 \(uses {ONE}\)"
+    ):
+        deploys.deploy(request())
+    assert notes.failed("rpi3") == frozenset()
+    # By itself it is tried again.
+    world.full = set()
+    assert deploys.deploy(request(avoid=True))["result"] == ledger.DEPLOYED
+    assert set(world.uses.values()) == {world.current}
 
 
 def test_a_device_that_is_off_is_named_and_comes_later(
