@@ -376,6 +376,18 @@ def test_a_proof_uses_the_key_to_come_and_no_other(platform: Platform) -> None:
         assert set(re.findall(r"IdentityFile (.*)", made)) == {f'"{state}/keys/monitor/id_ed25519{end}"'}
 
 
+def test_a_proof_gets_to_a_server_on_the_way_with_the_key_for_that(platform: Platform) -> None:
+    state = operator_files.directory(platform)
+    server = (
+        'Host dockfra-app-server\n    IdentityFile "/home/alice/.ssh/id_servers"\n    IdentitiesOnly yes\n'
+    )
+    text = operator_files.render(platform)["ssh_config"] + server
+    made = rotation.ssh_config(text, state, "keys/monitor", changes.SWITCHED)
+    assert made.endswith(server)
+    found = set(re.findall(r"IdentityFile (.*)", made))
+    assert found == {f'"{state}/keys/monitor/id_ed25519"', '"/home/alice/.ssh/id_servers"'}
+
+
 def test_keys_of_real_devices_are_told_apart(tmp_path: Path) -> None:
     path = tmp_path / "changes.yml"
     variables = {"dockfra_state_dir": str(tmp_path / "state")}

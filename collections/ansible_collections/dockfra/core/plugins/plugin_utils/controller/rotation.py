@@ -153,7 +153,8 @@ def _host_key_proof(topology: Topology, server: str) -> Proof:
 def ssh_config(text: str, state_dir: Path, name: str, stage: str) -> str:
     """Return the operator's SSH configuration for a proof.
 
-    Of a key it has that one and no other; of a host key it takes that one and no other from the server.
+    Of the platform's keys it has that one and no other, of a host key it takes that one and no other from the server. Keys for what is
+    on the way, such as a server, stay: they are somebody else's.
 
     Args:
         text: the configuration as it is.
@@ -168,9 +169,8 @@ def ssh_config(text: str, state_dir: Path, name: str, stage: str) -> str:
     newest = used.with_name(f"{used.name}{changes.NEXT}") if stage == changes.ADDED else used
     lines = []
     for line in text.splitlines():
-        if line.strip().startswith("IdentityFile "):
-            if f'"{used}"' in line:
-                lines.append(line.replace(f'"{used}"', f'"{newest}"'))
-        else:
+        if line.strip() == f'IdentityFile "{used}"':
+            lines.append(line.replace(f'"{used}"', f'"{newest}"'))
+        elif not line.strip().startswith(f'IdentityFile "{state_dir / "keys"}/'):
             lines.append(line)
     return "".join(f"{line}\n" for line in lines)
