@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The links of a service's releases: ``current``, ``previous`` and ``next``, each to the directory of a release beside it.
 
-``next`` may lead to what the service's image brought as well, which has no directory here. The bastion moves them, the service follows them. Moved, a link is another one: its `token` tells one request from the next,
+``next`` may lead to what the service's image brought as well, which has no directory here. The bastion moves them, the service follows
+them. Moved, a link is another one: its `token` tells one request from the next,
 also where both ask for the same release.
 """
 
