@@ -12,7 +12,10 @@ import socket
 # restarted. Tests' platforms publish none of them.
 _FIRST, _EACH, _PROCESSES = 29_000, 900, 4
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _PROCESSES
-_numbers = itertools.cycle(range(_FIRST + _worker * _EACH, _FIRST + (_worker + 1) * _EACH))
+_own = range(_FIRST + _worker * _EACH, _FIRST + (_worker + 1) * _EACH)
+# Two runs of the tests side by side begin at different ones.
+_begin = os.getpid() % _EACH
+_numbers = itertools.cycle([*_own[_begin:], *_own[:_begin]])
 
 
 def free_port() -> int:

@@ -3,8 +3,7 @@
 """The links of a service's releases: ``current``, ``previous`` and ``next``, each to the directory of a release beside it.
 
 ``next`` may lead to what the service's image brought as well, which has no directory here. The bastion moves them, the service follows
-them. Moved, a link is another one: its `token` tells one request from the next,
-also where both ask for the same release.
+them. Moved, a link is another one: its `token` tells one request from the next, also where both ask for the same release.
 """
 
 from __future__ import annotations

@@ -95,7 +95,7 @@ def change(call: Call, kept: Store, release: str) -> dict[str, Any]:
     def told(phase: str) -> None:
         seconds = round(time.monotonic() - begin, 3)
         call.tell(
-            f"{kept.service}: {phase} {release or 'what its image brought'}",
+            f"{kept.service}: {phase} {release or switch.IMAGE}",
             phase=phase,
             service=kept.service,
             seconds=seconds,
@@ -131,7 +131,7 @@ def _changed(service: str, before: str, now: str, seconds: float) -> dict[str, A
 
 def render_change(data: dict[str, Any], _style: Style) -> str:
     """Return the result of a change for people."""
-    before, now = (data[name] or "what its image brought" for name in ("before", "now"))
+    before, now = (data[name] or switch.IMAGE for name in ("before", "now"))
     if not data["changed"]:
         return f"{data['service']} serves {now} already"
     return f"{data['service']} serves {now} now, after {data['seconds']:.1f} s; before it was {before}"

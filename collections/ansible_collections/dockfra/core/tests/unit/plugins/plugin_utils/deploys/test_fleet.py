@@ -122,6 +122,11 @@ def test_what_is_behind(monkeypatch: pytest.MonkeyPatch) -> None:
         f"a-2: it is too hot. 4 of 5 devices are behind: a-2 (uses {ONE}), a-3 (not known to be well), "
         "a-4 (a-4 cannot be reached), a-5 (ssh-rpi3 says nothing of it); deploy again when they are well, or roll back"
     )
+    # Who answers is not to blame for that alone: whoever ran the playbook says it.
+    assert not error.refused
+    assert BehindError(found, 5, "a-2: it is too hot.", refused=True).refused
+    assert not BehindError(found, 5, "a-4: the way there broke").refused
+    assert not BehindError(found[2:], 5, "").refused
 
 
 @pytest.mark.parametrize("current", ["nonsense", 5, None, ["x"], "\x1b[2J"])
