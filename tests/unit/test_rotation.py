@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -251,6 +252,68 @@ def test_stopped_after_each_step_and_run_again_it_ends_the_same(
         ring = site.ring()
         assert len(ring.ssh_admitted(name) if keyring.is_ssh_key(name) else ring.logins(name)) == 1
         assert secret(site, name) != first
+
+
+def write_operator_files(site: Site) -> None:
+    """What the playbook does for the person here, at the end of each step."""
+    keyrings._opened.clear()  # as in a new process
+    files, folder = operator_files.render(site.platform), operator_files.directory(site.platform)
+    operator_files.write(folder, files, operator_files.stale(folder, files))
+    assert operator_files.stale(folder, files) == []
+
+
+def halves_of_another(state: Path) -> list[Path]:
+    """The public halves beside a private key that is not theirs."""
+    made = Keyring(state)._public
+    return [
+        path
+        for path in state.glob("keys/*/id_ed25519.pub")
+        if path.with_suffix("").exists()
+        and made("keys/x", path.with_suffix("").read_text()).split()[1] != path.read_text().split()[1]
+    ]
+
+
+@pytest.mark.parametrize("vault", [False, True])
+def test_at_no_time_has_a_private_key_the_public_half_of_another_beside_it(
+    tmp_path: Path, vault: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "keys/manager"
+    site = Site(tmp_path, ["ssh-manager", "ssh-developer"], vault)
+    site.put()
+    write_operator_files(site)
+    files = [site.state / name / file for file in ("id_ed25519", "id_ed25519.pub")]
+    before = [file.read_text() for file in files]
+    seen = 0
+
+    def watched(call: Callable[..., object]) -> Callable[..., object]:
+        def done(*arguments: object, **options: object) -> object:
+            nonlocal seen
+            result = call(*arguments, **options)
+            seen += 1
+            assert halves_of_another(site.state) == [], f"after {call.__name__} of {arguments}"
+            return result
+
+        return done
+
+    with monkeypatch.context() as patched:
+        for call in (os.rename, os.replace, os.link, os.unlink):
+            patched.setattr(os, call.__name__, watched(call))
+        for step in steps(site, name):
+            step()
+            site.desired()
+            write_operator_files(site)
+    assert seen
+    after = [file.read_text() for file in files]
+    assert set(before).isdisjoint(after)
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o400 if vault else 0o600, 0o600]
+    # What is missing is brought back beside what is there.
+    for file, text in zip(files, after, strict=True):
+        if vault or file.suffix:
+            file.unlink()
+            site.desired()
+            write_operator_files(site)
+            assert file.read_text() == text
+            assert halves_of_another(site.state) == []
 
 
 # What can be changed ---------------------------------------------------------------------------------------------

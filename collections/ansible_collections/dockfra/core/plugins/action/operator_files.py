@@ -9,7 +9,6 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.errors import DockfraError
-from ..module_utils.files.tree import WantedFile, write_file
 from ..plugin_utils.controller import operator_files
 from ..plugin_utils.controller.desired import Platform
 from ..plugin_utils.controller.failures import failed
@@ -32,8 +31,7 @@ class ActionModule(ActionBase):
             files, directory = operator_files.render(platform), operator_files.directory(platform)
             updated = operator_files.stale(directory, files)
             if not self._task.check_mode:
-                for name in updated:
-                    write_file(directory / name, WantedFile(files[name].encode(), operator_files.mode(name)))
+                operator_files.write(directory, files, updated)
         except DockfraError as error:
             return failed(result, error)
         result.update(changed=bool(updated), updated=updated)

@@ -165,6 +165,16 @@ def write_file(path: Path, file: WantedFile) -> None:
         ) from error
 
 
+def remove_file(path: Path) -> None:
+    """Remove one file, if there is one; raises FileTreeError."""
+    try:
+        atomic.remove(path)
+    except OSError as error:
+        raise FileTreeError(
+            f"{path} cannot be removed: {error.strerror}. Check the owner of its directory."
+        ) from error
+
+
 def _replace(path: Path, file: WantedFile, owner: int | None) -> None:
     atomic.replace(path, file.content, mode=file.mode, owner=None if owner is None else (owner, owner))
 

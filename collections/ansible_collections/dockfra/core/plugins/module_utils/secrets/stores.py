@@ -13,8 +13,10 @@ from typing import Protocol
 from ..errors import KeyringError
 from ..files import atomic
 
+# The public half of a key pair: ssh refuses a private key whose half beside it is of another, and needs none.
+PUBLIC_HALF = ".pub"
 # What everybody may see of a key pair or a certificate.
-_PUBLIC = (".pub", ".crt")
+_PUBLIC = (PUBLIC_HALF, ".crt")
 
 
 class Store(Protocol):
@@ -40,6 +42,8 @@ class Store(Protocol):
 
     def shift(self, coming: str, used: str, former: str) -> None:
         """Have the text of ``coming`` as that of ``used``, and what that was as ``former``; nothing is left of ``coming``.
+
+        No file of a private key has the public half of another beside it, at any time.
 
         Cut anywhere, either all of it is done or ``used`` and ``coming`` are as they were.
 
@@ -93,6 +97,7 @@ class Directory:
         with _told(path):
             # Cut before the move, it begins again: what is used is still the former one.
             atomic.replace(self._root / former, path.read_bytes(), mode=0o600)
+            atomic.remove(f"{path}{PUBLIC_HALF}")
             os.replace(self._root / coming, path)
             atomic.sync_directory(path.parent)
 

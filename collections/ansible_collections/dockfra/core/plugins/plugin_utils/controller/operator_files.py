@@ -9,6 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ...module_utils.files.tree import WantedFile, remove_file, write_file
+from ...module_utils.secrets.stores import PUBLIC_HALF
 from ...module_utils.topology import forwards
 from ...module_utils.topology.link import Server
 from ...module_utils.topology.model import OPERATOR, Service
@@ -51,12 +53,17 @@ def _keys(platform: Platform, services: Sequence[Service], ways: bool) -> dict[s
     keyring = platform.keyring()
     names = {name for service in services if _published_ssh(service) for name in service.logins}
     names |= {OPERATOR} if ways else set()
-    return {f"{_KEYS}{name}/id_ed25519": keyring.ssh_private_key(f"keys/{name}") for name in sorted(names)}
+    files = {}
+    for name in sorted(names):
+        path = f"{_KEYS}{name}/id_ed25519"
+        files[path] = keyring.ssh_private_key(f"{_KEYS}{name}")
+        files[f"{path}{PUBLIC_HALF}"] = f"{keyring.ssh_public_key(f'{_KEYS}{name}')}\n"
+    return files
 
 
 def mode(name: str) -> int:
     """Return the permission bits of a file."""
-    return 0o400 if name.startswith(_KEYS) else 0o600
+    return 0o400 if name.startswith(_KEYS) and not name.endswith(PUBLIC_HALF) else 0o600
 
 
 def directory(platform: Platform) -> Path:
@@ -67,6 +74,17 @@ def directory(platform: Platform) -> Path:
 def stale(folder: Path, files: Mapping[str, str]) -> list[str]:
     """Return the names of files that are missing or differ."""
     return [name for name, text in files.items() if not _same(folder / name, text)]
+
+
+def write(folder: Path, files: Mapping[str, str], updated: Sequence[str]) -> None:
+    """Write those of the files; raises FileTreeError."""
+    for name in updated:
+        public = f"{name}{PUBLIC_HALF}"
+        if public in files:
+            remove_file(folder / public)
+        for file in (name, public):
+            if file in files:
+                write_file(folder / file, WantedFile(files[file].encode(), mode(file)))
 
 
 def describe(topology: Topology, service: Service) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ansible.parsing.vault import VaultLib, VaultSecret, VaultSecretsContext, ma
 from ...module_utils.errors import KeyringError
 from ...module_utils.files import atomic
 from ...module_utils.locks import file_lock
-from ...module_utils.secrets.stores import Directory, is_public
+from ...module_utils.secrets.stores import PUBLIC_HALF, Directory, is_public
 
 # The one variable in the file: the secrets by their paths.
 VARIABLE = "dockfra_vault"
@@ -65,13 +65,21 @@ class Vault:
 
     def write(self, relative: str, text: str, replace: bool) -> str:
         if is_public(relative):
-            return self._files.write(relative, text, replace)
+            return text if self._is_of_another(relative) else self._files.write(relative, text, replace)
 
         def keep(content: dict[str, str]) -> None:
             if replace or relative not in content:
                 content[relative] = text
 
         return self._changed(keep)[relative]
+
+    def _is_of_another(self, relative: str) -> bool:
+        """Whether the file of a private key that this would lie beside is not of the key here: whoever replaces that brings both."""
+        private = relative.removesuffix(PUBLIC_HALF)
+        if private == relative:
+            return False
+        copy = self._files.read(private)
+        return copy is not None and copy != self.read(private)
 
     def shift(self, coming: str, used: str, former: str) -> None:
         def move(content: dict[str, str]) -> None:
