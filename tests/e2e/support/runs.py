@@ -28,7 +28,7 @@ VAULT = ("--vault-id", f"production@{ROOT}/tests/servers/vault_password.py")
 # This machine's engine has most images already. That a server builds them is for the scenario itself.
 BUILT_HERE = ("-e", "dockfra_build_host=localhost")
 # Seconds; the images of two servers come over the network.
-TIMEOUT = 1200 if SERVERS else 420
+TIMEOUT = 1200
 
 _BIN = Path(sys.executable).parent
 _RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
