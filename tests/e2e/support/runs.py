@@ -27,7 +27,7 @@ INVENTORY = (
 VAULT = ("--vault-id", f"production@{ROOT}/tests/servers/vault_password.py")
 # This machine's engine has most images already. That a server builds them is for the scenario itself.
 BUILT_HERE = ("-e", "dockfra_build_host=localhost")
-# Seconds; the images of two servers come over the network.
+# Seconds, also for a first start that builds all images while other tests take their part of the machine.
 TIMEOUT = 1200
 
 _BIN = Path(sys.executable).parent

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import DockfraError
 from ..files import tree as file_tree
 from . import engine, owner
-from .ports import busy
+from .ports import taken, users
 
 
 def read(
@@ -40,21 +40,20 @@ def read(
         records: files of containers that are read, by the container's name.
         timeout: seconds to wait for an answer of the engine.
     """
+    busy = taken(ports)
     result: dict[str, Any] = {
         "owner": owner.read(owner_file) if owner_file else {},
-        "busy_ports": busy(ports),
         "socket_groups": _groups(sockets),
         "files": {path: file_tree.scan(path, int(uid)) for path, uid in (directories or {}).items()},
     }
     try:
         state = engine.read_state(engine.connect(timeout), project, names, images, records or {})
     except DockfraError as error:
-        return {**result, "engine_error": str(error)}
+        return {**result, "engine_error": str(error), "busy_ports": users(busy)}
     published = state.pop("published")
-    users = {
-        place: published.get(place.rpartition(":")[2], user) for place, user in result["busy_ports"].items()
-    }
-    others = {place: user for place, user in users.items() if user != engine.OWN}
+    named = {place: published.get(place.rpartition(":")[2], "") for place in busy}
+    named.update(users(place for place, user in named.items() if not user))
+    others = {place: user for place, user in named.items() if user != engine.OWN}
     return {**result, "engine_error": "", **state, "busy_ports": others}
 
 

@@ -14,12 +14,17 @@ from pathlib import Path
 _LISTEN = "0A"  # state column of /proc/net/tcp, see proc(5)
 
 
-def busy(places: Iterable[str]) -> dict[str, str]:
-    """Return the places (``address:port``) where nothing new can listen, each with who does.
+def taken(places: Iterable[str]) -> list[str]:
+    """Return the places (``address:port``) where nothing new can listen."""
+    return [place for place in places if not _free(place)]
 
-    The user is a process name with its pid, or ``another process`` when it belongs to somebody else.
+
+def users(places: Iterable[str]) -> dict[str, str]:
+    """Return who listens at each of the places: a process name with its pid, or ``another process`` where it is somebody else's.
+
+    Looks at the open files of all processes, so it is for places that nobody else accounts for.
     """
-    return {place: _user(int(place.rpartition(":")[2])) for place in places if not _free(place)}
+    return {place: _user(int(place.rpartition(":")[2])) for place in places}
 
 
 def _free(place: str) -> bool:

@@ -8,6 +8,7 @@ is derived from them, so a wrong value is refused before anything is touched.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -182,6 +183,7 @@ class Platform:
         topology = self.topology
         service = topology.services[name]
         served = topology.served_logs(name)
+        gate, callers = self._gate(service), topology.gate_callers(name)
         reachable = [asdict(reach) for reach in topology.reachable_ports(name)]
         reach: dict[str, dict[str, Any]] = {}
         for port in reachable:
@@ -200,9 +202,14 @@ class Platform:
             "dockfra_far_logs": [
                 other for other in topology.audit_logs(name) if topology.is_far(name, other)
             ],
-            "dockfra_gate": self._gate(service),
-            "dockfra_gate_callers": topology.gate_callers(name),
+            "dockfra_gate": gate,
+            "dockfra_gate_callers": callers,
+            # As `to_nice_json` would write it, which takes a sixth of the time of all templates.
+            "dockfra_gate_json": json.dumps(gate, indent=4, separators=(",", ": ")),
             "dockfra_gate_prompts": topology.gate_prompts(name),
+            "dockfra_gate_verbs": {
+                caller: topology.policy.commands(caller, service.place) for caller in callers
+            },
             "dockfra_gates": topology.gates_of(name),
             "dockfra_kept_links": [asdict(link) for link in topology.links(name)],
             "dockfra_link_permits": {

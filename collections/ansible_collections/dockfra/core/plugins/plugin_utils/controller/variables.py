@@ -275,10 +275,10 @@ class Variables:
         """Template a variable; one of the whole platform only once, because it is the same for every service."""
         default = self.finder.role(PLATFORM_ROLE).defaults.get(name)
         if name not in _OF_ALL and (default is None or value is not default):
-            return templar.template(value)
+            return _untagged(templar.template(value))
         # The values live as long as this object does, so no other has the same identity.
         if id(value) not in self._shared:
-            self._shared[id(value)] = templar.template(value)
+            self._shared[id(value)] = _untagged(templar.template(value))
         return self._shared[id(value)]
 
     def _unknown(self, host: str, options: Collection[str]) -> Iterator[str]:
@@ -303,6 +303,20 @@ class Variables:
             role for role in self.finder.names() if name.startswith(f"{role}_") and f"{role}_" not in prefixes
         ]
         return self.finder.role(max(roles, key=len)).options if roles else ()
+
+
+def _untagged(value: Any) -> Any:
+    """Return a value without what Ansible notes on each of its parts, which costs the validator's copies most of their time."""
+    if isinstance(value, dict):
+        return {_untagged(key): _untagged(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_untagged(part) for part in value]
+    # Of a subclass these give the plain type.
+    if isinstance(value, str):
+        return str.__str__(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__int__(value)
+    return value
 
 
 class _Checker:
