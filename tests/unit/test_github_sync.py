@@ -27,7 +27,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.github.state import p
 from ansible_collections.dockfra.core.plugins.module_utils.github.sync import GitHubSync
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.model import Ticket
 from ansible_collections.dockfra.core.plugins.module_utils.tickets.store import TicketStore
-from ansible_collections.dockfra.core.tests.unit.support import run_module
+from ansible_collections.dockfra.core.tests.unit.support import run_module, slow
 from tests.fakes.github import FakeGitHub
 from tests.fakes.github.server import running
 
@@ -1099,7 +1099,7 @@ def prepared(here: Side, github: FakeGitHub) -> None:
 
 
 @pytest.mark.parametrize(("verb", "values"), [("POST", {}), ("DELETE", {}), ("PATCH", {"status": "closed"})])
-@pytest.mark.parametrize(("before", "after"), [("low", "critical"), ("critical", "low")])
+@pytest.mark.parametrize(("before", "after"), [("low", "critical"), slow("critical", "low")])
 def test_killed_between_labels(
     here: Side, github: FakeGitHub, verb: str, values: dict[str, Any], before: str, after: str
 ) -> None:
@@ -1135,7 +1135,8 @@ def worker(here: Side, last: int = 0) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("verb", "skip"), [("POST", 0), ("POST", 1), ("POST", 2), ("PATCH", 0), ("PATCH", 2), ("GET", 1)]
+    ("verb", "skip"),
+    [("POST", 0), slow("POST", 1), ("POST", 2), ("PATCH", 0), slow("PATCH", 2), slow("GET", 1)],
 )
 def test_killed_before_the_answer_came(here: Side, github: FakeGitHub, verb: str, skip: int) -> None:
     prepared(here, github)

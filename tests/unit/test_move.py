@@ -148,6 +148,7 @@ def passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VaultSecretsContext, "_current", VaultSecretsContext(given))
 
 
+@pytest.mark.slow
 def test_a_backup_of_one_machine_is_parted_for_two_servers_and_its_secrets_are_in_the_vault_finding_backup(
     tmp_path: Path, passwords: None
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_backup_of_two_servers_comes_to_one_machine_with_secrets_as_files_find
         assert line not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_where_nothing_moves_nothing_is_said_of_it(tmp_path: Path) -> None:
     move = Move(tmp_path, "local")
     done = move.restore("local")

@@ -37,6 +37,7 @@ from ansible_collections.dockfra.core.tests.unit.pilot_world import (
     service,
     unhealthy,
 )
+from ansible_collections.dockfra.core.tests.unit.support import slow
 
 ROOT = Path(__file__).parents[2]
 
@@ -241,7 +242,8 @@ def test_a_pause_holds_and_its_end_too(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["AUTOPILOT_MODE=obsreve\n", "AUTOPILOT_MODE='observe\n", "AUTOPILOT_ENABLED=flase\n", None]
+    "text",
+    ["AUTOPILOT_MODE=obsreve\n", slow("AUTOPILOT_MODE='observe\n"), slow("AUTOPILOT_ENABLED=flase\n"), None],
 )
 def test_settings_that_say_nothing_let_nothing_be_done(world: World, text: str | None) -> None:
     """The default of a mode that was mistyped is to act."""
@@ -375,7 +377,7 @@ def test_an_alert_that_was_refused_or_cut_off_is_tried_again_soon(world: World) 
     assert told(later.decisions) == [("alert", "service/frontend", "done")]
 
 
-@pytest.mark.parametrize("jump", [-(10**6), 10**6])
+@pytest.mark.parametrize("jump", [slow(-(10**6)), 10**6])
 def test_what_was_seen_grows_old_by_no_clock_that_jumps(
     world: World, monkeypatch: pytest.MonkeyPatch, jump: float
 ) -> None:

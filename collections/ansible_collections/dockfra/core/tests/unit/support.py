@@ -30,6 +30,12 @@ COLLECTIONS = Path(__file__).resolve().parents[5]
 
 is_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
+
+def slow(*values: Any) -> Any:
+    """Return values of a parameter with which a test is for the target `slow` alone."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # A service with an image, a configuration and a secret of its own.
 STORE_ROLE = {
     "tasks/main.yml": "[]\n",

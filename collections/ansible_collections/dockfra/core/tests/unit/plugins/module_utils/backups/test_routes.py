@@ -36,7 +36,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.backups.parts import 
 )
 from ansible_collections.dockfra.core.plugins.module_utils.errors import BackupError
 from ansible_collections.dockfra.core.tests.unit.plugins.module_utils.backups.places import Places
-from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS
+from ansible_collections.dockfra.core.tests.unit.support import COLLECTIONS, slow
 
 pytestmark = pytest.mark.skipif(not shutil.which("restic"), reason="restic is not installed")
 
@@ -159,7 +159,9 @@ def now(folder: Path, names: Sequence[str]) -> Machines:
 
 
 @pytest.mark.parametrize(
-    ("before", "after"), [(ONE, TWO), (TWO, ONE), (ONE, ONE), (TWO, TWO)], ids=["1-2", "2-1", "1-1", "2-2"]
+    ("before", "after"),
+    [(ONE, TWO), (TWO, ONE), slow(ONE, ONE), slow(TWO, TWO)],
+    ids=["1-2", "2-1", "1-1", "2-2"],
 )
 def test_each_volume_comes_to_where_it_is_today_finding_backup(
     tmp_path: Path, backed_up: dict[Sequence[str], Machines], before: Sequence[str], after: Sequence[str]
@@ -299,7 +301,12 @@ class KilledError(BaseException):
 
 
 @pytest.mark.parametrize(
-    "step", ["regrouped", "prepared", "one stopped", "one swapped", "swapped", "one decided"]
+    "step",
+    [
+        "prepared",
+        "one swapped",
+        *(slow(step) for step in ("regrouped", "one stopped", "swapped", "one decided")),
+    ],
 )
 def test_a_move_that_is_killed_begins_anew_and_comes_to_its_end_finding_backup(
     tmp_path: Path, backed_up: dict[Sequence[str], Machines], step: str

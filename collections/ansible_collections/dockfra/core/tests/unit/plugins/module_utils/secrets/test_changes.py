@@ -25,6 +25,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.secrets.changes impor
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.stores import Directory, Store
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.vaults import Vault
+from ansible_collections.dockfra.core.tests.unit.support import slow
 
 NAMES = ["keys/manager", "host_keys/git", "db/backend"]
 SECRETS = [("default", VaultSecret(b"a password of the tests"))]
@@ -207,7 +208,7 @@ def cut_at(number: int, late: bool) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", NAMES[1:])
-@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("late", [slow(False), True])
 def test_killed_before_or_after_any_change_on_the_disk_it_goes_on(
     tmp_path: Path, name: str, late: bool, kind: str
 ) -> None:
