@@ -178,8 +178,11 @@ def test_the_keys_that_ssh_needs_are_files_for_their_owner_alone(
     monkeypatch.setattr(VaultSecretsContext, "_current", VaultSecretsContext(given))
     files = operator_files.render(load_platform(changes, keep=True))
     named = re.findall(rf'IdentityFile "{project.state}/(keys/\S+)"', files["ssh_config"])
-    assert set(named) == {name for name in files if name.startswith("keys/")}
+    public = {f"{name}.pub" for name in named}
+    assert {*named, *public} == {name for name in files if name.startswith("keys/")}
     for name in named:
         assert files[name].startswith("-----BEGIN OPENSSH PRIVATE KEY-----")
         assert operator_files.mode(name) == 0o400
+    for name in public:
+        assert files[name].startswith("ssh-ed25519 ")
     assert f"ansible-vault view --vault-id local@prompt {project.vault}" in files["access.txt"]

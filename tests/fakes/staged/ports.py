@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 
-def busy(places: Iterable[str]) -> dict[str, str]:
+def taken(places: Iterable[str]) -> list[str]:
     """Nobody listens anywhere."""
     del places
-    return {}
+    return []
+
+
+def users(places: Iterable[str]) -> dict[str, str]:
+    """Nobody is asked for."""
+    return dict.fromkeys(places, "")
