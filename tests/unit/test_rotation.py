@@ -19,6 +19,7 @@ from ansible.parsing.vault import VaultSecret, VaultSecretsContext
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_CONFIG
 from ansible_collections.dockfra.core.plugins.module_utils.errors import UsageError
+from ansible_collections.dockfra.core.plugins.module_utils.files import tree
 from ansible_collections.dockfra.core.plugins.module_utils.secrets import changes, keyring
 from ansible_collections.dockfra.core.plugins.module_utils.secrets.keyring import Keyring
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller import (
@@ -99,11 +100,7 @@ class Site:
         """Write what differs, one service after the other, as the playbook does between two steps."""
         found = self.desired()
         for name in order or self.names:
-            for path, file in found[name].files.items():
-                place = self.folder / "disk" / name / path
-                place.parent.mkdir(parents=True, exist_ok=True)
-                if not place.exists() or place.read_bytes() != file.content:
-                    place.write_bytes(file.content)
+            tree.apply(self.folder / "disk" / name, found[name].files)
             self.after()
 
     def copy(self, there: Path) -> None:
@@ -271,6 +268,69 @@ def halves_of_another(state: Path) -> list[Path]:
         if path.with_suffix("").exists()
         and made("keys/x", path.with_suffix("").read_text()).split()[1] != path.read_text().split()[1]
     ]
+
+
+@dataclass
+class InTheMiddle:
+    """Somebody who logs in all the time: ssh reads the public half of a key, and the private one later.
+
+    Attributes:
+        folder: where the key lies.
+    """
+
+    folder: Path
+    public: str = ""
+
+    def _halves(self) -> dict[str, str]:
+        """The public half of each private key that ssh is told of, by its file."""
+        made = Keyring(self.folder)._public
+        files = [self.folder / f"id_ed25519{end}" for end in ("", changes.OLD)]
+        return {
+            file.name: made("keys/x", file.read_text()).split()[1] for file in files if file.exists()
+        }
+
+    def goes_on(self) -> bool:
+        """Whether what was offered the last time can be signed now; the next login begins."""
+        halves = self._halves()
+        signed = not self.public or self.public in halves.values()
+        self.public = halves.get("id_ed25519", self.public)
+        return signed
+
+
+@pytest.mark.parametrize("vault", [False, True])
+def test_who_is_in_the_middle_of_a_login_gets_in_while_the_key_is_replaced(
+    tmp_path: Path, vault: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "keys/manager"
+    site = Site(tmp_path, ["ssh-manager", "ssh-developer"], vault)
+    site.put()
+    write_operator_files(site)
+    callers = [InTheMiddle(site.state / name), InTheMiddle(tmp_path / "disk/ssh-manager/ssh")]
+    seen: set[str] = set()
+
+    def watched(call: Callable[..., object]) -> Callable[..., object]:
+        def done(*arguments: object, **options: object) -> object:
+            result = call(*arguments, **options)
+            for caller in callers:
+                assert caller.goes_on(), f"{caller.folder} after {call.__name__} of {arguments}"
+                seen.add(caller.public)
+            return result
+
+        return done
+
+    config = site.state / "ssh_config"
+    told = [f'IdentityFile "{site.state / name}/id_ed25519{end}"' for end in ("", changes.OLD)]
+    with monkeypatch.context() as patched:
+        for call in (os.rename, os.replace, os.link, os.unlink):
+            patched.setattr(os, call.__name__, watched(call))
+        for step in steps(site, name):
+            step()
+            site.desired()
+            write_operator_files(site)
+            changing = site.ring().changing(name)
+            assert [line in config.read_text() for line in told] == [True, changing]
+    assert len(seen) == 2, "the key was not replaced"
+    assert not list(tmp_path.rglob(f"*{changes.OLD}"))
 
 
 @pytest.mark.parametrize("vault", [False, True])

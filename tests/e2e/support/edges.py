@@ -88,13 +88,22 @@ def probed(platform: Platform) -> Iterator[Seen]:
 
 
 ROLES = ("manager", "autopilot", "developer", "monitor")
+# A login of its own, with the keys of the configuration and no other.
+_ALONE = ("-o", "BatchMode=yes", "-o", "ControlPath=none", "-o", "IdentityAgent=none")
 
 
 def _person(platform: Platform, role: str, seen: Seen) -> None:
-    due = time.monotonic()
+    due, config = time.monotonic(), platform.state / "ssh_config"
     while not seen._ended.wait(max(0.0, due - time.monotonic())):
         due = max(due + 1, time.monotonic())
-        done = platform.ssh(SERVICE[role], "true", options=("-o", "ControlPath=none"))
+        # As the README says it: the configuration knows of a key that is being replaced.
+        done = subprocess.run(
+            ["ssh", "-F", str(config), "-n", *_ALONE, SERVICE[role], "true"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         seen.note(f"person {role}", done.stderr.strip() if done.returncode else "")
 
 

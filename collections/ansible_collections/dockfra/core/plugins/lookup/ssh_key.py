@@ -22,8 +22,10 @@ options:
       - V(admitted) are the public keys that open what the key opens, or that clients take from the server, one or, while it is
         being changed, two, those of all terms in one list.
       - V(newest) is the private key that is used from the next step of a change on.
+      - V(former) is the private key that was used before the last step of a change and still opens what it opened; empty where nothing
+        is changed.
     type: str
-    choices: [private, public, admitted, newest]
+    choices: [private, public, admitted, newest, former]
     default: private
 """
 
@@ -63,6 +65,8 @@ class LookupModule(LookupBase):
                 return [line for term in terms for line in keyring.ssh_admitted(term)]
             if part == "newest":
                 return [keyring.newest(term) for term in terms]
+            if part == "former":
+                return [keyring.former(term) for term in terms]
             return [keyring.ssh_private_key(term) for term in terms]
         except KeyringError as error:
             raise AnsibleLookupError(str(error)) from error

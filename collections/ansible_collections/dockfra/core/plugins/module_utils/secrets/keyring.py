@@ -131,6 +131,17 @@ class Keyring:
         """Return the private key called ``name`` that is used from the next step of a change on."""
         return self._read(f"{_ssh_path(name)}{changes.NEXT}") or self.ssh_private_key(name)
 
+    def former(self, name: str) -> str:
+        """Return the private key called ``name`` that was used before and is still admitted; empty where it is not being changed."""
+        text = self._read(f"{_ssh_path(name)}{changes.OLD}") or ""
+        if text:
+            self._hide(name, text.strip())
+        return text
+
+    def changing(self, name: str) -> bool:
+        """Whether a secret is on its way to the next."""
+        return self.change(name).stage != changes.SETTLED
+
     def newest_public(self, name: str) -> str:
         """Return the public line of the key that is used from the next step of a change on, without a newline."""
         change = self.change(name)

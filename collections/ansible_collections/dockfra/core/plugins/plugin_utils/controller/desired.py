@@ -23,6 +23,7 @@ from ...module_utils.containers.labels import LABEL_CONFIG, LABEL_REVISION, dige
 from ...module_utils.errors import TopologyError
 from ...module_utils.files.tree import WantedFile
 from ...module_utils.policy.model import Policy
+from ...module_utils.secrets.changes import OLD
 from ...module_utils.secrets.keyring import Keyring
 from ...module_utils.topology import forwards
 from ...module_utils.topology.link import AUDIT_PORT, audit_port
@@ -368,7 +369,9 @@ class Platform:
         # What is taken up while the container runs is no reason to make it anew.
         named = {path: keyrings.named(file.content) for path, file in files.items()}
         fingerprints = {
-            path: WantedFile(named[path], file.mode).fingerprint() for path, file in files.items()
+            path: WantedFile(named[path], file.mode).fingerprint()
+            for path, file in files.items()
+            if not (path.endswith(OLD) and path.removesuffix(OLD) in files)
         }
         container["labels"][LABEL_CONFIG] = digest(fingerprints)
         container["labels"][LABEL_REVISION] = digest(container)
@@ -377,6 +380,8 @@ class Platform:
             for path, file in files.items()
             if named[path] != file.content and keyrings.taken_up(file.content)
         }
+        # What was used before lies beside what is used, for a part of a change.
+        with_secrets |= {f"{path}{OLD}" for path in with_secrets}
         return Desired(service, images, container, directory, files, with_secrets)
 
     def networks(self, docker_host: str) -> dict[str, dict[str, Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...module_utils.files.tree import WantedFile, remove_file, write_file
+from ...module_utils.secrets.changes import OLD
 from ...module_utils.secrets.stores import PUBLIC_HALF
 from ...module_utils.topology import forwards
 from ...module_utils.topology.link import Server
@@ -22,8 +23,9 @@ _KEYS = "keys/"
 
 
 def render(platform: Platform) -> dict[str, str]:
-    """Return the files' texts by name."""
+    """Return the files' texts by name; one without a text is not to be there."""
     topology = platform.topology
+    keyring = platform.keyring()
     short = short_names(topology.services.values())
     services = [
         {**describe(topology, service), "short_name": short.get(service.name, "")}
@@ -40,6 +42,14 @@ def render(platform: Platform) -> dict[str, str]:
             "dockfra_services": services,
             "dockfra_servers": [asdict(server) for server in topology.servers.values() if server.address],
             "dockfra_operator_key": OPERATOR,
+            # In the middle of a login with a key whose file is replaced, ssh takes the former one.
+            "dockfra_changing_keys": [
+                key
+                for key in dict.fromkeys(
+                    (OPERATOR, *(login for service in services for login in service["logins"]))
+                )
+                if keyring.changing(f"{_KEYS}{key}")
+            ],
             "dockfra_operator_ways": ways,
         }
     )
@@ -56,6 +66,7 @@ def _keys(platform: Platform, services: Sequence[Service], ways: bool) -> dict[s
     files = {}
     for name in sorted(names):
         path = f"{_KEYS}{name}/id_ed25519"
+        files[f"{path}{OLD}"] = keyring.former(f"{_KEYS}{name}")
         files[path] = keyring.ssh_private_key(f"{_KEYS}{name}")
         files[f"{path}{PUBLIC_HALF}"] = f"{keyring.ssh_public_key(f'{_KEYS}{name}')}\n"
     return files
@@ -83,8 +94,10 @@ def write(folder: Path, files: Mapping[str, str], updated: Sequence[str]) -> Non
         if public in files:
             remove_file(folder / public)
         for file in (name, public):
-            if file in files:
+            if files.get(file):
                 write_file(folder / file, WantedFile(files[file].encode(), mode(file)))
+            elif file in files:
+                remove_file(folder / file)
 
 
 def describe(topology: Topology, service: Service) -> dict[str, Any]:
@@ -130,4 +143,4 @@ def _published_ssh(service: Service) -> bool:
 
 
 def _same(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text(encoding="utf-8") == text
+    return path.is_file() and path.read_text(encoding="utf-8") == text if text else not path.exists()
