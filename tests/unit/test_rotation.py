@@ -285,9 +285,7 @@ class InTheMiddle:
         """The public half of each private key that ssh is told of, by its file."""
         made = Keyring(self.folder)._public
         files = [self.folder / f"id_ed25519{end}" for end in ("", changes.OLD)]
-        return {
-            file.name: made("keys/x", file.read_text()).split()[1] for file in files if file.exists()
-        }
+        return {file.name: made("keys/x", file.read_text()).split()[1] for file in files if file.exists()}
 
     def goes_on(self) -> bool:
         """Whether what was offered the last time can be signed now; the next login begins."""
