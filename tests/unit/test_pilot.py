@@ -119,7 +119,7 @@ def test_a_restart_that_does_not_help_holds_nothing_else_up(
     world.put(exited("redis"), exited("db"), cut_off("frontend"))
     world.write(heals=["db", "git"])
     means = world.means()
-    object.__setattr__(means.actions.actions["request-restart"], "within", 20)
+    object.__setattr__(means.actions.actions["request-restart"], "within", 40)
 
     def git_ends() -> None:
         # All that can be done has been, and it is waited for redis.
