@@ -270,6 +270,29 @@ def halves_of_another(state: Path) -> list[Path]:
     ]
 
 
+def rotated(
+    site: Site, name: str, monkeypatch: pytest.MonkeyPatch, look: Callable[[str], object]
+) -> Iterator[None]:
+    """Change a key in all its steps; ``look`` is called after each change on the disk with what it was, and the caller goes on after each step."""
+
+    def watched(call: Callable[..., object]) -> Callable[..., object]:
+        def done(*arguments: object, **options: object) -> object:
+            result = call(*arguments, **options)
+            look(f"after {call.__name__} of {arguments}")
+            return result
+
+        return done
+
+    with monkeypatch.context() as patched:
+        for call in (os.rename, os.replace, os.link, os.unlink):
+            patched.setattr(os, call.__name__, watched(call))
+        for step in steps(site, name):
+            step()
+            site.desired()
+            write_operator_files(site)
+            yield
+
+
 @dataclass
 class InTheMiddle:
     """Somebody who logs in all the time: ssh reads the public half of a key, and the private one later.
@@ -306,27 +329,16 @@ def test_who_is_in_the_middle_of_a_login_gets_in_while_the_key_is_replaced(
     callers = [InTheMiddle(site.state / name), InTheMiddle(tmp_path / "disk/ssh-manager/ssh")]
     seen: set[str] = set()
 
-    def watched(call: Callable[..., object]) -> Callable[..., object]:
-        def done(*arguments: object, **options: object) -> object:
-            result = call(*arguments, **options)
-            for caller in callers:
-                assert caller.goes_on(), f"{caller.folder} after {call.__name__} of {arguments}"
-                seen.add(caller.public)
-            return result
-
-        return done
+    def look(change: str) -> None:
+        for caller in callers:
+            assert caller.goes_on(), f"{caller.folder} {change}"
+            seen.add(caller.public)
 
     config = site.state / "ssh_config"
     told = [f'IdentityFile "{site.state / name}/id_ed25519{end}"' for end in ("", changes.OLD)]
-    with monkeypatch.context() as patched:
-        for call in (os.rename, os.replace, os.link, os.unlink):
-            patched.setattr(os, call.__name__, watched(call))
-        for step in steps(site, name):
-            step()
-            site.desired()
-            write_operator_files(site)
-            changing = site.ring().changing(name)
-            assert [line in config.read_text() for line in told] == [True, changing]
+    for _step in rotated(site, name, monkeypatch, look):
+        changing = site.ring().changing(name)
+        assert [line in config.read_text() for line in told] == [True, changing]
     assert len(seen) == 2, "the key was not replaced"
     assert not list(tmp_path.rglob(f"*{changes.OLD}"))
 
@@ -341,25 +353,14 @@ def test_at_no_time_has_a_private_key_the_public_half_of_another_beside_it(
     write_operator_files(site)
     files = [site.state / name / file for file in ("id_ed25519", "id_ed25519.pub")]
     before = [file.read_text() for file in files]
-    seen = 0
+    seen: list[str] = []
 
-    def watched(call: Callable[..., object]) -> Callable[..., object]:
-        def done(*arguments: object, **options: object) -> object:
-            nonlocal seen
-            result = call(*arguments, **options)
-            seen += 1
-            assert halves_of_another(site.state) == [], f"after {call.__name__} of {arguments}"
-            return result
+    def look(change: str) -> None:
+        seen.append(change)
+        assert halves_of_another(site.state) == [], change
 
-        return done
-
-    with monkeypatch.context() as patched:
-        for call in (os.rename, os.replace, os.link, os.unlink):
-            patched.setattr(os, call.__name__, watched(call))
-        for step in steps(site, name):
-            step()
-            site.desired()
-            write_operator_files(site)
+    for _step in rotated(site, name, monkeypatch, look):
+        pass
     assert seen
     after = [file.read_text() for file in files]
     assert set(before).isdisjoint(after)
