@@ -88,22 +88,13 @@ def probed(platform: Platform) -> Iterator[Seen]:
 
 
 ROLES = ("manager", "autopilot", "developer", "monitor")
-# A login of its own, with the keys of the configuration and no other.
-_ALONE = ("-o", "BatchMode=yes", "-o", "ControlPath=none", "-o", "IdentityAgent=none")
 
 
 def _person(platform: Platform, role: str, seen: Seen) -> None:
-    due, config = time.monotonic(), platform.state / "ssh_config"
+    due = time.monotonic()
     while not seen._ended.wait(max(0.0, due - time.monotonic())):
         due = max(due + 1, time.monotonic())
-        # As the README says it: the configuration knows of a key that is being replaced.
-        done = subprocess.run(
-            ["ssh", "-F", str(config), "-n", *_ALONE, SERVICE[role], "true"],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = platform.ssh(SERVICE[role], "true", options=("-o", "ControlPath=none"))
         seen.note(f"person {role}", done.stderr.strip() if done.returncode else "")
 
 
