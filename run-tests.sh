@@ -36,9 +36,9 @@ Targets (without one: the first five):
   bench      how long a start, a run with nothing to do and the roles' commands take, beside baselines; not part of all, because
              a busy machine misses its bars
   llm        a few questions to real models, which cost less than a cent: wants a key in OPENROUTER_API_KEY. Not part of all
-  fresh      init.sh and the first five on machines that have nothing but Debian 12 or 13, Python, git and sudo: containers with
-             an engine of their own, and a clone of HEAD. What follows -- names machines, and targets where not both commands
-             are wanted: debian13 debian12:lint,unit. Not part of all, and runs alone
+  fresh      init.sh, verify.yml, teardown.yml and the first five on machines that have nothing but Debian 12 or 13, Python, git and
+             sudo: containers with an engine of their own, and a clone of HEAD. What follows -- names machines, and targets where
+             not all that is wanted: debian13 debian12:lint,unit. Not part of all, and runs alone
   all        the first five
 
 Beside the end-to-end tests lint, unit, molecule and servers run at a lower priority, one after the other; their output is shown when each

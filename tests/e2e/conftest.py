@@ -28,6 +28,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.containers.labels imp
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.e2e.support import runs
+from tests.e2e.support.engines import OF_TESTS
 from tests.e2e.support.platform import Platform, read_topology
 from tests.servers import run as servers
 
@@ -73,11 +74,15 @@ def in_part(item: pytest.Item) -> bool:
 
 
 def others(client: docker.DockerClient, own: set[str]) -> dict[str, str]:
-    """Start time by name and id of every container of others, which are not of one's own projects."""
+    """Start time by name and id of every container of others, which are not of one's own projects.
+
+    Nor those that tests beside these make and remove.
+    """
     return {
         f"{container.name} {str(container.id)[:12]}": str(container.attrs["State"]["StartedAt"])
         for container in client.containers.list(all=True, ignore_removed=True)
         if container.labels.get(LABEL_PROJECT) not in own
+        and not {OF_TESTS, servers.LABEL} & container.labels.keys()
     }
 
 

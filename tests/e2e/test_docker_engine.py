@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e.support.docker_gateway import FORBIDDEN, MALFORMED, Gateway, wait_for
 from tests.e2e.support.docker_probes import ask, probes
+from tests.e2e.support.engines import OF_TESTS
 from tests.e2e.support.platform import Platform
 
 SOCKET = Path("/var/run/docker.sock")
@@ -58,7 +59,7 @@ def containers(real: docker.DockerClient, small: str) -> Iterator[dict[str, Any]
                 small,
                 entrypoint=["sh", "-c", script],
                 name=f"{owner}-web",
-                labels={"dockfra.project": owner, "dockfra.service": "web"},
+                labels={"dockfra.project": owner, "dockfra.service": "web", OF_TESTS: ""},
                 detach=True,
                 network_mode="none",
                 mem_limit="32m",

@@ -12,6 +12,7 @@ from docker.models.containers import Container
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers.labels import LABEL_PROJECT
 from tests.e2e.support.docker_probes import probes
+from tests.e2e.support.engines import OF_TESTS
 from tests.e2e.support.platform import Platform, eventually
 from tests.e2e.support.roles import SERVICE, TOPOLOGY, as_role, data
 
@@ -36,7 +37,7 @@ def stranger(platform: Platform) -> Iterator[Container]:
         str(platform.container("git").attrs["Image"]),
         entrypoint=["sleep", "3600"],
         name=f"{project}-b-web",
-        labels={LABEL_PROJECT: f"{project}-b"},
+        labels={LABEL_PROJECT: f"{project}-b", OF_TESTS: ""},
         network_mode="none",
         mem_limit="32m",
         detach=True,

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.support.platform import Platform, eventually, read_topology
+from tests.e2e.support.runs import PATIENCE
 
 TOPOLOGY = read_topology()
 CLIENTS = [
@@ -22,9 +23,6 @@ CLIENTS = [
 ]
 READERS = {"ssh-developer", "ssh-monitor"}
 STRANGERS = [name for name in CLIENTS if name not in READERS]
-
-# Long enough for all tests of the application on a busy machine.
-PATIENCE = 600
 
 Done = subprocess.CompletedProcess[str]
 

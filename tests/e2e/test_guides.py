@@ -31,7 +31,6 @@ GUIDES = [
         )
     ),
 ]
-PATIENCE = 300
 
 # What is answered where a line asks.
 ANSWERS = {
@@ -126,9 +125,7 @@ class Reader:
         directory = self.directories.get(service)
         there = f"{directory} && {text}" if directory and not text.startswith("cd ") else text
         options = ["-tt"] if text == "ssh-to developer" else []
-        return self.platform.ssh(
-            service, there, options=options, text=ANSWERS.get(text, ""), timeout=PATIENCE
-        )
+        return self.platform.ssh(service, there, options=options, text=ANSWERS.get(text, ""))
 
     def _here(self, text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -140,7 +137,7 @@ class Reader:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=PATIENCE,
+            timeout=runs.PATIENCE,
         )
 
 

@@ -11,6 +11,7 @@ from docker.models.containers import Container
 
 from tests.e2e.conftest import KEEP, REMOVE_DATA
 from tests.e2e.support import runs
+from tests.e2e.support.engines import OF_TESTS
 from tests.e2e.support.platform import Platform
 
 
@@ -22,6 +23,7 @@ def stranger_on(platform: Platform, network: str) -> Iterator[Container]:
         ["300"],
         entrypoint="sleep",
         name=f"{platform.topology.project}-stranger",
+        labels={OF_TESTS: ""},
         network=platform.topology.network_name(network),
         detach=True,
         init=True,

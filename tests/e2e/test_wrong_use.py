@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.e2e.support import runs
+from tests.e2e.support.engines import OF_TESTS
 from tests.e2e.support.platform import LOCALHOST, Platform
 from tests.e2e.support.runs import INVENTORY, Run
 
@@ -90,7 +91,7 @@ def test_a_wrong_value_in_the_inventory(
 def test_a_foreign_container_with_a_services_name(platform: Platform, extra: Any) -> None:
     name = platform.topology.container_name("stranger")
     image = platform.container("redis").attrs["Config"]["Image"]
-    platform.docker.api.create_container(image, name=name)
+    platform.docker.api.create_container(image, name=name, labels={OF_TESTS: ""})
     try:
         inventory = extra(
             {

@@ -18,7 +18,7 @@ from typing import Any
 import docker
 import docker.errors
 
-from .engines import as_root
+from .engines import OF_TESTS, as_root
 from .platform import Platform
 
 IMAGE = "dockfra-test/debian-arm64:trixie"
@@ -128,6 +128,7 @@ class Device:
             IMAGE,
             name=f"{platform.topology.project}-arm64-{name}",
             network_mode="none",
+            labels={OF_TESTS: ""},
             detach=True,
             mem_limit="512m",
             pids_limit=200,

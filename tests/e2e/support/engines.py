@@ -19,8 +19,12 @@ import docker
 
 from tests.servers import run as servers
 
+from .runs import PATIENCE
+
 _CLONE_NEWNET = 0x40000000  # sched.h
 NETPROBE = Path(__file__).with_name("netprobe.py")
+# The label of what tests make for themselves, so that others beside them know that it may go any moment.
+OF_TESTS = "dockfra.of-tests"
 
 
 def as_root(*command: str) -> list[str]:
@@ -30,7 +34,11 @@ def as_root(*command: str) -> list[str]:
 
 @cache
 def _client(socket: str) -> docker.DockerClient:
-    return docker.DockerClient(base_url=socket, timeout=120) if socket else docker.from_env(timeout=120)
+    return (
+        docker.DockerClient(base_url=socket, timeout=PATIENCE)
+        if socket
+        else docker.from_env(timeout=PATIENCE)
+    )
 
 
 class Engine:
@@ -93,7 +101,7 @@ class Engine:
             inside = ["nsenter", "--target", str(servers.pid(self._server)), "--mount", "--pid", "--"]
             command = [*inside, "/usr/bin/python3", "-c", NETPROBE.read_text(encoding="utf-8"), action]
         done = subprocess.run(
-            as_root(*command), input=json.dumps(request), capture_output=True, text=True, timeout=120
+            as_root(*command), input=json.dumps(request), capture_output=True, text=True, timeout=PATIENCE
         )
         assert done.returncode == 0, done.stderr
         answer: dict[str, list[tuple[str, int]]] = json.loads(done.stdout)

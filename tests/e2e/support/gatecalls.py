@@ -27,7 +27,7 @@ def main() -> None:
             for line, text in calls:
                 # Not over a connection of its own, should this one have ended.
                 command = [*ssh, "-o", "ProxyCommand=false", "--", server, base64.b64decode(line)]
-                done = subprocess.run(command, input=base64.b64decode(text), capture_output=True, timeout=30)
+                done = subprocess.run(command, input=base64.b64decode(text), capture_output=True, timeout=120)
                 texts = [text.decode(errors="replace") for text in (done.stdout, done.stderr)]
                 answers.append([done.returncode, *texts])
             connection.terminate()

@@ -112,7 +112,7 @@ def ssh(key: str, server: dict[str, Any], line: str, folder: str) -> tuple[int, 
         capture_output=True,
         text=True,
         errors="replace",
-        timeout=60,
+        timeout=300,
     )
     return done.returncode, (done.stderr.strip().splitlines() or [""])[-1]
 

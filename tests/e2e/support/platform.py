@@ -27,7 +27,7 @@ from ansible_collections.dockfra.core.plugins.module_utils.topology.topology imp
 from tests.servers import run as servers
 
 from .engines import Engine, as_root
-from .runs import BESIDE, INVENTORY, ROOT, SERVERS, VAULT, environment
+from .runs import BESIDE, INVENTORY, PATIENCE, ROOT, SERVERS, VAULT, environment
 
 # As in the inventory's group_vars/all, where it is a template.
 STATE = ROOT / ".dockfra" / ("molecule-production" if SERVERS else "beside" if BESIDE else "test")
@@ -39,7 +39,7 @@ def read_inventory(*inventories: str | Path, root: Path = ROOT) -> dict[str, dic
     given = [word for inventory in inventories or (INVENTORY,) for word in ("-i", str(inventory))]
     command = [str(Path(sys.executable).parent / "ansible-inventory"), *given, "--list"]
     done = subprocess.run(
-        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=60
+        command, cwd=root, env=environment(root), capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.returncode == 0, done.stderr
     hostvars: dict[str, dict[str, Any]] = json.loads(done.stdout)["_meta"]["hostvars"]
@@ -189,10 +189,10 @@ class Platform:
             capture_output=True,
             text=True,
             errors="replace",
-            timeout=120,
+            timeout=PATIENCE,
         )
 
-    def wait_healthy(self, *services: str, timeout: float = 90) -> None:
+    def wait_healthy(self, *services: str, timeout: float = PATIENCE) -> None:
         """Wait until the services' health checks say so."""
         deadline = time.monotonic() + timeout
         waiting = set(services)
@@ -242,7 +242,7 @@ class Platform:
             env=environment(ROOT),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE,
             check=True,
         )
         found: dict[str, str] = yaml.safe_load(done.stdout)["dockfra_vault"]
@@ -296,7 +296,7 @@ class Platform:
         }
 
     def ssh(
-        self, host: str, *command: str, options: Sequence[str] = (), text: str = "", timeout: float = 60
+        self, host: str, *command: str, options: Sequence[str] = (), text: str = "", timeout: float = PATIENCE
     ) -> subprocess.CompletedProcess[str]:
         """Run a command over SSH as people do, with the generated configuration."""
         return subprocess.run(
@@ -350,7 +350,7 @@ class Platform:
         return ((self.engines[host], pids) for host, pids in found.items())
 
 
-def eventually(check: Callable[[], bool], what: str, timeout: float = 60) -> None:
+def eventually(check: Callable[[], bool], what: str, timeout: float = 180) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + timeout
     while not check():

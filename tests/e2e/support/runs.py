@@ -29,6 +29,8 @@ VAULT = ("--vault-id", f"production@{ROOT}/tests/servers/vault_password.py")
 BUILT_HERE = ("-e", "dockfra_build_host=localhost")
 # Seconds, also for a first start that builds all images while other tests take their part of the machine.
 TIMEOUT = 1200
+# Seconds for one command. It ends what hangs: beside other tests anything that works may be slow.
+PATIENCE = 600
 
 _BIN = Path(sys.executable).parent
 _RECAP = re.compile(r"^(\S+) +: ok=(\d+) +changed=(\d+) +unreachable=(\d+) +failed=(\d+)", re.MULTILINE)
