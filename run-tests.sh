@@ -175,20 +175,36 @@ run_units() {
 
 target_unit() {
   local app failed=0
+  local -a apps=()
   # Nobody pulls the plug on these tests: what they write need not reach the disk before they go on.
   local -a BEFORE=(eatmydata)
   (ensure_app_venvs) || return 1
-  say "-- project and collection, $(python --version)"
-  run_units unit python tests/unit "$COLLECTION/tests/unit" "$@" || failed=1
+  # The applications' tests mostly wait, so they run beside the others.
+  set -m # process groups of their own, so that an interruption ends all of them
   for app in app/*/tests; do
     [[ -d $app ]] || continue
     app=${app%/tests}
-    say "-- $app"
-    # Images are built from these directories: nothing is left behind in them.
-    (cd "$app" && PYTHONPYCACHEPREFIX=$ROOT/.cache/pycache run_pytest "unit-${app##*/}" \
-      "$ROOT/.venv-${app##*/}/bin/python" --rootdir . -c /dev/null -p no:cacheprovider tests "$@") || failed=1
+    unit_app "$app" "$@" >"$REPORTS/unit-${app##*/}.log" 2>&1 </dev/null &
+    apps+=("$app:$!")
+  done
+  set +m
+  say "-- project and collection, $(python --version)"
+  run_units unit python tests/unit "$COLLECTION/tests/unit" "$@" || failed=1
+  for app in "${apps[@]}"; do
+    wait "${app##*:}" || failed=1
+    say "-- ${app%:*}"
+    cat "$REPORTS/unit-$(basename "${app%:*}").log" >&2
   done
   return "$failed"
+}
+
+# unit_app <directory> <pytest options…>: the tests of one application, with packages of its own.
+unit_app() {
+  local app=$1
+  shift
+  # Images are built from these directories: nothing is left behind in them.
+  cd "$app" && PYTHONPYCACHEPREFIX=$ROOT/.cache/pycache run_pytest "unit-${app##*/}" \
+    "$ROOT/.venv-${app##*/}/bin/python" --rootdir . -c /dev/null -p no:cacheprovider tests "$@"
 }
 
 target_newer() {

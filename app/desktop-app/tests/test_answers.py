@@ -27,6 +27,10 @@ def answering(parts, pause=0.0):
                 client.sendall(part)
                 sent[0] += len(part)
                 time.sleep(pause)
+        # Whatever else is asked for is hung up on at once.
+        with suppress(OSError):
+            while True:
+                listener.accept()[0].close()
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, args=(listener,), daemon=True).start()
