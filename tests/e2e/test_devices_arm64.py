@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.dockfra.core.plugins.module_utils.devices.scripts import PIECE
 from tests.e2e.support import arm64, runs
 from tests.e2e.support.deploys import Team
 from tests.e2e.support.platform import Platform, eventually
@@ -98,16 +99,20 @@ def test_a_transfer_that_is_cut_at_each_tenth_comes_whole(team: Team, device: ar
     size = int(device.run("wc -c <releases/current/program"))
     before = device.run("readlink releases/current")
     team.push("Cut", QUICK.format(version="2.1.0"))
-    cuts = came = 0
+    cuts = whole = begin = 0
     while cuts < len(TENTHS) and device.run("readlink releases/current") == before:
         thread = threading.Thread(target=team.monitor, args=("deploy-rpi3",))
         thread.start()
         while thread.is_alive():
-            received = device.received()
+            # The card knows the whole pieces, and the network how far the next one has come.
+            pieces, came_in = device.received() // PIECE, device.came_in()
+            if pieces != whole:
+                whole, begin = pieces, came_in
+            place = whole * PIECE + came_in - begin
             # Between two pieces there is no connection that could be cut, and after a cut the piece comes once more.
-            if cuts < len(TENTHS) and received > max(came, size * TENTHS[cuts] // 10) and device.cut():
-                cuts, came = cuts + 1, received
-            time.sleep(0.01)
+            if cuts < len(TENTHS) and place > size * TENTHS[cuts] // 10 and device.cut():
+                cuts, begin = cuts + 1, device.came_in()
+            time.sleep(0.002)
         # Half a release is never in use.
         assert device.run("releases/current/program --version").split()[-1] in ("2.0.0", "2.1.0")
     assert cuts >= 5, "the cuts came too late"

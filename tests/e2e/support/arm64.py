@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import docker
 import docker.errors
@@ -120,7 +119,7 @@ class Device:
     """
 
     def __init__(self, platform: Platform, name: str, card: Path) -> None:
-        self.name, self.card = name, card
+        self.name, self.card, self._init = name, card, 0
         self._key = (platform.key("ssh-rpi3").with_suffix(".pub")).read_text().strip()
         client = platform.docker
         networks = client.networks.list(names=[platform.topology.network_name("rpi3-net")])
@@ -162,19 +161,40 @@ class Device:
     def cut(self) -> int:
         """End all connections to it at once, and return how many processes that took."""
         cut = 0
-        listed: Any = self.container.top(ps_args="-eo pid,args")
-        for pid, *words in listed["Processes"]:
-            if "sshd-session" in words[-1]:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(int(pid), signal.SIGKILL)
+        # Not by Docker, whose answer comes when a piece has long arrived.
+        for pid in _below(self._pid):
+            with contextlib.suppress(OSError):
+                if b"sshd-session" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
                     cut += 1
         return cut
+
+    @property
+    def _pid(self) -> int:
+        if not Path(f"/proc/{self._init}").exists():  # the first time, and after a reboot
+            self.container.reload()
+            self._init = int(self.container.attrs["State"]["Pid"])
+        return self._init
+
+    def came_in(self) -> int:
+        """Bytes that its network has brought it since it was started."""
+        lines = Path(f"/proc/{self._pid}/net/dev").read_text(encoding="ascii").splitlines()[2:]
+        counted = dict(line.split(":", 1) for line in lines)
+        return sum(int(fields.split()[0]) for name, fields in counted.items() if name.strip() != "lo")
 
     def received(self) -> int:
         """Bytes of a release that is on its way."""
         with contextlib.suppress(OSError):
             return sum(path.stat().st_size for path in self.card.glob("releases/*.part/program"))
         return 0
+
+
+def _below(pid: int) -> Iterator[int]:
+    """The processes that one has started, and those that they have."""
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split():
+            yield from _below(int(child))
+            yield int(child)
 
 
 @contextmanager

@@ -16,9 +16,11 @@ from ansible.parsing.yaml.dumper import AnsibleDumper
 from ansible.plugins.action import ActionBase
 
 from ..module_utils.containers import host
-from ..module_utils.errors import DockfraError, TopologyError
+from ..module_utils.errors import DockfraError, LockBusyError, TopologyError
+from ..module_utils.locks import work_lock
+from ..module_utils.locks.work_lock import Holder
 from ..module_utils.topology import backups
-from ..plugin_utils.controller import inventory_files, operator_files, planner
+from ..plugin_utils.controller import inventory_files, operator_files, planner, this_run
 from ..plugin_utils.controller.desired import Platform
 from ..plugin_utils.controller.failures import failed
 from ..plugin_utils.controller.keyrings import checkout_identity
@@ -28,6 +30,7 @@ _ARGUMENTS = {
     "services": {"type": "list", "elements": "str", "required": True},
     "force": {"type": "bool", "default": False},
     "settled": {"type": "bool", "default": False},
+    "lock": {"type": "bool", "default": False},
 }
 
 
@@ -55,6 +58,10 @@ class ActionModule(ActionBase):
             )
             platform.check()
             plan, state = self._plan(platform, arguments, task_vars)
+            if arguments["lock"]:
+                result["locked"] = plan is not None
+            if plan is None:
+                return {**result, "changed": False}
             files = operator_files.render(platform)
             stale = operator_files.stale(operator_files.directory(platform), files)
             if arguments["settled"]:
@@ -92,7 +99,8 @@ class ActionModule(ActionBase):
 
     def _plan(
         self, platform: Platform, arguments: dict[str, Any], task_vars: dict[str, Any]
-    ) -> tuple[planner.HostPlan, dict[str, Any]]:
+    ) -> tuple[planner.HostPlan | None, dict[str, Any]]:
+        """The plan and the state that it is made of; no plan where somebody else has the lock."""
         here = [
             service
             for service in platform.topology.containers()
@@ -100,7 +108,15 @@ class ActionModule(ActionBase):
         ]
         chosen = [service for service in here if service.name in arguments["services"]]
         desired = {service.name: platform.desired(service.name) for service in chosen}
-        state = self._state(planner.query(platform, desired, arguments["docker_host"]), task_vars)
+        query = planner.query(platform, desired, arguments["docker_host"])
+        if arguments["lock"] and not self._task.check_mode:
+            state = self._locked(
+                query, f"{platform.settings['dockfra_data_root']}/{work_lock.FOLDER}", task_vars
+            )
+        else:
+            state = self._state(query, task_vars)
+        if "lock_holder" in state:
+            return None, state
         if state.get("failed"):
             raise AnsibleActionFail(
                 state.get("msg") or "The state of the Docker host cannot be read.", result=state
@@ -117,11 +133,25 @@ class ActionModule(ActionBase):
         )
         return plan, state
 
+    def _locked(self, query: dict[str, Any], directory: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Take the platform's lock and read the state of the Docker host; or say who has it."""
+        given = {
+            "name": query["project"],
+            "directory": directory,
+            "free": [work_lock.IMAGES],
+            "holder": this_run.holder().to_dict(),
+        }
+        state = self._state({**query, "lock": given}, task_vars)
+        other = Holder.from_dict(state.get("lock_holder") or {})
+        if other is not None and this_run.has_ended(other):
+            return self._state({**query, "lock": {**given, "gone": other.to_dict()}}, task_vars)
+        return state
+
     def _state(self, query: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Read the state of the Docker host: with a module, or right here where that is the same machine and user."""
         is_here = self._connection.transport == "local" and self._connection.become is None
         if is_here and not any(self._task.environment or ()):
-            return host.read(**query)
+            return _read_here(query)
         return self._execute_module(
             module_name="dockfra.core.docker_state_info", module_args=query, task_vars=task_vars
         )
@@ -134,6 +164,17 @@ class ActionModule(ActionBase):
             "who": os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name,
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
         }
+
+
+def _read_here(query: dict[str, Any]) -> dict[str, Any]:
+    """What the module returns, in this process."""
+    lock = query.pop("lock", None)
+    try:
+        if lock:
+            work_lock.try_for_run(lock)
+    except LockBusyError as error:
+        return {"lock_holder": error.other}
+    return host.read(**query)
 
 
 def _notes(plan: planner.HostPlan) -> list[str]:

@@ -4,11 +4,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import pwd
 import time
-from pathlib import Path
 from typing import Any
 
 from ansible.plugins.action import ActionBase
@@ -17,6 +14,7 @@ from ansible.utils.display import Display
 from ..module_utils.errors import DockfraError
 from ..module_utils.locks import work_lock
 from ..module_utils.locks.work_lock import Holder
+from ..plugin_utils.controller import this_run
 from ..plugin_utils.controller.failures import failed
 
 # Options of ansible-playbook whose value may look like a playbook.
@@ -26,6 +24,7 @@ _ARGUMENTS = {
     "directory": {"type": "path", "default": work_lock.DIRECTORY},
     "wait": {"type": "int", "default": 600},
     "free": {"type": "list", "elements": "str", "default": []},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 
 
@@ -43,10 +42,13 @@ class ActionModule(ActionBase):
         if not self._is_here():
             return {**result, **self._by_module(arguments, task_vars)}
         try:
+            if arguments["state"] == "absent":
+                work_lock.end_run(arguments["directory"], arguments["name"], this_run.holder())
+                return result
             result["waited"] = work_lock.for_run(
                 arguments["directory"],
                 arguments["name"],
-                _this_run(),
+                this_run.holder(),
                 free=arguments["free"],
                 wait=arguments["wait"],
                 waiting=_tell,
@@ -63,14 +65,13 @@ class ActionModule(ActionBase):
 
     def _by_module(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Look once, and when somebody else has the lock, say so and wait on the host."""
-        given = {**arguments, "holder": _this_run().to_dict()}
+        given = {**arguments, "holder": this_run.holder().to_dict()}
         begin = time.monotonic()
         answer = self._call({**given, "wait": 0}, task_vars)
         other = Holder.from_dict(answer.get("other") or {})
         if other is None:
             return answer
-        if other.here and not other.alive:
-            # It ran on this machine, on which the host cannot see that it has ended.
+        if this_run.has_ended(other):
             return self._call({**given, "gone": other.to_dict()}, task_vars)
         if arguments["wait"] <= 0:
             return answer
@@ -87,19 +88,6 @@ class ActionModule(ActionBase):
                 module_name="dockfra.core.run_lock", module_args=arguments, task_vars=task_vars
             )
         )
-
-
-def _this_run() -> Holder:
-    pid = os.getppid()
-    command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-    playbooks = [
-        os.path.basename(word)
-        for before, word in itertools.pairwise(command)
-        if word.endswith((".yml", ".yaml")) and before not in _TAKE_FILES
-    ]
-    # With sudo, the person behind it.
-    user = os.environ.get("SUDO_USER") or pwd.getpwuid(os.geteuid()).pw_name
-    return Holder.of(pid, user, f"{' '.join(playbooks[:1]) or 'ansible'} in {os.getcwd()}")
 
 
 def _tell(other: Holder) -> None:

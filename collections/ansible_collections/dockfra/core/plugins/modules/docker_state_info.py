@@ -55,6 +55,12 @@ options:
     type: dict
     default: {}
     version_added: 0.4.0
+  lock:
+    description:
+      - The platform's lock, taken before anything is read, as M(dockfra.core.run_lock) does with C(name), C(directory), C(free), C(holder) and C(gone).
+      - Where somebody else has it nothing is read, and the module does not wait.
+    type: dict
+    version_added: 0.4.0
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
@@ -71,6 +77,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lock_holder:
+  description: Who has the platform's lock.
+  returned: when it was to be taken and is somebody else's; nothing else is returned then
+  type: dict
 engine_error:
   description: Why the engine does not answer; empty when it does.
   returned: always
@@ -121,6 +131,8 @@ files:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.dockfra.core.plugins.module_utils.containers import host
+from ansible_collections.dockfra.core.plugins.module_utils.errors import LockBusyError, LockError
+from ansible_collections.dockfra.core.plugins.module_utils.locks import work_lock
 
 
 def main() -> None:
@@ -134,10 +146,28 @@ def main() -> None:
             "owner_file": {"type": "path"},
             "sockets": {"type": "list", "elements": "str", "default": []},
             "records": {"type": "dict", "default": {}},
+            "lock": {
+                "type": "dict",
+                "options": {
+                    "name": {"type": "str", "required": True},
+                    "directory": {"type": "path", "default": work_lock.DIRECTORY},
+                    "free": {"type": "list", "elements": "str", "default": []},
+                    "holder": {"type": "dict", "required": True},
+                    "gone": {"type": "dict"},
+                },
+            },
             "timeout": {"type": "int", "default": 60},
         },
         supports_check_mode=True,
     )
+    lock = module.params.pop("lock")
+    try:
+        if lock and not module.check_mode:
+            work_lock.try_for_run(lock)
+    except LockBusyError as error:
+        module.exit_json(changed=False, lock_holder=error.other)
+    except LockError as error:
+        module.fail_json(msg=str(error), dockfra_problems=[str(error)])
     module.exit_json(changed=False, **host.read(**module.params))
 
 

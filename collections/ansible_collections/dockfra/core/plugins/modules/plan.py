@@ -39,8 +39,17 @@ options:
     description: Fail when something is left to do, and say what.
     type: bool
     default: false
+  lock:
+    description:
+      - Take the platform's lock on the Docker host before anything is read, by the same call, which spares one of M(dockfra.core.run_lock).
+      - This waits for nobody. Where somebody else has the lock there is no plan, and RV(locked) says so. So several Docker hosts can be asked
+        at the same time; whoever then lacks a lock gives back those that it has, or two runs would wait for each other.
+    type: bool
+    default: false
+    version_added: 0.4.0
 seealso:
   - module: dockfra.core.docker_state_info
+  - module: dockfra.core.run_lock
 """
 
 EXAMPLES = r"""
@@ -54,6 +63,11 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+locked:
+  description: Whether the run has the platform's lock. Without it nothing else is returned.
+  returned: when O(lock) was given
+  type: bool
+  version_added: 0.4.0
 engine_error:
   description: Why the Docker Engine does not answer; empty when it does.
   returned: success

@@ -41,6 +41,12 @@ options:
     type: list
     elements: str
     default: []
+  state:
+    description: With V(absent) it is given back before the run ends; one of somebody else stays.
+    type: str
+    choices: [present, absent]
+    default: present
+    version_added: 0.4.0
   holder:
     description: The process that gets the lock. The action fills it in.
     type: dict
@@ -81,19 +87,20 @@ def main() -> None:
             "directory": {"type": "path", "default": work_lock.DIRECTORY},
             "wait": {"type": "int", "default": 600},
             "free": {"type": "list", "elements": "str", "default": []},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "holder": {"type": "dict"},
             "gone": {"type": "dict"},
         },
         supports_check_mode=True,
     )
-    holder = work_lock.Holder.from_dict(module.params["holder"] or {})
-    if holder is None:
-        module.fail_json(msg="The lock needs a holder; use this through its action plugin.")
-        return
     gone = work_lock.Holder.from_dict(module.params["gone"] or {})
     try:
-        waited = 0.0
-        if not module.check_mode:
+        holder, waited = work_lock.given_holder(module.params["holder"]), 0.0
+        if module.check_mode:
+            pass
+        elif module.params["state"] == "absent":
+            work_lock.end_run(module.params["directory"], module.params["name"], holder)
+        else:
             waited = work_lock.for_run(
                 module.params["directory"],
                 module.params["name"],

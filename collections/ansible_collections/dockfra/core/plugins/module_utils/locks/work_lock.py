@@ -28,8 +28,9 @@ from typing import Any
 from ..errors import LockBusyError, LockError
 from . import file_lock
 
-# Where the locks of the platforms on a Docker host are by default, beside their data. No project's name begins with a dot.
-DIRECTORY = "/var/lib/dockfra/.locks"
+# Where the locks of the platforms on a Docker host are, beside their data, and by default. No project's name begins with a dot.
+FOLDER = ".locks"
+DIRECTORY = f"/var/lib/dockfra/{FOLDER}"
 
 # Who removes images holds this one, and waits for nobody: others wait until that is done.
 IMAGES = "images"
@@ -220,6 +221,24 @@ class WorkLock:
         os.close(descriptor)
         return waited
 
+    def release(self, holder: Holder) -> None:
+        """Give a registered lock back before its holder ends; one of somebody else stays.
+
+        Raises:
+            LockError: the lock cannot be used.
+        """
+        with self._explained():
+            if not os.path.lexists(self._path):
+                return
+            self._check_directory()
+            descriptor = file_lock.open_file(self._path)
+            try:
+                other = self._other(descriptor)
+                if other is not None and other.same_process(holder):
+                    os.ftruncate(descriptor, 0)
+            finally:
+                os.close(descriptor)
+
     def wait_free(self, wait: float, waiting: Waiting | None = None) -> None:
         """Wait until nobody has the lock; raises as `register` does."""
         self._wait(lambda: (None, self.holder()), wait, waiting)
@@ -355,16 +374,49 @@ def for_run(
         LockBusyError: another has not ended in time.
         LockError: a lock cannot be used.
     """
-    if os.sep in project or "\0" in project:
-        raise LockError(
-            f"'{project}' cannot be locked: a platform's name has no '/'. Correct dockfra_project."
-        )
     begin = time.monotonic()
-    lock = WorkLock(directory, run_lock_name(project), f"the platform '{project}'", interval)
+    lock = _run_lock(directory, project, interval)
     lock.register(holder, wait, waiting, gone)
     for name in free:
         WorkLock(directory, name, interval=interval).wait_free(wait, waiting)
     return time.monotonic() - begin
+
+
+def try_for_run(lock: Mapping[str, Any]) -> None:
+    """Take a platform's lock for a run of a playbook, or leave it at once.
+
+    Args:
+        lock: the project's ``name``, and ``directory``, ``free``, ``holder`` and ``gone`` as in `for_run`, the last two as plain data.
+
+    Raises:
+        LockBusyError: somebody else has it.
+        LockError: a lock cannot be used.
+    """
+    gone = Holder.from_dict(lock.get("gone") or {})
+    for_run(
+        lock["directory"], lock["name"], given_holder(lock["holder"]), free=lock["free"], wait=0, gone=gone
+    )
+
+
+def given_holder(values: Mapping[str, Any] | None) -> Holder:
+    """Return the holder that a module was given as plain data; raises LockError where that is none."""
+    holder = Holder.from_dict(values or {})
+    if holder is None:
+        raise LockError("The lock needs a holder; use this through its action plugin.")
+    return holder
+
+
+def end_run(directory: str | os.PathLike[str], project: str, holder: Holder) -> None:
+    """Give a platform's lock back that `for_run` took for a run which goes on; raises LockError."""
+    _run_lock(directory, project).release(holder)
+
+
+def _run_lock(directory: str | os.PathLike[str], project: str, interval: float = _INTERVAL) -> WorkLock:
+    if os.sep in project or "\0" in project:
+        raise LockError(
+            f"'{project}' cannot be locked: a platform's name has no '/'. Correct dockfra_project."
+        )
+    return WorkLock(directory, run_lock_name(project), f"the platform '{project}'", interval)
 
 
 def holders(directory: str | os.PathLike[str]) -> dict[str, Holder]:

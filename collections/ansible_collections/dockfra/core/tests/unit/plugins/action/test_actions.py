@@ -266,6 +266,43 @@ def test_the_lock_belongs_to_the_run_and_ends_with_it_finding_t6(project: Projec
             started.communicate(timeout=60)
 
 
+def test_a_plan_comes_with_the_lock_or_not_at_all(site: Project, engine: FakeEngine, tmp_path: Path) -> None:
+    locks = site.data / ".locks"
+    plan: Task = {**PLAN, "dockfra.core.plan": {**PLAN["dockfra.core.plan"], "lock": True}}
+    found = WorkLock(locks, "project-unit")
+    with found.hold("somebody", "deploys"):
+        results, done = run(site, engine, [plan])
+        assert done.returncode == 0
+        result = only(results["plan"])
+        assert (result["locked"], "services" in result, engine.requests) == (False, False, [])
+        # Who only looks is in nobody's way.
+        assert only(run(site, engine, [plan], "--check")[0]["plan"])["locked"]
+
+    go = tmp_path / "go"
+    back: Task = {
+        "name": "back",
+        "dockfra.core.run_lock": {"name": "unit", "directory": str(locks), "state": "absent"},
+        "run_once": True,
+        "delegate_to": "localhost",
+    }
+    started = site.start([plan, held(go), back, held(tmp_path / "end")], DOCKER_HOST=engine.url)
+    try:
+        for file, holds in ((go, True), (tmp_path / "end", False)):
+            deadline = time.monotonic() + 30
+            while (found.holder() is not None) != holds and time.monotonic() < deadline:
+                assert started.poll() is None, started.communicate()
+                time.sleep(0.05)
+            holder = found.holder()
+            assert (holder is not None) == holds
+            assert holder is None or holder.pid == started.pid
+            file.touch()
+        assert started.wait(30) == 0
+    finally:
+        for file in (go, tmp_path / "end"):
+            file.touch()
+        started.communicate(timeout=60)
+
+
 def test_a_run_waits_while_images_are_removed(project: Project) -> None:
     with WorkLock(project.data / ".locks", "images").hold("somebody", "removes images"):
         results, done = run(project, None, [lock(project, 0)])

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
+from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import Holder, WorkLock
 from ansible_collections.dockfra.core.tests.unit import fake_engine
 from ansible_collections.dockfra.core.tests.unit.fake_engine import FakeEngine
 from ansible_collections.dockfra.core.tests.unit.support import run_module
@@ -51,6 +53,28 @@ def test_all_is_read_at_once_and_changes_nothing(engine: FakeEngine, tmp_path: P
     assert result["files"] == {str(tmp_path / "none"): {}}
     assert result["socket_groups"] == {str(engine.socket): engine.socket.stat().st_gid}
     assert all(request.startswith("GET ") for request in engine.requests)
+
+
+def test_with_the_lock_or_not_at_all(engine: FakeEngine, tmp_path: Path) -> None:
+    found, holder = WorkLock(tmp_path, "project-p"), Holder.of(1, "me", "this test")
+    lock = {"name": "p", "directory": str(tmp_path), "free": ["images"], "holder": holder.to_dict()}
+
+    def read(**more: object) -> dict[str, object]:
+        options = {"project": "p", "lock": {**lock, **more}}
+        return run_module("docker_state_info", options, DOCKER_HOST=engine.url)
+
+    with found.hold("somebody", "deploys") as other:
+        assert Holder.from_dict(read().pop("lock_holder")) == other  # type: ignore[arg-type]
+    with WorkLock(tmp_path, "images").hold("somebody", "removes images"):
+        assert "lock_holder" in read()
+    assert engine.requests == []
+    far = replace(holder, machine="another", started="1")
+    found.release(holder)
+    found.register(far)
+    assert "lock_holder" in read()
+    assert read(gone=far.to_dict())["engine_version"]
+    assert found.holder() == holder
+    assert read(holder={})["failed"]
 
 
 def test_file_names_that_are_no_text_are_told_nevertheless(tmp_path: Path) -> None:

@@ -29,8 +29,8 @@ def lock(tmp_path: Path) -> WorkLock:
     return WorkLock(tmp_path / "locks", "project-unit")
 
 
-def take(folder: Path, holder: Holder, **more: Any) -> dict[str, Any]:
-    options = {"name": "unit", "directory": str(folder), "wait": 0, "holder": holder.to_dict(), **more}
+def take(folder: Path, of: Holder, **more: Any) -> dict[str, Any]:
+    options = {"name": "unit", "directory": str(folder), "wait": 0, "holder": of.to_dict(), **more}
     return run_module("run_lock", options)
 
 
@@ -43,6 +43,16 @@ def test_the_module_takes_it_for_the_given_process_or_says_who_has_it(tmp_path: 
     holder = me()
     assert "failed" not in take(tmp_path / "locks", holder)
     assert lock.holder() == holder
+
+
+def test_it_is_given_back_by_who_has_it_alone(tmp_path: Path, lock: WorkLock) -> None:
+    holder = me()
+    take(tmp_path / "locks", holder)
+    for stays in ({"holder": replace(holder, pid=1).to_dict()}, {"_ansible_check_mode": True}):
+        assert "failed" not in take(tmp_path / "locks", holder, state="absent", **stays)
+        assert lock.holder() == holder
+    assert "failed" not in take(tmp_path / "locks", holder, state="absent")
+    assert lock.holder() is None
 
 
 def test_a_process_is_needed(tmp_path: Path, lock: WorkLock) -> None:

@@ -244,6 +244,23 @@ def test_a_holder_of_another_machine_counts_for_a_while_or_until_it_is_known_to_
     take(tmp_path)
 
 
+def test_one_that_is_given_back_is_free_before_its_holder_has_ended(
+    start: Callable[..., Run], tmp_path: Path
+) -> None:
+    lock = WorkLock(tmp_path, "unit")
+    lock.release(me())  # nobody has had it yet
+    assert list(tmp_path.iterdir()) == []
+    mine = me()
+    take(tmp_path, holder=mine)
+    lock.release(dataclasses.replace(mine, pid=1))
+    assert lock.holder() == mine
+    lock.release(mine)
+    assert lock.holder() is None
+    assert says(start()) == "has it"
+    lock.release(me())
+    assert lock.holder() is not None
+
+
 def test_locks_of_two_platforms_are_two(start: Callable[..., Run], tmp_path: Path) -> None:
     says(start())
     WorkLock(tmp_path, "other").register(me())
