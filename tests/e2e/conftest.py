@@ -106,9 +106,23 @@ def untouched() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def platform(untouched: None) -> Iterator[Platform]:
+def platform(request: pytest.FixtureRequest, untouched: None) -> Iterator[Platform]:
     """The running platform, as its inventory says."""
     found = Platform(read_topology())
+    try:
+        bring_up(found)
+    except BaseException:
+        request.session.shouldstop = "there is no platform to test"
+        raise
+    yield found
+    if runs.SERVERS and not KEEP:
+        servers.destroy()
+    elif not KEEP and (found.ids() or found.state.exists()):
+        remove(found)
+
+
+def bring_up(found: Platform) -> None:
+    """Start it, with what acts by itself turned off."""
     if runs.SERVERS:
         prepare_servers()
     elif not KEEP and left_over(found):
@@ -120,11 +134,6 @@ def platform(untouched: None) -> Iterator[Platform]:
     for line in ("config-monitor MONITOR_AUTO_DEPLOY=false", "config-autopilot AUTOPILOT_ENABLED=false"):
         done = found.ssh("manager", line)
         assert done.returncode == 0, done.stderr
-    yield found
-    if runs.SERVERS and not KEEP:
-        servers.destroy()
-    elif not KEEP and (found.ids() or found.state.exists()):
-        remove(found)
 
 
 def build_images() -> None:

@@ -17,6 +17,11 @@ from typing import Any
 import pytest
 import requests
 
+from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import (
+    DIRECTORY,
+    WorkLock,
+    run_lock_name,
+)
 from tests.e2e.support import runs
 from tests.e2e.support.engines import Engine
 from tests.e2e.support.platform import LOCALHOST, Platform
@@ -83,6 +88,21 @@ def test_a_second_run_changes_nothing_on_both(platform: Platform) -> None:
     assert {MANAGEMENT, APP} <= again.hosts
     assert platform.snapshot() == before
     told("second run", again.seconds)
+
+
+def test_of_two_runs_neither_keeps_what_the_other_waits_for(platform: Platform) -> None:
+    """Locks are taken side by side where all are free, else in one order; so no two runs wait for each other."""
+    name = run_lock_name(platform.topology.project)
+    locks = {host: WorkLock(engine.path(DIRECTORY), name) for host, engine in platform.engines.items()}
+    kept = {}
+    for held, free in ((MANAGEMENT, APP), (APP, MANAGEMENT)):
+        with locks[held].hold("somebody", f"works on {held}"):
+            started = runs.start("site.yml", name=f"servers-lock-{held}")
+            started.wait_for(f"Another run works on this platform: somebody .*works on {held}")
+            kept[held] = locks[free].holder()
+        assert started.end().ok().changed == 0
+        assert locks[free].holder() is None
+    assert [holder is None for holder in kept.values()] in ([True, False], [False, True]), kept
 
 
 def test_from_a_third_machine_only_the_listed_ports_answer(platform: Platform) -> None:
