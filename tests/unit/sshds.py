@@ -37,11 +37,18 @@ def new_key(path: Path) -> str:
     return path.with_suffix(".pub").read_text().strip()
 
 
+ALGORITHMS = "KexAlgorithms|Ciphers|MACs|HostKeyAlgorithms|PubkeyAcceptedAlgorithms"
+
+
+def any_algorithms(config: str) -> str:
+    """A configuration without the choice of algorithms, which an older version lacks."""
+    return re.sub(rf"^\s*({ALGORITHMS})\b.*\n", "", config, flags=re.MULTILINE)
+
+
 def here(config: str, folder: Path, port: int) -> str:
     """A server's configuration for this machine: what it permits is as it was, where its files lie and what an older version lacks is not."""
     elsewhere = "ListenAddress|HostKey|AuthorizedKeysFile|AllowUsers|PermitRootLogin|StrictModes|PerSourcePenaltyExemptList|Subsystem"
-    algorithms = "KexAlgorithms|Ciphers|MACs|HostKeyAlgorithms|PubkeyAcceptedAlgorithms|LogVerbose"
-    kept = re.sub(rf"^({elsewhere}|{algorithms})\b.*\n", "", config, flags=re.MULTILINE)
+    kept = re.sub(rf"^({elsewhere}|{ALGORITHMS}|LogVerbose)\b.*\n", "", config, flags=re.MULTILINE)
     return (
         f"ListenAddress 127.0.0.1:{port}\nHostKey {folder}/host_key\nAuthorizedKeysFile {folder}/authorized_keys\n"
         f"AllowUsers {USER}\nPermitRootLogin prohibit-password\nStrictModes no\nSubsystem sftp internal-sftp\n{kept}"

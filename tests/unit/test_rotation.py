@@ -6,12 +6,16 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -28,7 +32,9 @@ from ansible_collections.dockfra.core.plugins.plugin_utils.controller import (
     rotation,
 )
 from ansible_collections.dockfra.core.plugins.plugin_utils.controller.desired import Desired, Platform
+from ansible_collections.dockfra.core.tests.unit.free_ports import free_port
 
+from . import sshds
 from .platforms import load_platform
 
 BLOB = re.compile(r"ssh-ed25519 (\S+)")
@@ -373,6 +379,92 @@ def test_at_no_time_has_a_private_key_the_public_half_of_another_beside_it(
             write_operator_files(site)
             assert file.read_text() == text
             assert halves_of_another(site.state) == []
+
+
+@dataclass
+class Client:
+    """A container's ssh, whose files are replaced in the middle of a login at a real server.
+
+    Attributes:
+        folder: where its files lie.
+        port: of the server.
+    """
+
+    folder: Path
+    port: int
+
+    def login(self, number: int, replace: Callable[[], object]) -> tuple[bool, bool]:
+        """Log in, and call ``replace`` before the server's message with this number; returns whether it got so far, and whether it got in."""
+        pause = self.folder / f"pause-{number}"
+        pause.mkdir()
+        words = [sys.executable, str(Path(__file__).with_name("paused.py")), str(self.port), str(number)]
+        command = ["ssh", "-F", str(self.folder / "ssh_config"), "-l", sshds.USER, "-o", "BatchMode=yes"]
+        command += ["-o", f"ProxyCommand={shlex.join([*words, str(pause)])}", "ssh-developer", "echo in"]
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as ssh:
+            while not (there := (pause / "there").exists()) and ssh.poll() is None:
+                time.sleep(0.01)
+            if there:
+                replace()
+            (pause / "on").touch()
+            output, _nothing = ssh.communicate(timeout=30)
+        return there, output == "in\n"
+
+
+@pytest.mark.skipif(bool(sshds.why_not()), reason=sshds.why_not())
+def test_a_real_login_succeeds_at_whatever_message_the_key_is_replaced(tmp_path: Path) -> None:
+    """And would not without the former key beside it: ssh reads a key's public half early and the private one late."""
+    site, port = Site(tmp_path / "site", ["ssh-manager"]), free_port()
+    site.folder.mkdir()
+    site.put()
+    client = Client(tmp_path / "client", port)
+    admitted: set[str] = set()
+
+    def files() -> dict[str, Any]:
+        """Those of the container, as they are to be now."""
+        found = site.desired()["ssh-manager"].files
+        ring = site.ring()
+        admitted.add(ring._public("keys/manager", ring.ssh_private_key("keys/manager")))
+        return found
+
+    before = files()
+    for step in list(steps(site, "keys/manager"))[:3]:
+        step()
+    after = files()
+    assert len(admitted) == 2
+
+    home, server = tmp_path / "home", tmp_path / "server"
+    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh/authorized_keys").write_text("\n".join(admitted) + "\n")
+    pinned = sshds.new_key(server / "host_key")
+
+    def fresh() -> None:
+        shutil.rmtree(client.folder, ignore_errors=True)
+        change(before)
+        (client.folder / "known_hosts").write_text(f"ssh-developer {pinned}\n")
+
+    def change(wanted: Any) -> None:
+        tree.apply(client.folder / "etc", wanted)
+        config = sshds.any_algorithms((client.folder / "etc/ssh/ssh_config").read_text())
+        for there, here in (("ssh/known_hosts", "known_hosts"), ("ssh/", "etc/ssh/")):
+            config = config.replace(f"/etc/dockfra/{there}", f"{client.folder}/{here}")
+        (client.folder / "ssh_config").write_text(config)
+
+    def alone() -> None:
+        change(after)
+        (client.folder / "etc/ssh/id_ed25519.old").unlink()
+
+    got_in: dict[str, list[bool]] = {"with": [], "without": []}
+    with sshds.running(server, sshds.device_config(server, port, home), port):
+        for how, replace in (("with", lambda: change(after)), ("without", alone)):
+            there, number = True, 0
+            while there:
+                fresh()
+                number += 1
+                there, success = client.login(number, replace)
+                got_in[how].append(success)
+    assert len(got_in["with"]) > 5
+    assert all(got_in["with"])
+    assert not all(got_in["without"])
 
 
 # What can be changed ---------------------------------------------------------------------------------------------
