@@ -321,6 +321,8 @@ prepare() {
   if wanted e2e || wanted slow; then
     needs+=(ip=iproute2 curl=curl)
     if wanted slow; then
+      # What a server is prepared with is there already: in a network of its own none is installed.
+      /usr/bin/python3 -c 'import docker' 2>/dev/null || needs+=(-=python3-docker)
       compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || needs+=(initdb=postgresql)
       # Devices of another kind than this machine are emulated.
       needs+=(docker-registry=docker-registry qemu-aarch64-static=qemu-user-static mmdebstrap=mmdebstrap pebble=pebble)

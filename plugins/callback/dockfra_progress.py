@@ -97,11 +97,13 @@ _BANNER = re.compile(r"@{10,}\s*@\s+(.*?)\s+@\s+@{10,}")
 
 
 def first_error(result: Mapping[str, Any]) -> str:
-    """The first line of what went wrong."""
+    """The first line of what went wrong, and the second where the first only leads to it."""
     for key in ("msg", "stderr", "module_stderr", "stdout", "module_stdout"):
-        for line in _BANNER.sub(r"\1", str(result.get(key) or "")).splitlines():
-            if text := clean(line):
-                return next((told for wording, told in _WORDINGS.items() if wording.search(text)), text)
+        lines = map(clean, _BANNER.sub(r"\1", str(result.get(key) or "")).splitlines())
+        first, second, *_others = [*filter(None, lines), "", ""]
+        if first:
+            text = f"{first} {second}".rstrip() if first.endswith(":") else first
+            return next((told for wording, told in _WORDINGS.items() if wording.search(text)), text)
     return f"exit status {result['rc']}" if "rc" in result else "no message"
 
 

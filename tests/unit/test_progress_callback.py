@@ -352,11 +352,16 @@ def test_failure_ends_with_service_task_reason_and_next_step(project: Project) -
 def test_failure_of_a_roles_task_is_named_by_the_task_alone(project: Project) -> None:
     tasks = project.path / "roles/start/tasks"
     tasks.mkdir(parents=True)
-    (tasks / "main.yml").write_text("- {name: Look, fake: {failed: true, msg: it is ill}}\n")
-    code, out = project.pipe(apply_play("{include_role: {name: start}}"), "--limit", "db")
-    assert code == 2
-    assert "TASK [start : Look]" in out
-    assert "FAILED db: Look: it is ill\n" in out
+    for message, shown in (
+        ("it is ill\n\nin many ways", "it is ill"),
+        ("These are wrong:\n\n the port\nand more", "These are wrong: the port"),
+    ):
+        look = {"name": "Look", "fake": {"failed": True, "msg": message}}
+        (tasks / "main.yml").write_text(json.dumps([look]))
+        code, out = project.pipe(apply_play("{include_role: {name: start}}"), "--limit", "db")
+        assert code == 2
+        assert "TASK [start : Look]" in out
+        assert f"FAILED db: Look: {shown}\n" in out
 
 
 def test_failure_of_a_loop_names_the_item_that_failed(project: Project) -> None:
