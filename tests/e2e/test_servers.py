@@ -9,13 +9,16 @@ import json
 import os
 import re
 import subprocess
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+import yaml
 
 from ansible_collections.dockfra.core.plugins.module_utils.locks.work_lock import (
     DIRECTORY,
@@ -30,6 +33,7 @@ from tests.servers import run as servers
 pytestmark = pytest.mark.two_servers
 
 MANAGEMENT, APP = servers.NAMES
+COLLECTION = "collections/ansible_collections/dockfra/core"
 # Ends every ssh process of a tunnel's container, and says how many there were.
 _KILL = """
 import os, pathlib, signal
@@ -381,3 +385,83 @@ def back(platform: Platform) -> None:
     seconds_until(lambda: works(platform), 60)
     done = platform.ssh("monitor", "verify", timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+# Upgrades -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_an_upgrade_ends_at_the_first_that_does_not_get_well_on_whatever_server(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """One service of each server is to be replaced, and whichever comes first is broken."""
+    extra = tmp_path / "changed.yml"
+    chosen = {"ssh-autopilot", "ssh-rpi3"}
+
+    def run(name: str, **values: Any) -> runs.Run:
+        extra.write_text(yaml.safe_dump({"all": {"hosts": dict.fromkeys(chosen, values)}}))
+        options = ("-e", "dockfra_upgrade=serial", "-e", "dockfra_healthy_timeout=60")
+        return runs.playbook("site.yml", *options, inventories=[runs.INVENTORY, extra], name=name)
+
+    def replaced(since: dict[str, str]) -> set[str]:
+        now = platform.ids()
+        return {name for name in now if now[name] != since.get(name)}
+
+    before = platform.ids()
+    try:
+        broken = run("serial-broken", dockfra_health=["not-there"], dockfra_health_interval=1)
+        assert broken.code != 0
+        [first] = replaced(before)
+        [other] = chosen - {first}
+        assert broken.errors[0].startswith(f"{first} cannot become healthy: ")
+        assert re.search(rf"^Not touched, .*: {other}$", broken.output, re.MULTILINE)
+
+        mended = run("serial-mended", dockfra_memory="200m").ok()
+        assert re.findall(r"(\S+) ready after", mended.output) == [first, other]
+        assert replaced(before) == chosen
+        platform.wait_healthy(*chosen)
+    finally:
+        runs.playbook("site.yml", name="serial-back").ok()
+
+
+@pytest.mark.slow
+def test_new_code_comes_to_both_servers_one_service_after_the_other(
+    platform: Platform, tmp_path: Path
+) -> None:
+    """Images are built once and sent, and at no time is more than one service away."""
+    clone = runs.copy_tree(tmp_path / "clone")
+    (clone / ".dockfra").symlink_to(runs.ROOT / ".dockfra")
+    with next((clone / COLLECTION / "roles/gate/files/image/rootfs").rglob("bash_completion.d/dockfra")).open(
+        "a"
+    ) as file:
+        file.write("# Changed by a test.\n")
+    before, away, ended = platform.ids(), list[set[str]](), threading.Event()
+
+    def watch() -> None:
+        while not ended.wait(0.5):
+            running = {
+                container.name
+                for engine in platform.engines.values()
+                for container in engine.client.containers.list(ignore_removed=True)
+            }
+            away.append(
+                {name for name in platform.names if platform.topology.container_name(name) not in running}
+            )
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        runs.playbook("site.yml", root=clone, name="upgrade").ok()
+        ended.set()
+        watcher.join()
+        after = platform.ids()
+        assert {"ssh-manager", "tunnel", "ssh-frontend", "tunnel-app", "git"} <= {
+            name for name in after if after[name] != before[name]
+        }
+        assert len(away) > 10
+        assert max(map(len, away)) == 1
+        assert works(platform)
+        assert runs.playbook("site.yml", root=clone, name="upgrade-again").ok().changed == 0
+    finally:
+        ended.set()
+        runs.playbook("site.yml", name="upgrade-back").ok()
