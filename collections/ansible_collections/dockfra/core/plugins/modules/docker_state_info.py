@@ -57,10 +57,31 @@ options:
     version_added: 0.4.0
   lock:
     description:
-      - The platform's lock, taken before anything is read, as M(dockfra.core.run_lock) does with C(name), C(directory), C(free), C(holder) and C(gone).
+      - The platform's lock, taken before anything is read, as M(dockfra.core.run_lock) takes it.
       - Where somebody else has it nothing is read, and the module does not wait.
     type: dict
     version_added: 0.4.0
+    suboptions:
+      name:
+        description: Name of the platform.
+        type: str
+        required: true
+      directory:
+        description: Where locks are kept. It is made when missing.
+        type: path
+        default: /var/lib/dockfra/.locks
+      free:
+        description: Names of further locks that have to be free, and are not taken.
+        type: list
+        elements: str
+        default: []
+      holder:
+        description: The process that gets the lock.
+        type: dict
+        required: true
+      gone:
+        description: A holder that has ended, which cannot be seen from the host.
+        type: dict
   timeout:
     description: Seconds to wait for an answer of the engine.
     type: int
