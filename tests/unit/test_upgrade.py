@@ -32,7 +32,8 @@ class Upgraded(Staged):
     def deploy(self) -> None:
         super().deploy()
         docker = self.root / "collections/ansible_collections/community/docker/plugins"
-        (docker / "action/docker_container.py").write_text((FAKES / "docker_container.py").read_text())
+        for name in ("docker_container.py", "docker_image.py"):
+            (docker / "action" / name).write_text((FAKES / name).read_text())
         [real] = ROOT.glob(".venv/lib/python3*/site-packages/ansible_collections/community/docker/plugins")
         for name in ("modules", "module_utils", "doc_fragments", "plugin_utils"):
             (docker / name).symlink_to(real / name)
@@ -60,12 +61,14 @@ class Upgraded(Staged):
         engine["containers"][f"dockfra-{service}"] |= values
         (self.root / "engine.json").write_text(json.dumps(engine))
 
-    def lose_image(self, service: str) -> None:
-        """Let the image of a service be one that is still to be built."""
+    def lose_images(self, *names: str) -> list[str]:
+        """Let the images of these names be ones that are still to be built; returns them."""
         engine = json.loads((self.root / "engine.json").read_text())
-        [image] = (name for name in engine["images"] if name.startswith(f"dockfra/{service}:"))
-        del engine["images"][image]
+        lost = [image for image in engine["images"] if re.match(rf"dockfra/({'|'.join(names)}):", image)]
+        for image in lost:
+            del engine["images"][image]
         (self.root / "engine.json").write_text(json.dumps(engine))
+        return lost
 
     def site(self, *words: str) -> subprocess.CompletedProcess[str]:
         # The servers are this machine, which nobody asked to prepare.
@@ -134,7 +137,8 @@ def test_what_has_no_container_or_does_not_serve_comes_first_and_ends_the_run_as
 
 
 def test_an_image_that_cannot_be_built_is_no_reason_to_touch_anything(upgraded: Upgraded) -> None:
-    upgraded.lose_image("ssh-manager")
+    upgraded.lose_images("ssh-manager")
+    (upgraded.root / "built.log").mkdir()  # it cannot be written
     failed = upgraded.site("--limit", "ssh-manager,ssh-frontend,db")
     assert failed.returncode == 2, failed.stdout[-6000:]
     assert upgraded.made() == []
@@ -144,6 +148,16 @@ def test_an_image_that_cannot_be_built_is_no_reason_to_touch_anything(upgraded: 
     )
     assert "ends at the first that does not get well: ssh-manager, ssh-frontend, db\n" in failed.stdout
     assert "is not as declared" not in failed.stdout
+
+
+def test_an_image_is_built_after_those_it_stands_on_whatever_is_replaced_first(upgraded: Upgraded) -> None:
+    """The app server's end of the link comes first, on an image that a service of the other server is to build."""
+    lost = upgraded.lose_images("gate", "tunnel", "tunnel-app", "ssh-frontend")
+    done = upgraded.site("--limit", "ssh-manager,tunnel-app,tunnel,ssh-frontend")
+    assert "could not be built" not in done.stdout
+    first, *others = (upgraded.root / "built.log").read_text().split()
+    assert first.startswith("dockfra/gate:"), done.stdout[-6000:]
+    assert sorted(others) == sorted(image for image in lost if not image.startswith("dockfra/gate:"))
 
 
 def test_the_plan_shows_the_order_and_parallel_does_all_at_once(upgraded: Upgraded) -> None:
