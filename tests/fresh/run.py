@@ -2,8 +2,8 @@
 
 Each machine is a container with an engine of its own (Docker-in-Docker) that has nothing but a minimal Debian, Python, git and
 sudo. A clone of HEAD in root's home (mode 0700) runs ``./init.sh local``, verifies and removes that platform, and runs
-``./run-tests.sh``; all have to end with 0, and no test may be skipped but one that says "pending". What this machine needs to reach package indexes (authorities, pip's and apt's
-settings, proxies) is handed over when a machine starts, and never part of its image. With DOCKFRA_KEEP=1 machines stay until the
+``./run-tests.sh``; all have to end with 0, and no test may be skipped but one that says "pending". What this machine needs to
+reach package indexes (authorities, pip's and apt's settings, proxies) is handed over when a machine starts, and never part of its image. With DOCKFRA_KEEP=1 machines stay until the
 next run.
 
 usage: run.py [machine[:target,…] …]

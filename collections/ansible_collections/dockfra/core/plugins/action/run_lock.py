@@ -17,8 +17,6 @@ from ..module_utils.locks.work_lock import Holder
 from ..plugin_utils.controller import this_run
 from ..plugin_utils.controller.failures import failed
 
-# Options of ansible-playbook whose value may look like a playbook.
-_TAKE_FILES = ("-i", "--inventory", "--inventory-file", "-e", "--extra-vars")
 _ARGUMENTS = {
     "name": {"type": "str", "required": True},
     "directory": {"type": "path", "default": work_lock.DIRECTORY},
