@@ -303,6 +303,18 @@ def test_a_plan_comes_with_the_lock_or_not_at_all(site: Project, engine: FakeEng
         started.communicate(timeout=60)
 
 
+def test_there_is_no_plan_where_others_could_write_locks(site: Project, engine: FakeEngine) -> None:
+    locks = site.data / ".locks"
+    locks.mkdir(parents=True)
+    locks.chmod(0o777)
+    results, done = run(
+        site, engine, [{**PLAN, "dockfra.core.plan": {**PLAN["dockfra.core.plan"], "lock": True}}]
+    )
+    assert done.returncode != 0
+    assert "cannot be trusted" in only(results["plan"])["msg"]
+    assert engine.requests == []
+
+
 def test_a_run_waits_while_images_are_removed(project: Project) -> None:
     with WorkLock(project.data / ".locks", "images").hold("somebody", "removes images"):
         results, done = run(project, None, [lock(project, 0)])
